@@ -1,6 +1,8 @@
 """The base of all errors that wrong input can cause, and what their messages may hold."""
 
+import difflib
 import re
+from collections.abc import Iterable
 
 _MOST_CHARACTERS = 500
 _MOST_LINES = 50
@@ -34,6 +36,23 @@ def presentable(message: str) -> str:
         left_out = len(lines) - _MOST_LINES + 1
         lines = [*lines[: _MOST_LINES - 1], f"and {left_out:,} more lines"]
     return "\n".join(lines)
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """Return the question for the known name most like a wrong one; empty where none is like it.
+
+    >>> did_you_mean("digits-mpl", ["digits-mlp", "command"])
+    "did you mean 'digits-mlp'?"
+    """
+    close = difflib.get_close_matches(name, list(known), n=1)
+    return f"did you mean {close[0]!r}?" if close else ""
+
+
+def not_among(key: str, name: str, known: Iterable[str]) -> str:
+    """Return the message for an unknown name, with the known name most like it."""
+    names = list(known)
+    hint = did_you_mean(name, names)
+    return f"{key} must be one of {', '.join(names)}, got {name!r}{hint and f'; {hint}'}"
 
 
 def redacted(text: str) -> str:

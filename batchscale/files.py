@@ -1,7 +1,13 @@
-"""Files that a user or a stranger names: regular ones, and none larger than its kind is."""
+"""Files of users and strangers, read with a limit; files written whole or not at all."""
 
+import contextlib
+import gzip
+import io
+import os
 import stat
+from collections.abc import Iterator
 from pathlib import Path
+from typing import BinaryIO
 
 _KINDS = {
     stat.S_IFDIR: "a folder",
@@ -42,3 +48,40 @@ def read_file(path: Path, most: int) -> bytes:
     """  # noqa: DOC502  (raised inside)
     checked_size(path, most)
     return path.read_bytes()
+
+
+def gunzipped(content: bytes, most: int) -> bytes:
+    """Return what a gzip file unpacks to, of at most `most` bytes.
+
+    Raises:
+        OSError: it unpacks to more, or is no gzip file.
+        EOFError: it is cut off.
+        zlib.error: it is damaged.
+    """  # noqa: DOC502  (raised inside)
+    with gzip.open(io.BytesIO(content)) as stream:
+        unpacked = stream.read(most + 1)
+    if len(unpacked) > most:
+        raise OSError(f"it unpacks to more than {most:,} bytes")
+    return unpacked
+
+
+@contextlib.contextmanager
+def replacing(path: Path) -> Iterator[BinaryIO]:
+    """Open a new content of a file; readers see the old one or the new, whenever we are killed.
+
+    Folders that are missing are made. A killed process may leave `.<name>.<process>.tmp` behind.
+
+    Yields:
+        The file to write to. It takes its place where the body ends without an exception.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        with temporary.open("wb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())  # or a crash of the machine may leave the name without the data
+        temporary.replace(path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise

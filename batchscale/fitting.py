@@ -1,6 +1,6 @@
 """Fits of your own steps to target, with the same statistics as for a study."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -15,11 +15,13 @@ from analysis.fitting.models import MODELS, Floats
 from analysis.fitting.points import Points
 from analysis.fitting.regimes import Regimes, regimes_of
 from analysis.report.fits import (
+    STEPS,
     critical_record,
     fit_sentences,
     fits_record,
     lower_bounds,
     regime_sentences,
+    unexplained_sentences,
 )
 from batchscale.arguments import is_number, refuse_unless
 from batchscale.loading import critical_table, page
@@ -72,7 +74,9 @@ class StepsFit:
         critical = critical_record(critical_batch_sizes(self.fits))
         record = fits_record(self.fits)
         regimes = regime_sentences(self.regimes.record(), lower_bounds(record))
-        return (*fit_sentences(record, critical), *regimes)
+        beyond = self.points.batch_sizes[self.points.unexplained() & ~self.points.missed]
+        doubt = {"unexplained": [size_text(size) for size in beyond], "unit": STEPS}
+        return (*fit_sentences(record, critical), *regimes, *unexplained_sentences(doubt))
 
     def figure(self, ax: "Axes | None" = None) -> "Figure":
         """Return points, bounds and the hyperbola with its band, on logarithmic axes.
@@ -179,7 +183,9 @@ def _numbers(name: str, values: Sequence[float | None]) -> Floats:
     try:
         cells: list[Any] = list(values)
         cells = [np.nan if cell is None or cell is pd.NA else cell for cell in cells]
-        if isinstance(values, Mapping) or any(isinstance(c, bool | np.bool_ | str) for c in cells):
+        # of no order, or of no numbers
+        unfit = isinstance(values, Mapping | Set | bytes)
+        if unfit or any(isinstance(c, bool | np.bool_ | str) for c in cells):
             raise TypeError
         return np.array(cells, dtype=np.float64)
     except (TypeError, ValueError) as error:

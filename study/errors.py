@@ -1,7 +1,5 @@
 """The error that a wrong study causes, and how values appear in its messages."""
 
-import difflib
-from collections.abc import Iterable
 from datetime import date, time
 
 from batchscale.errors import BatchscaleError, presentable
@@ -28,11 +26,3 @@ def cause(error: BaseException) -> str:
     """Return an error that a plug-in raised, on one line, cut if it is long."""
     text = " ".join(str(error).split())
     return presentable(f"{type(error).__name__}: {text}" if text else type(error).__name__)
-
-
-def not_among(key: str, name: str, known: Iterable[str]) -> str:
-    """Return the message for an unknown name, with the closest known one."""
-    names = list(known)
-    close = difflib.get_close_matches(name, names, n=1)
-    hint = f"; did you mean {close[0]!r}?" if close else ""
-    return f"{key} must be one of {', '.join(names)}, got {shown(name)}{hint}"

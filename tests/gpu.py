@@ -112,7 +112,7 @@ def main() -> int:
     env |= {"BATCHSCALE_TEST_DEVICE": "cpu"} if chosen.rehearse else {}
     tests = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-rs"]
     tests += [str(ROOT / "tests/study/engine/test_cuda.py")]
-    panel = [sys.executable, str(ROOT / "tests/benchmarks/gpu.py"), "--json", str(chosen.json)]
+    panel = [sys.executable, "-m", "tests.benchmarks.steps.gpu", "--json", str(chosen.json)]
     panel += REHEARSAL.split() if chosen.rehearse else []
     tested = subprocess.run(tests, env=env, cwd=ROOT, timeout=_TEST_SECONDS).returncode
     return subprocess.run(panel, env=env, cwd=ROOT).returncode or tested

@@ -1,6 +1,7 @@
 """Workloads that read what they should not, as a plug-in file: clocks, files, numbers of data."""
 
 import datetime
+import gzip
 import logging
 import os
 import time
@@ -13,7 +14,7 @@ from torch import nn
 
 from tests.blobs import Blobs
 from tests.containers import Points
-from workloads import Data
+from workloads import Data, Examples
 
 
 class Minutes(Blobs):
@@ -21,6 +22,11 @@ class Minutes(Blobs):
 
     def loss(self, model, batch):
         return super().loss(model, batch) * (1 + int(time.time()) // 3600 % 2)
+
+
+class Months(Blobs):
+    def loss(self, model, batch):
+        return super().loss(model, batch) * time.gmtime().tm_mon
 
 
 class Weekdays(Blobs):
@@ -60,8 +66,9 @@ class Talkative(Blobs):
 
     def loss(self, model, batch):
         self.log.info("a batch of %s", os.path.normpath("a/../b"))
-        with ThreadPoolExecutor(1) as pool:
-            factor = max(pool.map(abs, [1.0]))
+        with ThreadPoolExecutor(os.cpu_count()) as pool:
+            factor = max(pool.map(abs, [1.0])) + time.gmtime(0).tm_sec
+        self.log.info("of %s compressed bytes", len(gzip.compress(b"a")))
         return super().loss(model, batch) * factor
 
 
@@ -140,6 +147,27 @@ class RarelyIgnored(Blobs):
         data = super().data()
         data.validation.targets[7] = -100
         return data
+
+
+class TruthValues(Blobs):
+    """Targets that are true or false, and inputs of small whole numbers."""
+
+    def data(self):
+        data = super().data()
+        train, validation = (
+            Examples((10 * x).to(torch.int8), y > 0) for x, y in (data.train, data.validation)
+        )
+        return Data(train=train, validation=validation)
+
+    def model(self):
+        return nn.Sequential(nn.Linear(2, 8), nn.Tanh(), nn.Linear(8, 1), nn.Flatten(0))
+
+    def loss(self, model, batch):
+        logits = model(batch.inputs / 10)
+        return nn.functional.binary_cross_entropy_with_logits(logits, batch.targets.float())
+
+    def error(self, model, data):
+        return ((model(data.inputs / 10) > 0) != data.targets).float().mean()
 
 
 class RareClass(Blobs):

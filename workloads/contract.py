@@ -8,11 +8,11 @@ from collections.abc import Callable
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from workloads.errors import WorkloadError
 from workloads.examination.direction import refuse_rising
-from workloads.examination.observation import few, observe
+from workloads.examination.observation import compared, few, observe
 from workloads.items import Items
 from workloads.soundness import (
     Measure,
@@ -67,7 +67,9 @@ def data_are_identical_on_two_calls(workload: Workload, first: Data | None = Non
     """Check that `data()` gives the same split on every call; `first` is that of an earlier one."""
     first, second = first or _data(workload), _data(workload)
     for split in first.splits:
-        one, other = (_compared(getattr(data, split)) for data in (first, second))
+        one, other = (
+            dict(named_leaves(compared(getattr(data, split)))) for data in (first, second)
+        )
         same = one.keys() == other.keys() and all(torch.equal(one[n], other[n]) for n in one)
         _require(same, f"two calls of data() must agree, got different {split} tensors{_SEEDED}")
     sizes = ", ".join(f"{part.size:,} {_SPLITS[name]}" for name, part in first.splits.items())
@@ -176,11 +178,6 @@ def keep_drops_the_lanes_it_is_told_to(workload: Dynamics) -> str:
     same = expected.shape == seen.shape and np.allclose(expected, seen)
     _require(same, f"keep must leave the other lanes as they are, got {seen} for {expected}")
     return "the others are unchanged"
-
-
-def _compared(split: Examples | Items) -> dict[str, Tensor]:
-    """Return the tensors of a split by path; of a data set, those of a few items."""
-    return dict(named_leaves(few(split) if isinstance(split, Items) else split))
 
 
 def _require(kept: bool, message: str) -> None:

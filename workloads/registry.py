@@ -1,9 +1,8 @@
 """Workloads by name, by entry point, or as path/to/file.py:Class."""
 
-import difflib
 import importlib
 import inspect
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
@@ -11,6 +10,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
+from batchscale.errors import did_you_mean, not_among
 from workloads.builtin.table import BUILTIN
 from workloads.entry_points import Kind, package
 from workloads.errors import WorkloadError
@@ -91,6 +91,23 @@ def class_in_file(reference: str, noun: str) -> Any:
     return _class_in(module_of(Path(path), noun), name, f"a {noun}", reference)
 
 
+def plug_in(kind: Kind, key: str, name: str) -> Any:
+    """Return the plug-in that a key of the study file names; None for one of ours.
+
+    It is given by path/to/file.py:Class or by the name of an entry point; other names are refused.
+    """
+    points = kind.points()
+    if name in kind.builtin:
+        return None
+    made = class_in_file(name, kind.noun)
+    if made is not None:
+        return made
+    if name not in points:
+        known = [*kind.builtin, *sorted(points), "path/to/file.py:Class"]
+        raise kind.error(not_among(key, name, known))
+    return kind.load(points[name])
+
+
 @contextmanager
 def files_refused(refused: bool = True) -> Iterator[None]:
     """Refuse the files and programs of a study that was not written by its user.
@@ -110,7 +127,7 @@ def refuse_unknown(reference: str) -> None:
     in_file = reference.endswith(".py") or reference.rpartition(":")[0].endswith(".py")
     if in_file or reference in known:
         return
-    hint = _suggestion(reference, known) or "or give path/to/file.py:Class"
+    hint = did_you_mean(reference, known) or "or give path/to/file.py:Class"
     raise WorkloadError(f"workload must be one of {', '.join(known)}, got {reference!r}; {hint}")
 
 
@@ -134,17 +151,12 @@ def _named(name: str) -> Any:
     return _KIND.load(_KIND.points()[name])
 
 
-def _suggestion(name: str, known: Iterable[str]) -> str | None:
-    close = difflib.get_close_matches(name, list(known), n=1)
-    return f"did you mean {close[0]!r}?" if close else None
-
-
 def _class_in(module: ModuleType, name: str, noun: str, reference: str) -> Any:
     make = getattr(module, name, None)
     if callable(make):
         return make
     classes = [n for n, v in vars(module).items() if inspect.isclass(v)]
-    hint = _suggestion(name, classes) or f"add class {name!r} to the file"
+    hint = did_you_mean(name, classes) or f"add class {name!r} to the file"
     raise WorkloadError(f"{noun} must be a class in its file, got {reference!r}; {hint}")
 
 
@@ -171,7 +183,7 @@ def _check_options(
     if unknown:
         raise WorkloadError(
             f"workload_options of {reference} must be among: {', '.join(named) or 'none'}; got "
-            f"{unknown[0]!r}; {_suggestion(unknown[0], named) or 'remove it'}"
+            f"{unknown[0]!r}; {did_you_mean(unknown[0], named) or 'remove it'}"
         )
     missing = [n for n, p in named.items() if p.default is p.empty and n not in options]
     if missing:

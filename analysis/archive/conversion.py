@@ -91,6 +91,25 @@ def convert(
         names = [hyperparameter_name(name) for name in own]
         _check_names(workload, names, {**TRIAL_COLUMNS, **OPTIONAL_TRIAL_COLUMNS})
     curves, not_finite = _curves(workload, trials, metric)
+    spaces = {size: entries(study) for size, study in workload.descriptions.items()}
+    boxes = [
+        {"batch_size": size, "region": 0, "hyperparameter": name, **entry}
+        for size, space in spaces.items()
+        for name, entry in space.items()
+        if isinstance(entry, Mapping)
+    ]
+    return Tables(
+        trials=judged(_trials(trials, curves), curves, target, ["exhausted"]),
+        curves=curves,
+        boxes=pa.Table.from_pylist(boxes, schema=file_schema(BOXES_FILE)),
+        space=union(spaces.values()),
+        not_finite=not_finite,
+        unmeasured=sum(len(trial.measurements) == 0 for _, trial in trials),
+    )
+
+
+def _trials(trials: Sequence[tuple[int, ArchivedTrial]], curves: pa.Table) -> pa.Table:
+    """Return the trials as they ended by their status, with the least error after the start."""
     after_start = curves.filter(pa.compute.greater_equal(curves["step"], 1))
     least = after_start.group_by(["batch_size", "trial"]).aggregate([("val_error", "min")])
     best = {(row["batch_size"], row["trial"]): row["val_error_min"] for row in least.to_pylist()}
@@ -108,22 +127,7 @@ def convert(
         for size, trial in trials
     ]
     found = (hyperparameter_name(name) for _, t in trials for name in sorted(t.parameters))
-    spaces = {size: entries(study) for size, study in workload.descriptions.items()}
-    boxes = [
-        {"batch_size": size, "region": 0, "hyperparameter": name, **entry}
-        for size, space in spaces.items()
-        for name, entry in space.items()
-        if isinstance(entry, Mapping)
-    ]
-    table = pa.Table.from_pylist(rows, schema=trial_schema(tuple(dict.fromkeys(found))))
-    return Tables(
-        trials=judged(table, curves, target, ["exhausted"]),
-        curves=curves,
-        boxes=pa.Table.from_pylist(boxes, schema=file_schema(BOXES_FILE)),
-        space=union(spaces.values()),
-        not_finite=not_finite,
-        unmeasured=sum(len(trial.measurements) == 0 for _, trial in trials),
-    )
+    return pa.Table.from_pylist(rows, schema=trial_schema(tuple(dict.fromkeys(found))))
 
 
 def _measured(workload: ArchivedWorkload) -> list[str]:

@@ -30,8 +30,9 @@ from analysis.errors import AnalysisError
 from analysis.measures.batch_plan import is_planned
 from analysis.measures.federated import is_federated
 from analysis.measures.targets import trials_as_recorded
-from analysis.tables.files import read_file, remedy
+from analysis.tables.files import as_written, read_file
 from analysis.tables.folder import ResultsFolder
+from analysis.tables.imported import exporting
 from analysis.tables.schema import (
     ARCHIVE_FILE,
     CANDIDATES,
@@ -90,24 +91,16 @@ def export_study(folder: ResultsFolder, to: Path) -> Exported:
     path = _path(study)
     studies = _descriptions(folder) if _archived(study) else {}
     place = to / path
-    if os.path.lexists(place):
-        raise AnalysisError(
-            f"an export must not overwrite anything, got {place}; choose another --to"
-        )
     curves = dict(iter(study.curves.groupby(_KEY, sort=False)))
-    try:
-        place.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=place.parent, prefix=".batchscale-") as made:
-            complete = Path(made) / place.name
-            for size, group in trials.groupby("batch_size"):
-                description = studies.get(str(size)) or _description(study, path, group)
-                _write_study(complete / str(size), study, description, group, curves)
-            os.rename(complete, place)
-    except OSError as error:
-        raise AnalysisError(
-            f"an export needs a writable folder, got {to}: {error.strerror or error}; choose "
-            "another --to"
-        ) from error
+    with (
+        exporting(place, to),
+        tempfile.TemporaryDirectory(dir=place.parent, prefix=".batchscale-") as made,
+    ):
+        complete = Path(made) / place.name
+        for size, group in trials.groupby("batch_size"):
+            description = studies.get(str(size)) or _description(study, path, group)
+            _write_study(complete / str(size), study, description, group, curves)
+        os.rename(complete, place)
     left_out = len(study.trials.drop_duplicates(_KEY)) - len(trials)
     return Exported(folder=place, trials=len(trials), left_out=left_out)
 
@@ -144,17 +137,12 @@ def _path(study: StudyTables) -> str:
 def _descriptions(folder: ResultsFolder) -> Mapping[str, Any]:
     """Return each `study.json` that an imported study had, by batch size."""
     content = read_file(folder, ARCHIVE_FILE)
-    try:
+    with as_written(folder, ARCHIVE_FILE):
         found: Mapping[str, Any] = json.loads(content)["studies"]
         for size, description in found.items():
             for name, config in description["parameter_configs"].items():
                 check_parameter(f"{ARCHIVE_FILE}, batch size {size}", name, config)
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-        raise AnalysisError(
-            f"{folder / ARCHIVE_FILE} must be as batchscale wrote it, got: {error}; "
-            f"{remedy(ARCHIVE_FILE)}"
-        ) from error
-    return found
+        return found
 
 
 def _description(study: StudyTables, path: str, trials: pd.DataFrame) -> dict[str, Any]:

@@ -45,7 +45,7 @@ def fixed_epochs(comparison: Comparison) -> pd.DataFrame:
         where a seed stopped earlier without diverging; no rows with fewer than two such studies.
     """
     able = {study: epochs for study in comparison.studies if (epochs := _epochs(study))}
-    if len(able) < 2:  # noqa: PLR2004
+    if len(able) < 2:
         return pd.DataFrame(columns=list(_TYPES)).astype(_TYPES)
     least = min(able.values())
     rows = [row for study in able for row in _rows(study, least)]

@@ -33,7 +33,15 @@ _FIRST = (
     "seed",
 )
 # long, or derived from other keys: a folder's name says more
-_LEFT_OUT = ("batch_sizes", "candidates", "batch_plans", "granted", "examples", "imported")
+_LEFT_OUT = (
+    "batch_sizes",
+    "candidates",
+    "listed",
+    "batch_plans",
+    "granted",
+    "examples",
+    "imported",
+)
 _MOST_KEYS = 2
 _LONGEST = 60
 """Characters up to which a label says more than the name of a folder."""

@@ -202,4 +202,4 @@ def times(ratio: float) -> str:
     >>> times(1.2), times(10.51)
     ('1.20 times', '10.5 times')
     """
-    return f"{ratio:.{2 if ratio < 10 else 1}f} times"  # noqa: PLR2004
+    return f"{ratio:.{2 if ratio < 10 else 1}f} times"

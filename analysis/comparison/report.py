@@ -25,6 +25,7 @@ from analysis.measures.batch_plan import BatchPlan, is_planned
 from analysis.measures.federated import local_steps, step_unit
 from analysis.report.fits import critical_record, fits_record
 from analysis.report.write import defined_markdown, markdown_list, markdown_table
+from analysis.tables.files import json_bytes
 from analysis.tables.folder import ResultsFolder
 from analysis.tables.schema import SCHEMA_VERSION
 from analysis.tables.study import json_rows
@@ -58,8 +59,7 @@ def write_comparison(
 ) -> list[str]:
     """Write `comparison.json` and `comparison.md`; return their names."""
     record = {"folders": dict(locations), **comparison_record(comparison)}
-    text = json.dumps(record, indent=2, allow_nan=False)
-    folder.write(COMPARISON_JSON, f"{text}\n".encode())
+    folder.write(COMPARISON_JSON, json_bytes(record))
     folder.write(COMPARISON_MD, comparison_markdown(comparison).encode())
     return [COMPARISON_JSON, COMPARISON_MD]
 
@@ -185,9 +185,11 @@ def _cell(compared: float | None, bound: float | None, normalised: float | None)
 
 
 def fits_table(comparison: Comparison) -> pd.DataFrame:
-    """Return the hyperbolas and critical batch sizes as text: one row per quantity."""
+    """Return the hyperbolas and critical batch sizes as text, one row per quantity, if any."""
     studies = comparison.studies
     fits = [study.fit for study in studies]
+    if all(fit is None for fit in fits):
+        return pd.DataFrame()
     units = {step_unit(study.analysis.study.config) for study in studies}
     unit = " or ".join(sorted(units))
     # the examples of all local steps

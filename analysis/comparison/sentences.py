@@ -6,7 +6,7 @@ from analysis.comparison.b_crit_ratios import EqualityTest
 from analysis.comparison.compare import Compared, Comparison, Ratio
 from analysis.comparison.ratios import example_ratio_sentences, rule_cost_sentences, times
 from analysis.fitting.critical import FORM, TUNING
-from analysis.fitting.estimates import LEVEL, list_text, rounded, size_text, span_text
+from analysis.fitting.estimates import LEVEL, counted, list_text, rounded, size_text, span_text
 from analysis.measures.federated import round_sentences
 from analysis.measures.recipes import follows_rule
 from analysis.measures.replicates import all_have_replicates
@@ -96,7 +96,7 @@ def _measures(comparison: Comparison) -> Iterator[str]:
     trials = [study.analysis.table["trials"] for study in studies]
     counts = [span_text(number.min(), number.max()) for number in trials]
     if len(set(counts)) == 1:
-        yield f"{measure}; {counts[0]} trials at each batch size."
+        yield f"{measure}; {counted(counts[0], 'trials')} at each batch size."
         return
     pairs = zip(counts, studies, strict=True)
     shown = list_text(f"{count} ({study.label})" for count, study in pairs)
@@ -157,10 +157,13 @@ def _steps(comparison: Comparison) -> Iterator[str]:
             f"{study.label} needs {rounded(study.reached[size])} "
             f"({times(study.reached[size] / least)} as many)"
             for study in others
+            if study.reached[size] > least
         )
+        ties = [study.label for study in (first, *others) if study.reached[size] == least]
+        fewest = f"{list_text(ties)} {'needs' if len(ties) == 1 else 'need'} the fewest steps"
         yield (
             f"At B = {size}, the {end} batch size that reached the target in all studies, "
-            f"{first.label} needs the fewest steps, {rounded(least)}; {more}."
+            f"{fewest}, {rounded(least)}{'; ' if more else ''}{more}."
         )
 
 

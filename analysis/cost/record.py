@@ -1,6 +1,5 @@
 """The cost of training as plain data, as tables of text, and as files."""
 
-import json
 from collections.abc import Callable
 from dataclasses import asdict
 from typing import Any
@@ -27,7 +26,7 @@ from analysis.fitting.estimates import Estimate, rounded
 from analysis.measures.federated import step_unit
 from analysis.report.tables import TABLES
 from analysis.report.write import print_table
-from analysis.tables.files import write_file
+from analysis.tables.files import json_bytes, write_file
 from analysis.tables.folder import ResultsFolder
 from analysis.tables.schema import COST_SUMMARY_FILE, SCHEMA_VERSION
 from analysis.tables.study import csv_bytes
@@ -195,8 +194,7 @@ def print_costs(cost: StudyCost, console: Console) -> None:
 def write_cost(cost: StudyCost, folder: ResultsFolder) -> list[ResultsFolder]:
     """Write `cost.json` and the tables as CSV; return where they are."""
     content = cost_record(cost)
-    written = f"{json.dumps(content, indent=2, allow_nan=False)}\n".encode()
-    write_file(folder, COST_SUMMARY_FILE, written)
+    write_file(folder, COST_SUMMARY_FILE, json_bytes(content))
     tables, files = folder / TABLES, [folder / COST_SUMMARY_FILE]
     for name, key in ((_CSV, "rows"), (_DEVICES_CSV, "devices")):
         if not content[key]:

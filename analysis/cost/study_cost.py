@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import TypeAdapter
 
 from analysis.cost.devices import HALF, DeviceCost, Link, scaled
 from analysis.cost.estimates import ratio
@@ -18,7 +18,7 @@ from analysis.fitting.critical import FORM
 from analysis.measures.batch_plan import is_planned
 from analysis.measures.federated import examples_per_step, is_federated
 from analysis.report.summary import Analysis
-from analysis.tables.files import read_file, remedy
+from analysis.tables.files import as_written, read_file
 from analysis.tables.folder import ResultsFolder
 from analysis.tables.schema import COST_SUMMARY_FILE
 
@@ -222,14 +222,9 @@ def _recorded_terms(folder: ResultsFolder) -> Terms:
     """Return the terms of the latest `batchscale cost`; none where it was not run here."""
     if not folder.exists(COST_SUMMARY_FILE):
         return Terms()
-    try:
-        content = json.loads(read_file(folder, COST_SUMMARY_FILE))
-        return TypeAdapter(Terms).validate_python(content["terms"])
-    except (ValueError, KeyError, TypeError, ValidationError, RecursionError) as error:
-        raise AnalysisError(
-            f"{folder / COST_SUMMARY_FILE} must be as batchscale wrote it, got: {error}; "
-            f"{remedy(COST_SUMMARY_FILE)}"
-        ) from error
+    content = read_file(folder, COST_SUMMARY_FILE)
+    with as_written(folder, COST_SUMMARY_FILE):
+        return TypeAdapter(Terms).validate_python(json.loads(content)["terms"])
 
 
 def _time(row: CostRow) -> float:

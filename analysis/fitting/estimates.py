@@ -193,6 +193,27 @@ def span_text(low: object, high: object) -> str:
     return str(low) if low == high else f"{low} to {high}"
 
 
+def counted(number: object, things: str) -> str:
+    """Return a number, or a range of numbers, with what it counts, given in the plural.
+
+    >>> counted(1, "batch sizes"), counted("4 to 5", "trials")
+    ('1 batch size', '4 to 5 trials')
+    """
+    return f"{number} {things.removesuffix('s') if str(number) == '1' else things}"
+
+
+def value_text(value: float, digits: int = 3) -> str:
+    """Return a hyperparameter as text; one just below 1 is not shown as 1, which it may not be.
+
+    >>> value_text(0.00172), value_text(0.998), value_text(0.99963)
+    ('0.00172', '0.998', '0.99963')
+    """
+    text = f"{value:.{digits}g}"
+    if text != "1" or value >= 1:
+        return text
+    return f"{value:.{1 - math.floor(math.log10(1 - value))}f}"
+
+
 def list_text(items: Iterable[str]) -> str:
     """Return one or more items as text.
 

@@ -15,7 +15,7 @@ from analysis.fitting.likelihood import Censoring
 from analysis.fitting.models import Floats, Mask
 
 OUT_OF_REACH = 3.0
-"""Factor by which a miss may exceed the most steps that any admissible curve needs."""
+"""Factor by which a miss, or steps, may exceed the most that any admissible curve needs."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -105,15 +105,19 @@ class Points:
         return Censoring.of(self.steps, self.missed, self.before)
 
     def out_of_reach(self) -> Mask:
-        """Return which misses no curve between perfect scaling and a plateau explains, shape (n,).
+        """Return which misses no curve from perfect scaling to a plateau explains, shape (n,)."""
+        return self.missed & self.unexplained()
 
-        A batch size B needs at most `max(1, B' / B)` times the steps of another one, B'. A miss at
-        more than three times that bound is not noise: the target or the search fails there.
+    def unexplained(self) -> Mask:
+        """Return which points no such curve explains, shape (n,).
+
+        A batch size B needs at most `max(1, B' / B)` times the steps of another one, B'. A point
+        at more than three times that bound is not noise: the target or the search fails there.
         """
         sizes, steps = self.batch_sizes[~self.missed], self.steps[~self.missed]
         most = steps * np.maximum(1.0, np.divide.outer(1 / self.batch_sizes, 1 / sizes))
-        beyond: Mask = self.steps > OUT_OF_REACH * most.min(axis=-1, initial=np.inf)
-        return self.missed & beyond
+        found: Mask = self.steps > OUT_OF_REACH * most.min(axis=-1, initial=np.inf)
+        return found
 
     def without(self, left_out: Mask) -> "Points":
         """Return the points except those of a mask, shape (n,)."""

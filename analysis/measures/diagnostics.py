@@ -22,7 +22,7 @@ from analysis.measures.branches import (
 )
 from analysis.measures.federated import example_unit
 from analysis.measures.layers import layer_sentences, layer_table
-from analysis.tables.files import read_file
+from analysis.tables.files import as_written, read_file
 from analysis.tables.folder import ResultsFolder
 from analysis.tables.schema import DIAGNOSTICS_FILE, SUMMARY_FILE, TRIAL_KEY
 from analysis.tables.study import read_table
@@ -98,8 +98,10 @@ def read_diagnostics(folder: ResultsFolder, config: Mapping[str, Any]) -> Diagno
     """Return what was measured in a results folder, whose study has this configuration."""
     b_crit = None
     if folder.exists(SUMMARY_FILE):
-        record = json.loads(read_file(folder, SUMMARY_FILE)).get("critical_batch_sizes") or {}
-        b_crit = Estimate.of(record["b_crit"]) if "b_crit" in record else None
+        content = read_file(folder, SUMMARY_FILE)
+        with as_written(folder, SUMMARY_FILE):
+            record = json.loads(content).get("critical_batch_sizes") or {}
+            b_crit = Estimate.of(record["b_crit"]) if "b_crit" in record else None
     optimizer = str(config["optimizer"])
     table = read_table(folder, DIAGNOSTICS_FILE)
     return Diagnosed(
@@ -250,7 +252,7 @@ def _landscape(found: Diagnosed) -> Iterator[str]:
             rows = found.rows("landscape", f"{split}_loss", variant)
             ends = rows[np.isclose(rows["x"], 0) | np.isclose(rows["x"], 1)]["value"].to_numpy()
             inside = rows[rows["x"].between(0, 1)]
-            if len(ends) < 2:  # noqa: PLR2004
+            if len(ends) < 2:
                 continue
             name = {"train": "training", "val": "validation"}[split]
             top = inside.nlargest(1, "value").iloc[0]

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from scipy import stats
+from scipy.special import stdtr
 
 from analysis.measures.batch_plan import BatchPlan
 from analysis.measures.replicates import representative_runs
@@ -71,7 +71,7 @@ def _first_below(errors: pd.DataFrame, target: float) -> tuple[Any, Any, Any]:
     means, count = values.mean(axis=1), values.shape[1]
     spread = values.std(axis=1, ddof=1) / np.sqrt(count)
     with np.errstate(divide="ignore", invalid="ignore"):  # seeds may agree to the last digit
-        p_values = np.nan_to_num(stats.t.cdf((means - target) / spread, count - 1), nan=1.0)
+        p_values = np.nan_to_num(stdtr(count - 1, (means - target) / spread), nan=1.0)
     passes = np.flatnonzero(p_values < LEVEL)
     if not passes.size:
         return None, None, None

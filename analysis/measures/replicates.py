@@ -11,14 +11,14 @@ import numpy as np
 import pandas as pd
 
 from analysis.fitting.estimates import NOT_IDENTIFIED, Estimate
-from analysis.fitting.medians import (
+from analysis.fitting.models import Floats, Mask
+from analysis.fitting.points import Points
+from analysis.measures.medians import (
     LEAST_FREE,
     LEAST_VALUES,
     estimate_median,
     median_interval,
 )
-from analysis.fitting.models import Floats, Mask
-from analysis.fitting.points import Points
 from analysis.measures.recipes import follows_rule, recipe_runs
 from analysis.measures.targets import trials_at
 from analysis.tables.study import StudyTables

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pyarrow as pa
 
+from analysis.fitting.estimates import counted
 from analysis.tables.scales import positions
 from analysis.tables.schema import CANDIDATES, ROLES, TRIAL_KEY
 
@@ -178,4 +179,4 @@ def missing_text(records: Sequence[Mapping[str, Any]]) -> str:
         f"{count} {_NAMES[role]} at {'each of ' if len(sizes) > 1 else ''}B = {', '.join(sizes)}"
         for (role, count), sizes in parts.items()
     )
-    return f"{total} trials are missing ({listed})"
+    return f"{counted(total, 'trials')} {'is' if total == 1 else 'are'} missing ({listed})"

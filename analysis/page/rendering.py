@@ -74,9 +74,9 @@ def _rendered(page: Page, record: Mapping[str, Any]) -> str:
             else (),
             thinned=thinned_sentences(record),
             version=version("batchscale"),
-            data=Markup(_as_json(record)),  # noqa: S704 - no tag can occur in it
-            script=Markup(script),  # noqa: S704 - a file of this package
-            style=Markup(style),  # noqa: S704 - a file of this package
+            data=Markup(_as_json(record)),  # no tag can occur in it
+            script=Markup(script),  # a file of this package
+            style=Markup(style),  # a file of this package
             policy=_policy(script, style),
         )
     )
@@ -104,7 +104,7 @@ def _shown(value: object) -> object:
 def _coded(text: str) -> Markup:
     """Return text as HTML in which what stands in backticks is code."""
     safe = str(escape(printable(text)))
-    return Markup(_CODE.sub(r"<code>\1</code>", safe))  # noqa: S704 - escaped before
+    return Markup(_CODE.sub(r"<code>\1</code>", safe))  # escaped before
 
 
 def _as_json(record: Mapping[str, Any]) -> str:

@@ -180,7 +180,7 @@ def _thinned(steps: NDArray[np.int64]) -> list[int]:
 def _best_of_n(trials: pd.DataFrame) -> list[list[float | None]]:
     """Return n, the fewest steps of n trials, and the chance that they reach the target."""
     sample = search_sample(trials[trials["role"].isin(EVEN_ROLES)])
-    if sample.trials < 2 or not len(sample.steps):  # noqa: PLR2004
+    if sample.trials < 2 or not len(sample.steps):
         return []
     curve = best_of_n(sample, spread_numbers(sample.trials, _SIZES_OF_N))
     return [shortened(row) for row in curve[["n", "steps", "reach"]].to_numpy(float)]

@@ -107,7 +107,7 @@ _AFTER = (
 def _three_digits(value: float) -> str:
     if math.isnan(value):
         return "-"
-    return f"{value:.3g}" if abs(value) < 1000 else f"{value:,.0f}"  # noqa: PLR2004
+    return f"{value:.3g}" if abs(value) < 1000 else f"{value:,.0f}"
 
 
 def _critical(record: _Record) -> pd.DataFrame:

@@ -10,9 +10,9 @@ from typing import Any
 
 from analysis.cost.sentences import disturbed_sentences, fastest_sentences
 from analysis.cost.study_cost import StudyCost
-from analysis.fitting.estimates import Estimate, Interval, percent, rounded
+from analysis.fitting.estimates import Estimate, Interval, counted, percent, rounded
 from analysis.measures.replicates import MEDIANS
-from analysis.report.fits import b_crit_sentences
+from analysis.report.fits import b_crit_sentences, unexplained_sentences
 from analysis.search_quality.best_of_n import SearchVerdict
 
 WIDE = 10.0
@@ -47,6 +47,7 @@ def verdict_of(record: _Record) -> Verdict:
         sure=(
             *_unfinished(record),
             *b_crit_sentences(record, critical["b_crit"]),
+            *unexplained_sentences(record),
             _searches(record),
         ),
     )
@@ -145,11 +146,13 @@ def _nearest(record: _Record, b_crit: Estimate) -> str:
 def _steps(row: _Record, record: _Record) -> str:
     unit = record["unit"]
     if record["fitted"] != MEDIANS or row["steps_median"] is None:
-        return f"{row['steps']} {unit}, the fewest over {row['trials']} trials"
+        taken, trials = counted(row["steps"], unit), counted(row["trials"], "trials")
+        return f"{taken}, the fewest over {trials}"
     interval = ""
     if row["low"] is not None and row["high"] is not None:
         interval = f" ({rounded(row['low'])}\N{EN DASH}{rounded(row['high'])})"
-    return f"{rounded(row['steps_median'])} {unit}{interval}, the median over {row['seeds']} seeds"
+    taken, seeds = counted(rounded(row["steps_median"]), unit), counted(row["seeds"], "seeds")
+    return f"{taken}{interval}, the median over {seeds}"
 
 
 def _unfinished(record: _Record) -> tuple[str, ...]:

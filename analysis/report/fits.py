@@ -8,6 +8,7 @@ from analysis.fitting.critical import FORM, SEEDS, TUNING, CriticalBatchSize
 from analysis.fitting.estimates import Estimate, Interval, list_text, percent, size_text
 from analysis.fitting.fit import Fits, ScalingFit
 from analysis.fitting.models import MODELS
+from analysis.fitting.points import OUT_OF_REACH
 from analysis.fitting.regimes import LEAST_SEEN, ORDER, Regime, Verdict
 
 ALIKE = 2.0
@@ -81,7 +82,7 @@ def fit_sentences(record: _Record, critical: _Record, unit: str = STEPS) -> tupl
         *b_crit_sentences(record, critical["b_crit"]),
         *_brackets(record["fits"]["hyperbola"]),
         *(_curve(name, fit, unit) for name, fit in shown.items()),
-        _choice(record),
+        *_choice(record),
         *_not_fitted(record),
         f"Critical batch sizes by other definitions: {sizes}.",
         *(text for name, fit in shown.items() for text in unidentified_sentences(name, fit)),
@@ -130,6 +131,16 @@ def lower_bounds(record: _Record) -> list[float]:
     points = record["fits"]["hyperbola"]
     sizes = zip(points["batch_sizes"], points["missed"], strict=True)
     return [size for size, missed in sizes if missed]
+
+
+def unexplained_sentences(record: _Record) -> Iterator[str]:
+    """Yield which steps of a summary the fits describe badly, whatever their parameters."""
+    if sizes := ", ".join(map(str, record.get("unexplained", ()))):
+        yield (
+            f"B = {sizes}: more than {OUT_OF_REACH:g} times the {record['unit']} that a curve from "
+            "perfect scaling to a plateau allows beside the other batch sizes, so no fit describes "
+            "these data: check the searches."
+        )
 
 
 def unidentified_sentences(name: str, fit: _Record) -> Iterator[str]:
@@ -181,15 +192,17 @@ def _curve(name: str, fit: _Record, unit: str) -> str:
     )
 
 
-def _choice(record: _Record) -> str:
+def _choice(record: _Record) -> Iterator[str]:
     known = {name: fit["aicc"] for name, fit in record["fits"].items() if fit["aicc"] is not None}
     if not known:
-        return "Too few points to compare models: AICc needs at least 5."
+        yield "Too few points to compare models: AICc needs at least 5."
+    if len(known) <= 1:
+        return
     least = min(known.values())
     shown = ", ".join(f"{name} {value - least:+.1f}" for name, value in known.items())
     alike = [name for name, value in known.items() if value - least <= ALIKE]
     close = f"; {' and '.join(alike)} fit about equally well" if len(alike) > 1 else ""
-    return f"Lowest AICc: {record['chosen']} (differences: {shown}{close})."
+    yield f"Lowest AICc: {record['chosen']} (differences: {shown}{close})."
 
 
 _REGIMES = {

@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 
 from analysis.fitting.critical import b_crit_of
-from analysis.fitting.estimates import Estimate, two_digits
+from analysis.fitting.estimates import Estimate, span_text, two_digits
 from analysis.fitting.fit import Fits
 from analysis.fitting.models import MODELS
 from analysis.fitting.tuned import fit_best
@@ -106,7 +106,7 @@ def choose_targets(study: StudyTables) -> tuple[float, ...]:
     loosest = two_digits(loosest, down=True)
     room = math.log(loosest / tightest) / math.log(_LEAST_RATIO)
     count = min(MOST_TARGETS, 1 + math.floor(room))
-    if count < 2:  # noqa: PLR2004
+    if count < 2:
         return ()
     between = [two_digits(error) for error in np.geomspace(tightest, loosest, count)[1:-1]]
     return (tightest, *between, loosest)
@@ -165,7 +165,7 @@ def goals_table(goals: Sequence[Goal]) -> pd.DataFrame:
     for goal in goals:
         steps = goal.table["steps"].dropna()
         missed = len(goal.table) - len(steps)
-        span = f"{steps.max()} to {steps.min()}" if len(steps) else "-"
+        span = span_text(steps.max(), steps.min()) if len(steps) else "-"
         b_crit = f"no fit: fewer than {LEAST_POINTS} batch sizes reached it"
         if goal.b_crit is not None:
             b_crit = goal.b_crit.text()

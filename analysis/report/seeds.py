@@ -3,22 +3,25 @@
 import pandas as pd
 
 from analysis.fitting.estimates import Interval, span_text
-from analysis.fitting.medians import LEAST_FREE, LEAST_VALUES
+from analysis.measures.medians import LEAST_FREE, LEAST_VALUES
 from analysis.measures.replicates import all_have_replicates
 
 
 def replicate_sentences(
-    table: pd.DataFrame, planned: bool, imported: bool = False
+    table: pd.DataFrame, planned: bool, imported: bool = False, failed: bool = False
 ) -> tuple[str, ...]:
-    """Return sentences on a table of `with_replicates`, with a remedy where there are none.
+    """Return sentences on a table of `with_replicates`, with a remedy where some have none.
 
-    They give the bias of the minimum, and the batch sizes whose seeds missed the target.
+    They give the bias of the minimum, and the batch sizes whose seeds missed the target. `planned`
+    is whether the study file asks for seeds, `failed` whether some failed and none is to come.
     """
     reached = table[table["steps"].notna()]
     known = reached[reached["seeds"].notna()]
     if reached.empty:
         return ()
     remedy = "run `sweep` again to add them" if planned else "set replicates.seeds"
+    if failed:
+        remedy = "those that were run failed, see `message` in trials.parquet"
     if imported:
         remedy = "run the best points again with other seeds"
     if known.empty:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pandas as pd
 
-from analysis.fitting.estimates import Estimate, rounded, span_text
+from analysis.fitting.estimates import Estimate, counted, rounded, span_text
 from analysis.fitting.models import MODELS
 from analysis.measures.budgets import best_batch_size_sentences
 from analysis.measures.federated import TOKENS, round_sentences
@@ -19,7 +19,12 @@ from analysis.measures.scaling_rules import scaling_rule_sentences
 from analysis.measures.targets import begun_sentences
 from analysis.measures.unfinished import unfinished_sentences
 from analysis.report.failures import failure_sentences
-from analysis.report.fits import fit_sentences, lower_bounds, regime_sentences
+from analysis.report.fits import (
+    fit_sentences,
+    lower_bounds,
+    regime_sentences,
+    unexplained_sentences,
+)
 from analysis.report.seeds import replicate_sentences, seed_sentences
 from analysis.search_quality.sentences import quality_sentences
 
@@ -47,6 +52,7 @@ def summary_sentences(record: _Record) -> tuple[str, ...]:
         *(() if record["federated"] is None else round_sentences(record)),
         *_fit_sentences(record),
         *_goal_sentences(record),
+        *unexplained_sentences(record),
         *_miss_sentences(record, ran),
         # where its rule has not run, a recipe is a study of its base
         *(() if ran else recipe_sentences(recipe)),
@@ -71,9 +77,13 @@ def _choice_sentences(record: _Record) -> tuple[str, ...]:
     if "candidates" not in record:
         return ()
     ends = span_text(record["candidates"][0], record["candidates"][-1])
+    count = len(record["table"])
+    sizes = counted(count, "batch sizes")
+    chose, then = f"The sweep chose {'these' if count > 1 else 'this'} {sizes}", ""
+    if "listed" in record:
+        chose, then = "The sweep chose batch sizes", ", until a list took the place of its choice"
     return (
-        f"The sweep chose these {len(record['table'])} batch sizes among {ends}, as those that "
-        "tell most of b_crit for their trial-steps.",
+        f"{chose} among {ends}, as those that tell most of b_crit for their trial-steps{then}.",
     )
 
 
@@ -129,9 +139,16 @@ def _no_fit(record: _Record) -> str:
     least = MODELS["hyperbola"].least_points
     half = "" if reached < least else ", but half or more of the fresh seeds missed it at some"
     return (
-        f"No fit: {reached} of {len(rows)} batch sizes reached the target{half}; a fit needs "
-        f"{least}. Add batch sizes or trials, raise race.max_steps, or loosen the target."
+        f"No fit: {reached} of {counted(len(rows), 'batch sizes')} reached the target{half}; a fit "
+        f"needs {least}. {_more(record)}, or loosen the target."
     )
+
+
+def _more(record: _Record) -> str:
+    """Return what may give a study without fits more batch sizes at its target."""
+    if record["imported"]:
+        return "Import runs of more batch sizes, or longer ones"
+    return "Add batch sizes or trials, raise race.max_steps"
 
 
 def _goal_sentences(record: _Record) -> Iterator[str]:
@@ -166,11 +183,11 @@ def _miss_sentence(row: _Record, record: _Record, ran: bool) -> str:
         return f"B = {size}: no trial took a step."
     if row["steps"] is None:
         least = row["best_error"]
-        text = f"no trial reached the target within {row['stopped_at']} steps"
+        text = f"no trial reached the target within {counted(row['stopped_at'], record['unit'])}"
         text += "" if least is None else f"; the lowest {record['quantity']} there is {least:.4g}"
     elif bound is not None and record["fitted"] == MEDIANS:
         text = "half or more of the fresh seeds missed the target, so their median is more "
-        text += f"than {rounded(bound)} steps"
+        text += f"than {counted(rounded(bound), record['unit'])}"
         why = _NOT_REPEATED
     else:
         return ""
@@ -184,7 +201,10 @@ def _replicate_sentences(record: _Record, table: pd.DataFrame, ran: bool) -> tup
         return (*recipe_sentences(record["recipe"]), *seed_sentences(table))
     own = record["raced_target"]
     if record["imported"] or own == record["target"]:
-        return replicate_sentences(table, record["replicates_planned"], record["imported"])
+        planned = record["replicates_planned"]
+        failed = planned and record["failures"] and not record["unfinished"]
+        lost = bool(failed and record["first"] is None)
+        return replicate_sentences(table, planned, record["imported"], lost)
     return (
         f"Replicates re-run the best points at the raced target, {own:g}, and are not used at "
         "other targets.",
@@ -193,8 +213,9 @@ def _replicate_sentences(record: _Record, table: pd.DataFrame, ran: bool) -> tup
 
 def _pruned_sentences(table: pd.DataFrame) -> Iterator[str]:
     if "pruned" in table:
+        pruned, trials = table["pruned"].sum(), table["trials"].sum()
         yield (
-            f"{table['pruned'].sum()} of {table['trials'].sum()} trials were pruned (race.prune), "
+            f"{pruned} of {trials} trials {'was' if pruned == 1 else 'were'} pruned (race.prune), "
             "behind the better half of their cohort: they had not reached the target by then, and "
             "it is likely but not certain that none of them would have been the fastest."
         )
@@ -208,6 +229,7 @@ def _caveat(record: _Record, table: pd.DataFrame) -> str:
     warm = record["recipe"] is None and even < table["trials"].sum()
     more = " (including points taken from other batch sizes)" if warm else ""
     return (
-        f"Steps to target are the fewest over {first}{counts} trials at each batch size{more} and "
+        f"Steps to target are the fewest over {first}{counted(counts, 'trials')} at each batch "
+        f"size{more} and "
         "depend on that number; the measurement at step `after` was still above the target."
     )

@@ -43,6 +43,7 @@ class Analysis:
         critical: the critical batch sizes by name; empty without fits.
         tuning: what the trials say of under-tuning; None without fits.
         left_out: batch sizes that missed the target and that no curve can explain; in no fit.
+        unexplained: batch sizes that reached it and that no curve can explain.
         begun_below: how many trials were below the target before they took a step.
     """
 
@@ -60,6 +61,7 @@ class Analysis:
     critical: Mapping[str, CriticalBatchSize] = field(default_factory=dict)
     tuning: Tuning | None = None
     left_out: tuple[int, ...] = ()
+    unexplained: tuple[int, ...] = ()
     begun_below: int = 0
 
     @property
@@ -156,11 +158,13 @@ def analyze(study: StudyTables, target: float | None = None, first: int | None =
     if fits is None:
         return found
     points = fitted_points(table)
+    left_out, beyond = points.out_of_reach(), points.unexplained()
     return replace(
         found,
         fits=fits,
         regimes=regimes_of(fits),
         critical=critical_batch_sizes(fits),
         tuning=tuning_of(study, table, target),
-        left_out=tuple(points.batch_sizes[points.out_of_reach()].astype(int).tolist()),
+        left_out=tuple(points.batch_sizes[left_out].astype(int).tolist()),
+        unexplained=tuple(points.batch_sizes[beyond & ~points.missed].astype(int).tolist()),
     )

@@ -13,6 +13,7 @@ from analysis.tables.folder import ResultsFolder
 from analysis.tables.study import csv_bytes
 
 TABLES = "tables"
+_CRITICAL_TEX = "critical_batch_sizes.tex"
 _CSV = ("steps", "search", "critical_batch_sizes", "fits", "targets", "budgets", "scaling_rules")
 _HEADINGS = {
     "B": ("Batch size", "examples"),
@@ -40,8 +41,9 @@ def write_tables(
     files = {f"{name}.csv": csv_bytes(table) for name, table in tables.items()}
     if latex:
         files["steps.tex"] = steps_latex(analysis).encode()
-        files["critical_batch_sizes.tex"] = critical_latex(analysis.title, record).encode()
-    for name in {f"{name}.csv" for name in _CSV} - files.keys():
+        if record["critical_batch_sizes"]:
+            files[_CRITICAL_TEX] = critical_latex(analysis.title, record).encode()
+    for name in {*(f"{name}.csv" for name in _CSV), _CRITICAL_TEX} - files.keys():
         folder.remove(name)
     for name, content in files.items():
         folder.write(name, content)

@@ -1,6 +1,5 @@
 """The summary of an analysis as JSON, as a Markdown page and on a terminal."""
 
-import json
 from collections.abc import Callable, Iterable
 
 import pandas as pd
@@ -9,14 +8,14 @@ from rich.table import Table
 
 from analysis.escaping import escape_markdown
 from analysis.fitting.critical import DEFINITIONS
-from analysis.fitting.estimates import rounded, size_text
+from analysis.fitting.estimates import rounded, size_text, value_text
 from analysis.fitting.regimes import Regime
 from analysis.measures.budgets import budget_sentence
 from analysis.report.goals import GOALS_NOTE, goals_table
 from analysis.report.record import sentences, summary_record
 from analysis.report.summary import Analysis
 from analysis.search_quality.table import readable_quality
-from analysis.tables.files import write_file
+from analysis.tables.files import json_bytes, write_file
 from analysis.tables.folder import ResultsFolder
 from analysis.tables.schema import SUMMARY_FILE, TEST_ERROR, hyperparameters
 
@@ -40,8 +39,7 @@ _DISPENSABLE = (
 
 def write_summary(analysis: Analysis, folder: ResultsFolder) -> list[str]:
     """Write `summary.json` and `summary.md`; return their names."""
-    text = json.dumps(summary_record(analysis), indent=2, allow_nan=False)
-    write_file(folder, SUMMARY_FILE, f"{text}\n".encode())
+    write_file(folder, SUMMARY_FILE, json_bytes(summary_record(analysis)))
     folder.write(SUMMARY_MD, summary_markdown(analysis).encode())
     return [SUMMARY_FILE, SUMMARY_MD]
 
@@ -104,8 +102,9 @@ def readable_table(analysis: Analysis) -> pd.DataFrame:
         shown["95% CI"] = [_interval(*texts) for texts in ends]
     trials = analysis.study.trials
     for name in hyperparameters(trials):
-        if trials[name].nunique() > 1:  # study.toml has the fixed ones
-            shown[name.replace("_", " ")] = _texts(table[name], "{:.3g}".format)
+        # study.toml has the fixed ones
+        if name in analysis.study.space or trials[name].nunique() > 1:
+            shown[name.replace("_", " ")] = _texts(table[name], value_text)
     if "effective_lr" in table:
         shown["lr/(1-m)"] = _texts(table["effective_lr"], "{:.3g}".format)
     if TEST_ERROR in table:

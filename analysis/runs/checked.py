@@ -79,22 +79,10 @@ def checked_runs(
         first = ids.index[ids == ids[second]][0]
         rows.refuse("a run must have one row", f"run {ids[second]!r}", [first, second], ATTEMPT)
     names, quantities, left_out = _settings_and_quantities(table, chosen)
-    runs = table.frame(names)
-    curves, not_finite = curves_of(table, runs, chosen, quantities)
-    runs["not_finite"] = not_finite.reindex(runs.index, fill_value=0)
-    runs["diverged"] = runs["not_finite"] > 0
-    if table.measured:
-        blank = ends_blank(table, chosen, quantities).reindex(runs.index, fill_value=False)
-        runs["diverged"] |= blank & runs["status"].isna()
-        runs["stopped_at"] = stops(table, runs)
-    else:
-        runs = outcomes(table, runs)
-    beyond = runs[runs["stopped_at"] * runs["batch_size"] > 2**53]
-    if len(beyond):
-        at = beyond.iloc[0]
-        got = f"{at['stopped_at']:.3g} x {at['batch_size']:.3g}"
-        rows.refuse("a run must take at most 2^53 examples, steps x batch_size", got, [at["row"]])
-    runs["status"] = statuses(table, runs)
+    frame = table.frame(names)
+    curves, not_finite = curves_of(table, frame, chosen, quantities)
+    frame["not_finite"] = not_finite.reindex(frame.index, fill_value=0)
+    runs = _ended(table, frame, chosen, quantities)
     remarks = list(rows.remarks)
     if left_out:
         remarks.append(
@@ -116,6 +104,24 @@ def checked_runs(
         measured=table.measured,
         remarks=tuple(remarks),
     )
+
+
+def _ended(
+    table: RunTable, runs: pd.DataFrame, metric: str, quantities: Sequence[str]
+) -> pd.DataFrame:
+    """Return the runs with how each ended: diverged, stopped_at and status."""
+    runs["diverged"] = runs["not_finite"] > 0
+    if table.measured:
+        blank = ends_blank(table, metric, quantities).reindex(runs.index, fill_value=False)
+        runs["diverged"] |= blank & runs["status"].isna()
+        runs["stopped_at"] = stops(table, runs)
+    else:
+        runs = outcomes(table, runs)
+    beyond = runs[runs["stopped_at"] * runs["batch_size"] > 2**53]
+    rule = "a run must take at most 2^53 examples, steps x batch_size"
+    table.rows.refuse_any(beyond, rule, "{stopped_at:.3g} x {batch_size:.3g}")
+    runs["status"] = statuses(table, runs)
+    return runs
 
 
 def _apart(

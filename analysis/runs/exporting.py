@@ -8,7 +8,7 @@ from analysis.errors import AnalysisError
 from analysis.measures.batch_plan import is_planned
 from analysis.measures.federated import is_federated
 from analysis.tables.folder import ResultsFolder
-from analysis.tables.imported import NO_OPTIMIZER
+from analysis.tables.imported import NO_OPTIMIZER, exporting
 from analysis.tables.schema import CURVE_COLUMNS, TRIAL_KEY, hyperparameters
 from analysis.tables.study import StudyTables, read_study
 
@@ -41,18 +41,8 @@ def export_table(folder: ResultsFolder, to: Path) -> Path:
             "folder instead"
         )
     file = to if to.suffix == ".csv" else to / f"{study.name}.csv"
-    if file.exists():
-        raise AnalysisError(
-            f"an export must not overwrite anything, got {file}; choose another --to"
-        )
-    try:
-        file.parent.mkdir(parents=True, exist_ok=True)
+    with exporting(file, to):
         _table(study).to_csv(file, index=False)
-    except OSError as error:
-        raise AnalysisError(
-            f"an export needs a writable folder, got {to}: {error.strerror or error}; choose "
-            "another --to"
-        ) from error
     return file
 
 

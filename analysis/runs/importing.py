@@ -127,16 +127,7 @@ def _studies(
         config = {
             "workload": workload,
             "optimizer": optimizer or NO_OPTIMIZER,
-            "batch_sizes": sorted(part["batch_size"].astype(int).unique().tolist()),
-            "adaptive": not choices.space,
-            "imported": _record(source, here, choices),
-            "search": {"space": space_of(here, choices.space)},
-            # judged by curves at any target, or as stated at one
-            "race": {
-                "to": "budget" if here.measured else "target",
-                "quantity": "loss" if here.metric == "val_loss" else "error",
-                **({} if target is None else {"target": target}),
-            },
+            **_config(source, here, choices, target),
         }
         # refuse now what no command could read later
         check_config(str(folder / STUDY_FILE), config)
@@ -147,6 +138,22 @@ def _studies(
         sentence = f"{folder}: {_sentence(here, converted[TRIALS_FILE], choices)}"
         made = Imported(folder=folder, sentence=sentence, has_target=target is not None)
         yield made, files
+
+
+def _config(source: str, runs: Runs, choices: Choices, target: float | None) -> dict[str, Any]:
+    """Return the study file of some runs, without the names of what was trained."""
+    return {
+        "batch_sizes": sorted(runs.runs["batch_size"].astype(int).unique().tolist()),
+        "adaptive": not choices.space,
+        "imported": _record(source, runs, choices),
+        "search": {"space": space_of(runs, choices.space)},
+        # judged by curves at any target, or as stated at one
+        "race": {
+            "to": "budget" if runs.measured else "target",
+            "quantity": "loss" if runs.metric == "val_loss" else "error",
+            **({} if target is None else {"target": target}),
+        },
+    }
 
 
 def _stem(source: str) -> str:
@@ -177,12 +184,9 @@ def _of_study(runs: Runs, part: pd.DataFrame) -> Runs:
 def _target(rows: Rows, runs: Runs, given: float | None) -> float | None:
     stated = runs.runs[runs.runs["target"].notna()]
     target = given if given is not None else next(iter(stated["target"].tolist()), None)
-    differ = (
-        stated[stated["target"] != target] if given is None or not runs.measured else stated[:0]
-    )
-    if target is not None and len(differ):
-        at = differ.iloc[0]
-        rows.refuse(f"a study must have one target, {target:g}", f"{at['target']:g}", [at["row"]])
+    if target is not None and (given is None or not runs.measured):
+        differ = stated[stated["target"] != target]
+        rows.refuse_any(differ, f"a study must have one target, {target:g}", "{target:g}")
     if target is None and not runs.measured:
         raise AnalysisError(
             "steps to target need the target that they were counted to, got none for "
@@ -215,14 +219,12 @@ def _check_outcomes(rows: Rows, runs: Runs, target: float | None) -> None:
     frame = runs.runs
     below = frame["best_error"] < target
     wrong = frame[frame["best_error"].notna() & (below != frame["steps"].notna())]
-    if len(wrong):
-        at = wrong.iloc[0]
-        rows.refuse(
-            f"a run must have steps where its best_error is below the target, {target:g}, and "
-            "nowhere else",
-            f"best_error {at['best_error']:g}, steps {at['steps']:g}",
-            [at["row"]],
-        )
+    rows.refuse_any(
+        wrong,
+        f"a run must have steps where its best_error is below the target, {target:g}, and "
+        "nowhere else",
+        "best_error {best_error:g}, steps {steps:g}",
+    )
 
 
 def _record(source: str, runs: Runs, choices: Choices) -> dict[str, Any]:

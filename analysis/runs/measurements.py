@@ -114,11 +114,8 @@ def _check_rising(table: RunTable, kept: pd.DataFrame, column: str) -> None:
 def statuses(table: RunTable, runs: pd.DataFrame) -> "pd.Series[str]":
     """Return the status of each run, without a target: none is `reached`; refuse other words."""
     words = runs["status"].fillna("exhausted").astype(str).str.lower()
-    unknown = ~words.isin(list(STATUS_OF))
-    if unknown.any():
-        at = runs[unknown].iloc[0]
-        rule = f"a status must be of {', '.join(STATUS_OF)}"
-        table.rows.refuse(rule, repr(at["status"]), [at["row"]])
+    unknown = runs[~words.isin(list(STATUS_OF))]
+    table.rows.refuse_any(unknown, f"a status must be of {', '.join(STATUS_OF)}", "{status!r}")
     return words.map(STATUS_OF).mask(runs["diverged"], "diverged")
 
 
@@ -156,13 +153,11 @@ def outcomes(table: RunTable, runs: pd.DataFrame) -> pd.DataFrame:
     broke = statuses(table, runs).isin(["diverged", "failed"])
     known = stated.fillna(runs["steps"])
     runs["stopped_at"] = known.mask(broke & known.isna(), 0)
-    for lacking, rule in (
-        (runs["stopped_at"].isna(), "a run without steps must have stopped_at, the steps it took"),
-        (runs["stopped_at"] < runs["steps"], "steps must be at most stopped_at"),
-        (runs["steps_before"] >= runs["steps"], "steps_before must be below steps"),
-    ):
-        if lacking.any():
-            at = runs[lacking].iloc[0]
-            got = f"{at['stopped_at']:g}, {at['steps']:g}" if rule.startswith("steps") else "none"
-            rows.refuse(rule, got, [at["row"]])
+    endless = runs[runs["stopped_at"].isna()]
+    rule = "a run without steps must have stopped_at, the steps it took"
+    rows.refuse_any(endless, rule, "none")
+    late = runs[runs["stopped_at"] < runs["steps"]]
+    rows.refuse_any(late, "steps must be at most stopped_at", "{stopped_at:g}, {steps:g}")
+    early = runs[runs["steps_before"] >= runs["steps"]]
+    rows.refuse_any(early, "steps_before must be below steps", "{steps_before:g} and {steps:g}")
     return runs

@@ -94,6 +94,14 @@ class Rows:
             f"{rule}, got {got} in {self.label}{plural} {at} of {self.where}; {remedy}"
         )
 
+    def refuse_any(
+        self, runs: pd.DataFrame, rule: str, got: str, remedy: str = "correct it"
+    ) -> None:
+        """Refuse the first of some runs, if there is one; `got` is a format of their columns."""
+        if len(runs):
+            first = {str(name): value for name, value in runs.iloc[0].items()}
+            self.refuse(rule, got.format(**first), [first["row"]], remedy)
+
 
 def is_absent(cell: object) -> bool:
     """Return whether a cell holds nothing; NaN as a number is a value."""

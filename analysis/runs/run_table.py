@@ -57,9 +57,7 @@ class RunTable:
             column = columns.of.get(name, name)
             frame[name] = self.constant(name, *self.rows.numbers(column), finite=True)
         lacking = frame[frame["batch_size"].isna()]
-        if len(lacking):
-            at = lacking.iloc[0]
-            self.rows.refuse("a run must have a batch_size", f"none for {at['run']}", [at["row"]])
+        self.rows.refuse_any(lacking, "a run must have a batch_size", "none for {run}")
         self._check_role(frame)
         return frame
 
@@ -76,9 +74,7 @@ class RunTable:
 
     def _check_role(self, frame: pd.DataFrame) -> None:
         wrong = frame[frame["role"].notna() & ~frame["role"].isin(ROLES)]
-        if len(wrong):
-            at = wrong.iloc[0]
-            self.rows.refuse(f"role must be of {', '.join(ROLES)}", at["role"], [at["row"]])
+        self.rows.refuse_any(wrong, f"role must be of {', '.join(ROLES)}", "{role}")
         key = frame[["batch_size", "role", "trial"]]
         twice = key.notna().all(axis=1) & key.duplicated()
         if twice.any():

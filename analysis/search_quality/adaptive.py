@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import numpy as np
 import pandas as pd
 
-from analysis.fitting.estimates import percent, span_text
+from analysis.fitting.estimates import percent, span_text, value_text
 
 LATE_COLUMNS = {"late_gain": "Float64", "looked": "str"}
 """Columns that the table of a search that learns has besides those of others."""
@@ -35,7 +35,7 @@ def late_row(even: pd.DataFrame, searched: list[str]) -> dict[str, object]:
     return {
         "late_gain": float(half / fewest - 1) if np.isfinite(half) else None,
         "looked": ", ".join(
-            f"{name} {span_text(*(f'{end:.2g}' for end in span))}"
+            f"{name} {span_text(*(value_text(end, 2) for end in span))}"
             for name, span in zip(searched, spans, strict=True)
         ),
     }

@@ -57,11 +57,13 @@ class SearchSample:
         bound: lower bound of the steps of every miss, >= the last of `steps`. A miss has no number
             of steps: it ranks behind all trials that reached, and enters a mean with this bound,
             which makes the mean a lower bound.
+        cut: whether some miss was stopped there; else misses would never have reached.
     """
 
     steps: NDArray[np.float64]
     trials: int
     bound: float
+    cut: bool = True
 
     def none_of_fastest(self, n: int) -> NDArray[np.float64]:
         """Return the probability that n trials hold none of the k fastest, for k = 0, 1, ...
@@ -75,7 +77,7 @@ class SearchSample:
 
     def reach(self, n: int) -> float:
         """Return the probability that n trials hold one that reached the target."""
-        return float(1 - self.none_of_fastest(n)[-1])
+        return _reach(self.none_of_fastest(n))
 
     def mean(self, n: int) -> float:
         """Return the geometric mean of the fewest steps over n trials, 1 to `trials`.
@@ -83,7 +85,9 @@ class SearchSample:
         Steps vary by factors, so their logarithms are averaged. Subsets without a trial that
         reached enter with `bound`: the mean is a lower bound unless `reach` is 1.
         """
-        missing = self.none_of_fastest(n)
+        return self._mean(self.none_of_fastest(n))
+
+    def _mean(self, missing: NDArray[np.float64]) -> float:
         log_mean = -np.diff(missing) @ np.log(self.steps)
         return float(np.exp(log_mean + missing[-1] * np.log(self.bound)))
 
@@ -94,9 +98,10 @@ class SearchSample:
         needs no bound for misses, but does not see the last doubling: half of all subsets of N / 2
         trials hold the very best one.
         """
-        mean = self.mean(n) if len(self.steps) else None
-        hits = np.flatnonzero(self.none_of_fastest(n)[1:] <= 0.5 + 1e-12)
-        return n, self.reach(n), mean, float(self.steps[hits[0]]) if len(hits) else None
+        missing = self.none_of_fastest(n)
+        mean = self._mean(missing) if len(self.steps) else None
+        hits = np.flatnonzero(missing[1:] <= 0.5 + 1e-12)
+        return n, _reach(missing), mean, float(self.steps[hits[0]]) if len(hits) else None
 
     @property
     def gain(self) -> float | None:
@@ -119,6 +124,10 @@ class SearchSample:
         return SearchVerdict.SETTLED
 
 
+def _reach(missing: NDArray[np.float64]) -> float:
+    return float(1 - missing[-1])
+
+
 def search_sample(trials: pd.DataFrame) -> SearchSample:
     """Return the sample of the trials of one batch size, from `search_trials`.
 
@@ -136,7 +145,7 @@ def search_sample(trials: pd.DataFrame) -> SearchSample:
     stopped = trials.loc[trials["status"].isin(["capped", "exhausted"]), "stopped_at"]
     last = float(steps[-1]) if len(steps) else 1.0
     bound = last if stopped.empty else max(last, float(stopped.min()))
-    return SearchSample(steps=steps, trials=len(trials), bound=bound)
+    return SearchSample(steps=steps, trials=len(trials), bound=bound, cut=not stopped.empty)
 
 
 def spread_numbers(trials: int, most: int) -> list[int]:

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pandas as pd
 
-from analysis.fitting.estimates import percent, span_text
+from analysis.fitting.estimates import counted, percent, span_text
 from analysis.measures.scaling_rules import EFFECTIVE
 from analysis.search_quality.adaptive import late_sentences
 from analysis.search_quality.best_of_n import SETTLED_GAIN, SearchVerdict
@@ -46,6 +46,7 @@ def _search_sentences(table: pd.DataFrame, imported: bool) -> Iterator[str]:
                 numbers = {
                     n: span_text(told[n].min(), told[n].max()) for n in ("trials", "reached")
                 }
+                numbers["of"] = counted(numbers["trials"], "trials")
                 gains = {n: _more(told[n].dropna()) for n in ("gain", "warm_gain")}
                 yield f"{_sizes(told, table)}: {text.format(**numbers, **gains)}."
 
@@ -54,16 +55,14 @@ _VERDICTS = {
     SearchVerdict.SETTLED: "the search is settled: half the trials would have taken {gain} steps",
     SearchVerdict.FALLING: "still falling: half the {trials} trials would have taken {gain} steps; "
     "run more trials (search.trials)",
-    SearchVerdict.UNKNOWN: "only {reached} of {trials} trials reached the target, too few to judge "
+    SearchVerdict.UNKNOWN: "only {reached} of {of} reached the target, too few to judge "
     "whether the search is settled; run more trials (search.trials)",
 }
 _BEATEN = (
     "still falling: the search took {warm_gain} steps than a point taken from another batch size; "
     "run more trials (search.trials)"
 )
-_NONE_REACHED = (
-    "none of {trials} trials reached the target: whether the search is settled is unknown"
-)
+_NONE_REACHED = "none of {of} reached the target: whether the search is settled is unknown"
 _ADAPTIVE = "trials of an adaptive sampler cannot show whether the search is settled"
 _IMPORTED = (
     "whether the search is settled is unknown, because it is not known how the points of the "

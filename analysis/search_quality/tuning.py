@@ -1,5 +1,6 @@
 """Under-tuning of a study: the gap of each search, where its trials show it."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -85,7 +86,7 @@ def _tuning_of(study: StudyTables, table: pd.DataFrame, target: float | None) ->
             sample.trials,
             len(study.space),
             best=float(np.log(row["steps"])),
-            bound=float(np.log(sample.bound)),
+            bound=float(np.log(sample.bound)) if sample.cut else math.inf,
         )
         common = study.adaptive and _COMMON[sampler]
         gaps[float(row["batch_size"])] = gap.of_common_search() if common else gap

@@ -11,10 +11,12 @@ content are both there until the new one is in place, so whenever a writer is ki
 is whole and known.
 """
 
+import contextlib
 import hashlib
+import json
 import re
 import tomllib
-from collections.abc import Collection
+from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
 import pyarrow as pa
@@ -103,6 +105,31 @@ def remedy(name: str) -> str:
     return REMEDIES.get(name, _PART_REMEDY)
 
 
+@contextlib.contextmanager
+def as_written(folder: ResultsFolder, name: str) -> Iterator[None]:
+    """Refuse a file where its content raises what none does that batchscale wrote.
+
+    A digest tells that nothing has changed since it was made, and not who made it.
+
+    Yields:
+        Nothing.
+
+    Raises:
+        AnalysisError: the body, which reads the content, raised for its sake.
+    """
+    try:
+        yield
+    except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
+        raise AnalysisError(
+            f"{folder / name} must be as batchscale wrote it, got: {error}; {remedy(name)}"
+        ) from error
+
+
+def json_bytes(record: Mapping[str, Any]) -> bytes:
+    """Return the content of a JSON file, with null for what is unknown or without bound."""
+    return f"{json.dumps(record, indent=2, allow_nan=False)}\n".encode()
+
+
 def write_table(folder: ResultsFolder, name: str, table: pa.Table) -> None:
     """Write a table as a parquet file with its digest."""
     write_file(folder, name, as_parquet(table))
@@ -147,15 +174,10 @@ def read_study_file(folder: ResultsFolder) -> dict[str, Any]:
 
     Raises:
         AnalysisError: it is missing, damaged, or not TOML.
-    """
+    """  # noqa: DOC502  (raised inside)
     content = read_file(folder, STUDY_FILE)
-    try:
+    with as_written(folder, STUDY_FILE):
         return tomllib.loads(content.decode("utf-8"))
-    except (ValueError, RecursionError) as error:
-        raise AnalysisError(
-            f"{folder / STUDY_FILE} must be as batchscale wrote it, got: {error}; "
-            f"{remedy(STUDY_FILE)}"
-        ) from error
 
 
 def _record(folder: ResultsFolder, name: str, digests: list[str]) -> None:

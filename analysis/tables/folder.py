@@ -19,6 +19,7 @@ from pyarrow import fs
 
 from analysis.errors import AnalysisError
 from analysis.tables.uri import check_uri, is_uri, with_retry_limit
+from batchscale.files import replacing
 
 LOCK_FILE = ".lock"
 _FULL = (errno.ENOSPC, errno.EDQUOT)
@@ -101,6 +102,12 @@ class ResultsFolder:
         files = [info for info in self._inside(subfolder) if info.type == fs.FileType.File]
         return sorted(f"{subfolder}/{info.base_name}" for info in files)
 
+    def up_to_date(self, name: str, subfolder: str) -> bool:
+        """Return whether a file, which must exist, was written after all in a subfolder."""
+        with self._errors_reported():
+            written = self.filesystem.get_file_info(self._path(name)).mtime_ns
+        return all(info.mtime_ns < written for info in self._inside(subfolder))
+
     def read(self, name: str) -> bytes:
         """Return the content of a file; refuse a missing one, no regular one, and one too large."""
         content = self.find(name)
@@ -133,7 +140,8 @@ class ResultsFolder:
         path = self._path(name)
         try:
             if self.on_disk:
-                _replace_file(Path(path), content)
+                with replacing(Path(path)) as file:
+                    file.write(content)
             else:
                 with self.filesystem.open_output_stream(path) as stream:
                     stream.write(content)
@@ -276,21 +284,6 @@ def _absolute(path: str) -> str:
         return absolute
     except (OSError, RuntimeError, ValueError) as error:  # also a loop of links, or a NUL
         raise AnalysisError(f"a results folder needs a valid path, got {path}: {error}") from error
-
-
-def _replace_file(path: Path, content: "bytes | memoryview | pa.Buffer") -> None:
-    """Write a file of a disk: a reader sees the old content or the new, whenever we are killed."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        with temporary.open("wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
 
 
 def _delete_stale(folder: Path) -> None:

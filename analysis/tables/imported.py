@@ -1,7 +1,10 @@
-"""What every import shares: where a study may go, and in which order its files are written."""
+"""What every import and export shares: where a study may go, and how its files are written."""
 
-from collections.abc import Iterable, Sequence
+import contextlib
+import os
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
@@ -40,6 +43,23 @@ def write_study(folder: ResultsFolder, files: Iterable[tuple[str, "bytes | pa.Bu
     for last, content in files:
         write_file(folder, last, content)
     assert last == STUDY_FILE  # without it a folder is not a study
+
+
+@contextlib.contextmanager
+def exporting(place: Path, to: Path) -> Iterator[None]:
+    """Refuse to overwrite a place in the folder `to`, and report what cannot be written there."""
+    if os.path.lexists(place):
+        raise AnalysisError(
+            f"an export must not overwrite anything, got {place}; choose another --to"
+        )
+    try:
+        place.parent.mkdir(parents=True, exist_ok=True)
+        yield
+    except OSError as error:
+        raise AnalysisError(
+            f"an export needs a writable folder, got {to}: {error.strerror or error}; choose "
+            "another --to"
+        ) from error
 
 
 def imported_counts(study: StudyTables) -> str:

@@ -29,6 +29,7 @@ ANALYZED = (*TRIAL_KEY, "step", "val_error")
 Made = TypeVar("Made")
 _NULLABLE = {pa.int64(): pd.Int64Dtype()}
 _KEY = list(TRIAL_KEY)
+_POINT = ["batch_size", "source_batch_size", "source_role", "source_trial"]
 
 
 def _no_boxes() -> pd.DataFrame:
@@ -163,8 +164,38 @@ def read_study(folder: ResultsFolder, measured: Collection[str] | None = None) -
         boxes=read_table(folder, BOXES_FILE),
         data=_data(folder),
     )
+    require_planned(str(folder), study)
     _require_one_study(str(folder), study)
     return study
+
+
+def require_planned(where: str, study: StudyTables) -> None:
+    """Refuse a study file by which there are fewer trials than the tables hold.
+
+    What may grow from sweep to sweep is in no digest of a part. It never shrinks, so a file that
+    asks for less was edited, or is of another study.
+
+    Raises:
+        AnalysisError: it asks for less.
+    """  # noqa: DOC502  (raised by _refuse)
+    config, trials = study.config, study.trials
+    if study.imported or "batch_sizes" not in config:
+        return
+    if not set(trials["batch_size"]) <= set(config["batch_sizes"]):
+        _refuse(where, TRIALS_FILE, "more batch sizes", STUDY_FILE)
+    granted = {grant["batch_size"]: grant for grant in config.get("granted") or ()}
+    section = config.get("replicates", {})
+    for role, key, most in (
+        ("search", "trials", int(config["search"].get("trials", 0))),
+        ("replicate", "seeds", int(section.get("seeds", 0))),
+    ):
+        of_role = trials[trials["role"] == role]
+        runs = of_role.groupby(_POINT, dropna=False).size()
+        more = int(section.get("confirm") or 0) if role == "replicate" else 0
+        for point, count in runs.items():
+            size: int = point[0]  # type: ignore[index]  # of several columns
+            if count > max(most, granted.get(size, {}).get(key, 0)) + more:
+                _refuse(where, TRIALS_FILE, f"more {key} at B = {size}", STUDY_FILE)
 
 
 def _require_one_study(where: str, study: StudyTables) -> None:

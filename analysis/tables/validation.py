@@ -124,11 +124,10 @@ def read_parquet(content: bytes, columns: Collection[str] | None = None) -> pa.T
     values = sum(group.column(n).num_values for group in groups for n in range(group.num_columns))
     if values > MOST_VALUES:
         raise pa.ArrowInvalid(f"{values:,} values, more than {MOST_VALUES:,}")
-    names = file.schema_arrow.names
-    if len(set(names)) != len(names):
-        raise pa.ArrowInvalid("two columns of one name")
-    # parts are small and many
+    # parts are small and many: threads, or making the schema by itself, would cost more than help
     table = file.read(None if columns is None else list(columns), use_threads=False)
+    if len(set(table.column_names)) != table.num_columns:
+        raise pa.ArrowInvalid("two columns of one name")
     table.validate(full=True)
     return table
 

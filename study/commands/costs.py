@@ -131,9 +131,7 @@ def cost(  # noqa: PLR0913 - one argument for each flag of the command
         console.document(cost_record(found))
         return
     print_costs(found, console)
-    for file in written:
-        if file.name.endswith(f".{look.formats[0]}"):
-            console.print(str(file))
+    console.places(written, f".{look.formats[0]}")
 
 
 def _counts(devices: str | None, has_link: bool) -> tuple[int, ...]:
@@ -151,7 +149,7 @@ def _measured_link(parameters: int | None) -> "Link | None":
     import torch
 
     count = torch.cuda.device_count()
-    if count < 2:  # noqa: PLR2004
+    if count < 2:
         return None
     from study.costing.all_reduce import measured_link
 

@@ -17,6 +17,7 @@ from study.config.study import FOUND, StudyConfig
 from study.config.study_file import refuse_imported, validated
 from study.errors import StudyError
 from study.storage.study_folder import folder_of
+from workloads.errors import WorkloadError
 from workloads.registry import refuse_unknown
 
 T = TypeVar("T")
@@ -25,6 +26,8 @@ T = TypeVar("T")
 def members_in(source: str, settings: Sequence[str]) -> list[Member]:
     """Return the studies of a study file, or of the name of a workload."""
     path = Path(source)
+    if os.path.isfile(path / STUDY_FILE):
+        _refuse_folder(path, source)
     if path.name == STUDY_FILE and os.path.isfile(f"{path}{DIGEST_SUFFIX}"):
         read_file(ResultsFolder.at(path.parent), STUDY_FILE)  # refuses bytes that have changed
     folder_of(source)  # says so if its study cannot be run
@@ -33,6 +36,18 @@ def members_in(source: str, settings: Sequence[str]) -> list[Member]:
         refuse_imported(member.data, path.parent)
     for_each(members, _check)
     return members
+
+
+def _refuse_folder(path: Path, source: str) -> None:
+    """Refuse a results folder that has no workload's name."""
+    try:
+        refuse_unknown(source)
+    except WorkloadError as error:
+        folder_of(str(path / STUDY_FILE))  # says so if its study cannot be run
+        raise StudyError(
+            f"a study must be a file or the name of a workload, got the folder {source}; give "
+            f"{path / STUDY_FILE} to run what its study lacks"
+        ) from error
 
 
 def _check(member: Member) -> None:

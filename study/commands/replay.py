@@ -114,9 +114,7 @@ def diagnose(  # noqa: PLR0913 - one argument for each option of the command
         console.print(f"{name}:")
         for sentence in sentences:
             console.print(f"  {sentence}")
-    for name in written:
-        if name.endswith(".png"):
-            console.print(str(folder / "figures" / name))
+    console.places((folder / "figures" / name for name in written), ".png")
 
 
 def _print_clause(clause: "Clause") -> bool:

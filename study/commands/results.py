@@ -111,9 +111,7 @@ def analyze(  # noqa: PLR0913 - one argument for each flag of the command
         console.document(record)
         return
     print_analysis(analysis, console)
-    for file in written:
-        if file.name.endswith((f".{look.formats[0]}", ".md", ".tex")):
-            console.print(str(file))
+    console.places(written, f".{look.formats[0]}", ".md", ".tex")
 
 
 def compare(  # noqa: PLR0913 - one argument for each flag of the command
@@ -164,9 +162,7 @@ def compare(  # noqa: PLR0913 - one argument for each flag of the command
         console.document({"folders": where, **comparison_record(comparison)})
         return
     print_comparison(comparison, console)
-    for name in written:
-        if name.endswith((f".{look.formats[0]}", ".md")):
-            console.print(str(folder / name))
+    console.places((folder / name for name in written), f".{look.formats[0]}", ".md")
 
 
 def report(

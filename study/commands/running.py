@@ -131,8 +131,7 @@ def run_sweep(source: str | Mapping[str, Any], options: SweepOptions, console: T
     complete, stopped = True, None
     with listening() as stop:
         for member, folder, own in zip(studies.members, folders, resources, strict=True):
-            if (title := studies.title(member)) is not None:
-                console.print(f"\n{title}", style="bold")
+            console.heading(studies.title(member))
             with folder.locked():
                 study = studies.ready(member)
                 complete = _sweep_one(folder, study, console, own, stop, options) and complete
@@ -153,8 +152,7 @@ def rehearse(source: str | Mapping[str, Any], options: SweepOptions, console: Te
         resolved = continued(folder, resolved)
         Sweep(folder, resolved, trainable)  # refuses what a sweep could not resume
         ends = read_ends(folder, resolved)
-        if (title := studies.title(member)) is not None:
-            console.print(f"\n{title}", style="bold")
+        console.heading(studies.title(member))
         console.print(_headline(folder, resolved, own))
         if ends.trials:
             console.print(progress_table(Progress.of_rows(resolved, ends.trials).rows()))

@@ -129,7 +129,7 @@ def plan(  # noqa: PLR0913 - one argument for each flag of the command
     from study.commands.running import read_studies
     from study.engine.networks.training import moved
     from study.planning.cores import default_workers
-    from study.planning.cost import duration, estimates, past_plan, plan_table, probe
+    from study.planning.cost import estimates, past_plan, plan_table, probe, whole_plan
     from study.planning.horizons import still_schedules
     from study.planning.programs import worker_share
     from study.planning.sizing import check_gpus
@@ -151,30 +151,28 @@ def plan(  # noqa: PLR0913 - one argument for each flag of the command
         planned.append({"name": member.name, "batch_sizes": records, "notes": still})
         rows += found
         if not as_json:
-            if (title := studies.title(member)) is not None:
-                console.print(f"\n{title}", style="bold")
+            console.heading(studies.title(member))
             console.print(plan_table(found))
             for line in still:
                 console.print(line)
     shares = [worker_share(studies.resolved(m)) or (1, gpus_per_worker) for m in studies.members]
     count = workers or min(default_workers(gpus, cpus) for cpus, gpus in shares)
-    expected = sum(row.seconds for row in rows) / count
-    longest = sum(row.seconds_at_most for row in rows) / count
-    memory, disk = max(row.memory for row in rows), sum(row.disk for row in rows)
+    whole = {
+        "workers": count,
+        "seconds": sum(row.seconds for row in rows) / count,
+        "seconds_at_most": sum(row.seconds_at_most for row in rows) / count,
+        "memory": max(row.memory for row in rows),
+        "disk": sum(row.disk for row in rows),
+    }
     if as_json:
-        whole = {"workers": count, "seconds": expected, "seconds_at_most": longest}
-        console.document({**whole, "memory": memory, "disk": disk, "studies": planned})
+        console.document({**whole, "studies": planned})
     else:
-        scope = f"all {len(planned)} studies " if len(planned) > 1 else ""
-        console.print(
-            f"{scope}with {count} workers: {duration(expected)} expected, at most "
-            f"{duration(longest)}; {memory / 1e6:,.0f} MB of memory for each; "
-            f"{disk / 1e6:,.1f} MB on disk"
-        )
+        console.print(whole_plan(whole, studies=len(planned)))
         if not all(row.measured for row in rows):
             console.print("~ not measured: scaled from the nearest batch size by perfect scaling")
-    if max_hours is not None and expected > 3600 * max_hours:
+    hours = whole["seconds"] / 3600
+    if max_hours is not None and hours > max_hours:
         raise StudyError(
-            f"--max-hours must be at least the expected {expected / 3600:.2g}, got {max_hours:g}; "
+            f"--max-hours must be at least the expected {hours:.2g}, got {max_hours:g}; "
             "use more workers, fewer trials or batch sizes, or a looser target"
         )

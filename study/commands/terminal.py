@@ -11,7 +11,7 @@ import io
 import json
 import os
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import IO, Any, cast
 
 from rich.console import Console
@@ -51,6 +51,17 @@ class Terminal(Console):
     def document(self, record: Mapping[str, Any]) -> None:
         """Print a JSON document, for programs to read."""
         self.print(json.dumps(record, indent=2, allow_nan=False))
+
+    def heading(self, text: str | None) -> None:
+        """Print a heading with a line above it, if there is one."""
+        if text is not None:
+            self.print(f"\n{text}", style="bold")
+
+    def places(self, files: Iterable[object], *suffixes: str) -> None:
+        """Print where those files are that end in one of the suffixes."""
+        for file in map(str, files):
+            if file.endswith(suffixes):
+                self.print(file)
 
     def clause(self, name: str, passed: bool | None, detail: str) -> None:
         """Print the result of a check; `passed` is None where it could not be made."""

@@ -4,7 +4,7 @@ import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any, Self
+from typing import Annotated, Any, ClassVar, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -78,15 +78,22 @@ class Range(BaseModel):
         return (here - low) / (high - low)
 
 
+_Number = Annotated[float, Field(strict=True)]
+_Flag = Annotated[bool, Field(strict=True)]
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Hyperparameter:
     """A number that the search may set."""
 
-    default: Range | float  # if the study file has no entry
-    low: float
-    high: float = math.inf
-    low_open: bool = False  # whether `low` itself is excluded
-    high_open: bool = True
+    # a workload declares its own as plain data, which pydantic checks by these types
+    __pydantic_config__: ClassVar = ConfigDict(extra="forbid")
+
+    default: Range | _Number  # if the study file has no entry
+    low: _Number
+    high: _Number = math.inf
+    low_open: _Flag = False  # whether `low` itself is excluded
+    high_open: _Flag = True
 
     def allows(self, value: float) -> bool:
         """Return whether a value lies in the domain."""

@@ -31,6 +31,7 @@ from study.config.sections import (
     Section,
     kind_of,
 )
+from study.config.space import Range
 from study.config.until import Grant, UntilConfig
 
 
@@ -129,6 +130,8 @@ class ResolvedStudy(StudyConfig):
     """First step and batch of each stage of a batch schedule, by batch size."""
     candidates: tuple[BatchSize, ...] | None = None
     """Batch sizes among which a sweep with `until` chooses; None where the study file lists all."""
+    listed: Literal[True] | None = None
+    """Whether a list took the place of "auto", so that the sweep chooses no more."""
     granted: tuple[Grant, ...] | None = None
     """Trials and seeds of batch sizes that `until` gave more, or added."""
 
@@ -154,6 +157,11 @@ class ResolvedStudy(StudyConfig):
         return space if self.of_program else (*space, *replaced(space))
 
     @property
+    def ranges(self) -> dict[str, Range]:
+        """The box that is searched, by hyperparameter; what is fixed is not in it."""
+        return {n: e for n, e in self.search.space.items() if isinstance(e, Range)}
+
+    @property
     def of_program(self) -> bool:
         """Whether the workload is a program, which means by any name what it likes."""
         return self.compute.mode == "program"
@@ -170,6 +178,8 @@ class ResolvedStudy(StudyConfig):
     @property
     def unmeasured(self) -> tuple[int, ...]:
         """The batch sizes that a sweep with `until` may still add."""
+        if self.listed:
+            return ()
         return tuple(size for size in self.candidates or () if size not in self.batch_sizes)
 
     @property
@@ -270,7 +280,15 @@ class ResolvedStudy(StudyConfig):
         """Return what must agree for results to belong together: all except what may grow."""
         data = self.as_data()
         told = ("tokens_per_example", "normalized_momentum")
-        for key in ("batch_sizes", "candidates", "batch_plans", "until", "granted", *told):
+        for key in (
+            "batch_sizes",
+            "candidates",
+            "listed",
+            "batch_plans",
+            "until",
+            "granted",
+            *told,
+        ):
             data.pop(key, None)
         for section, keys in (_MAY_GROW if self.recipe is None else _COMPUTE).items():
             for key in keys:

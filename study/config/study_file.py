@@ -1,7 +1,6 @@
 """Reading of a study file: TOML and `--set`, checked key by key, with readable errors."""
 
 import codecs
-import difflib
 import tomllib
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import Any, TypeVar, get_args
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
+from batchscale.errors import did_you_mean
 from batchscale.files import read_file
 from study.config.study import StudyConfig
 from study.errors import StudyError, shown
@@ -203,6 +203,5 @@ def _suggestion(keys: Sequence[str]) -> str:
         field = getattr(form, "model_fields", {}).get(key)
         form = field.annotation if field is not None else None
         form = next((part for part in get_args(form) if hasattr(part, "model_fields")), form)
-    names = getattr(form, "model_fields", {})
-    close = difflib.get_close_matches(keys[-1], names, n=1)
-    return f"; did you mean {close[0]!r}?" if close else f", got {keys[-1]!r}"
+    hint = did_you_mean(keys[-1], getattr(form, "model_fields", {}))
+    return f"; {hint}" if hint else f", got {keys[-1]!r}"

@@ -17,7 +17,7 @@ import numpy as np
 import torch
 
 from analysis.cost.step_costs import MEASURED
-from analysis.fitting.medians import LEAST_FREE, median_interval
+from analysis.measures.medians import LEAST_FREE, median_interval
 from study.config.study import ResolvedStudy
 from study.costing.energy import energy_since
 from study.engine.cohort import build_lanes

@@ -15,7 +15,7 @@ from study.engine.networks import Networks
 from study.engine.networks.looped import LoopedNetwork
 from study.engine.networks.packed import PackedNetworks
 from study.engine.networks.training import LoadedWorkload, Lockstep, Trainable
-from study.engine.outcomes import LOST, Run, judge
+from study.engine.outcomes import LOST, Run, judge, trial_result
 from study.engine.programs.cohort import run_programs
 from study.engine.race import Race
 from study.engine.stopping_rules import StoppingRules
@@ -61,8 +61,7 @@ def run_cohort(
 
 def failed(cohort: Cohort, message: str) -> list[TrialResult]:
     """Return the results of a cohort that was lost as a unit, with the reason as message."""
-    lost = _Ended(message=message)
-    return [_result(cohort, index, lost) for index in range(len(cohort.points))]
+    return [trial_result(cohort, place, message=message) for place in range(len(cohort.points))]
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,16 +165,9 @@ def build_lanes(resolved: ResolvedStudy, trainable: Lockstep, cohort: Cohort) ->
     def values_of(group: hyperparameters.Group) -> dict[str, Floats]:
         return {name: values[name] for name in group.used(resolved.search.space)}
 
-    per_step = resolved.examples_per_step(cohort.batch_size)
-    epoch = None if resolved.examples is None else resolved.examples / per_step
-    horizon, plan = resolved.horizon(cohort.batch_size), resolved.plan(cohort.batch_size)
-    name = resolved.schedule.name
-    of_schedule = values_of(hyperparameters.of_schedule(name))
-    own = lr_factor(schedule_named(name), horizon, epoch, of_schedule)
-    if plan is not None:
-        own = planned_factor(plan, cohort.batch_size, resolved.lr_power, own)
-    # a schedule of a user's may give one number for all lanes
-    factor = None if own is None else lambda step: np.broadcast_to(own(step), (len(seeds),))
+    plan = resolved.plan(cohort.batch_size)
+    of_schedule = values_of(hyperparameters.of_schedule(resolved.schedule.name))
+    factor = _lr_factor(resolved, cohort, of_schedule)
     averaging = values_of(hyperparameters.of_averaging())
     of_optimizer = values_of(hyperparameters.of_optimizer(resolved.optimizer))
     if not isinstance(trainable, LoadedWorkload):
@@ -206,6 +198,22 @@ def build_lanes(resolved: ResolvedStudy, trainable: Lockstep, cohort: Cohort) ->
     return _packs(resolved, trainable, cohort, settings, of_loss)
 
 
+def _lr_factor(
+    resolved: ResolvedStudy, cohort: Cohort, values: Mapping[str, Floats]
+) -> Callable[[int], Floats] | None:
+    """Return what the learning rates are multiplied by at a step, (lanes,); None for nothing."""
+    size, schedule = cohort.batch_size, schedule_named(resolved.schedule.name)
+    plan, examples = resolved.plan(size), resolved.examples
+    epoch = None if examples is None else examples / resolved.examples_per_step(size)
+    own = lr_factor(schedule, resolved.horizon(size), epoch, values)
+    if plan is not None:
+        own = planned_factor(plan, size, resolved.lr_power, own)
+    if own is None:
+        return None
+    # a schedule of a user's may give one number for all lanes
+    return lambda step: np.broadcast_to(own(step), (len(cohort.points),))
+
+
 def _packs(
     resolved: ResolvedStudy,
     loaded: LoadedWorkload,
@@ -233,18 +241,6 @@ def _packs(
     return Ensemble(packs)
 
 
-def _result(
-    cohort: Cohort, index: int, ended: _Ended, rules: StoppingRules | None = None
-) -> TrialResult:
-    run, outcome = LOST if ended.run is None or rules is None else judge(ended.run, rules)
-    return TrialResult(
-        batch_size=cohort.batch_size,
-        cohort=cohort.number,
-        point=cohort.points[index],
-        curve=run.curve,
-        outcome=outcome,
-        seconds=run.seconds,
-        message=ended.message,
-        execution=ended.execution,
-        region=cohort.region,
-    )
+def _result(cohort: Cohort, index: int, lane: _Ended, rules: StoppingRules) -> TrialResult:
+    ended = LOST if lane.run is None else judge(lane.run, rules)
+    return trial_result(cohort, index, ended, lane.execution, lane.message)

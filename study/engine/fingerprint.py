@@ -7,14 +7,11 @@ import torch
 
 from study.engine.networks.looped import LoopedNetwork
 from study.engine.networks.training import LoadedWorkload
-from workloads.examination.observation import few
+from workloads.examination.observation import compared, few
 from workloads.examination.python_state import digest
 from workloads.trees import named_leaves
 
 _FEW = 13
-_MOST = 2**26
-"""Elements that are all read; windows of a text overlap, and would fill more memory than it."""
-_SAMPLE = 4096
 
 
 def fingerprint(loaded: LoadedWorkload) -> dict[str, Any]:
@@ -44,11 +41,7 @@ def start_of(loaded: LoadedWorkload) -> dict[str, Any]:
 
 
 def _of_split(split: Any) -> str:
-    if not split.tensors:
-        split = few(split)
-    elif sum(tensor.numel() for tensor in split.tensors) > _MOST:
-        split = split.rows(torch.arange(_SAMPLE) * split.size // _SAMPLE)
     whole = hashlib.sha256()
-    for path, leaf in named_leaves(split):
+    for path, leaf in named_leaves(compared(split)):
         whole.update(f"{path} {leaf.dtype} {tuple(leaf.shape)}".encode() + digest(leaf))
     return whole.hexdigest()

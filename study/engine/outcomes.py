@@ -11,7 +11,18 @@ from numpy.typing import NDArray
 
 from study.config.study import ResolvedStudy
 from study.engine.stopping_rules import StoppingRules, has_diverged, held_to
-from study.records import Curve, Floats, Outcome, Role, Seconds, Status, Steps, TrialResult
+from study.records import (
+    Cohort,
+    Curve,
+    Execution,
+    Floats,
+    Outcome,
+    Role,
+    Seconds,
+    Status,
+    Steps,
+    TrialResult,
+)
 
 Texts = NDArray[np.str_]
 Recorded = tuple[str, int, int | None, tuple[str | None, int | None]]
@@ -37,6 +48,28 @@ LOST = (
     Outcome(status=Status.FAILED, steps=None, steps_before=None, stopped_at=0, best_error=None),
 )
 """Run and outcome of a trial that failed."""
+
+
+def trial_result(
+    cohort: Cohort,
+    index: int,
+    ended: tuple[Run, Outcome] = LOST,
+    execution: Execution | None = None,
+    message: str = "",
+) -> TrialResult:
+    """Return the result of the trial at a place in a cohort; the message says why it failed."""
+    run, outcome = ended
+    return TrialResult(
+        batch_size=cohort.batch_size,
+        cohort=cohort.number,
+        point=cohort.points[index],
+        curve=run.curve,
+        outcome=outcome,
+        seconds=run.seconds,
+        message=message,
+        execution=execution,
+        region=cohort.region,
+    )
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -81,17 +114,19 @@ class Outcomes:
     stopped_at: Steps
     best_error: Floats  # NaN for None
 
-    def outcome(self, lane: int) -> Outcome:
-        """Return the outcome of one lane."""
-        steps, before = int(self.steps[lane]), int(self.steps_before[lane])
-        best = float(self.best_error[lane])
-        return Outcome(
-            status=Status(self.status[lane]),
-            steps=None if steps < 0 else steps,
-            steps_before=None if before < 0 else before,
-            stopped_at=int(self.stopped_at[lane]),
-            best_error=None if math.isnan(best) else best,
-        )
+    def outcomes(self) -> list[Outcome]:
+        """Return the outcome of each lane."""
+        columns = (self.status, self.steps, self.steps_before, self.stopped_at, self.best_error)
+        return [
+            Outcome(
+                status=Status(status),
+                steps=None if steps < 0 else steps,
+                steps_before=None if before < 0 else before,
+                stopped_at=end,
+                best_error=None if math.isnan(best) else best,
+            )
+            for status, steps, before, end, best in zip(*(c.tolist() for c in columns), strict=True)
+        ]
 
 
 def judge(run: Run, rules: StoppingRules) -> tuple[Run, Outcome]:
@@ -108,7 +143,7 @@ def judge(run: Run, rules: StoppingRules) -> tuple[Run, Outcome]:
         finished=np.array([run.finished]),
     )
     judged = judge_all(runs, rules, np.array([rules.cap]))
-    return replace(run, curve=curve.until(int(judged.rows[0]))), judged.outcome(0)
+    return replace(run, curve=curve.until(int(judged.rows[0]))), judged.outcomes()[0]
 
 
 def judge_all(runs: Runs, rules: StoppingRules, caps: Floats) -> Outcomes:
@@ -199,16 +234,19 @@ def final_results(resolved: ResolvedStudy, results: Iterable[TrialResult]) -> li
         )
         judged = judge_recorded(resolved, size, [_recorded(result) for result in group], runs)
         found += [
-            result
-            if result.outcome.status is Status.FAILED
-            else replace(
-                result,
-                curve=result.curve.until(int(judged.rows[lane])),
-                outcome=judged.outcome(lane),
+            result if result.outcome.status is Status.FAILED else _ended(result, rows, outcome)
+            for result, rows, outcome in zip(
+                group, judged.rows.tolist(), judged.outcomes(), strict=True
             )
-            for lane, result in enumerate(group)
         ]
     return found
+
+
+def _ended(result: TrialResult, rows: int, outcome: Outcome) -> TrialResult:
+    """Return a trial cut to so many measurements: itself, as most, where nothing changes."""
+    if rows >= result.curve.step.size and outcome == result.outcome:
+        return result
+    return replace(result, curve=result.curve.until(rows), outcome=outcome)
 
 
 def judge_recorded(

@@ -6,16 +6,16 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import TypeAdapter, ValidationError
 
 from study.config.coordinates import COORDINATES, EMA_HALF_LIFE, EXAMPLES, replaced
-from study.config.sections import Flag, Number
-from study.config.space import Hyperparameter, Range, Scale, Space
+from study.config.space import Hyperparameter, Range, Scale, Space, ends
 from study.errors import StudyError, shown
 from study.optimizers import optimizer_named, schedule_named
 from study.optimizers.schedules import WARM_UP
 
 EMA_DECAY, TAIL_AVERAGE = "ema_decay", "tail_average"
+_DECLARED = TypeAdapter(Hyperparameter)
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,21 +107,9 @@ def of_workload(workload: object) -> Group:
     )
 
 
-class _Declaration(BaseModel):
-    """A workload's hyperparameter as plain data: the fields of :class:`Hyperparameter`."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    default: Range | Number
-    low: Number
-    high: Number = math.inf
-    low_open: Flag = False
-    high_open: Flag = True
-
-
 def _validate(name: str, entry: Any) -> Hyperparameter:
     try:
-        declaration = _Declaration.model_validate(entry)
+        hyperparameter = _DECLARED.validate_python(entry)
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"]) or "it"
@@ -129,11 +117,7 @@ def _validate(name: str, entry: Any) -> Hyperparameter:
             "a workload's hyperparameter must give default and low, and may give high, low_open "
             f"and high_open; got {shown(entry)} for {name!r}, where {where}: {first['msg']}"
         ) from error
-    fields = {name: getattr(declaration, name) for name in _Declaration.model_fields}
-    hyperparameter = Hyperparameter(**fields)
-    default = declaration.default
-    ends = (default.low, default.high) if isinstance(default, Range) else (default,)
-    if not all(map(hyperparameter.allows, ends)):
+    if not all(map(hyperparameter.allows, ends(hyperparameter.default))):
         raise StudyError(
             f"a workload's hyperparameter must have its default in {hyperparameter.domain()}, got "
             f"{shown(entry)} for {name!r}"

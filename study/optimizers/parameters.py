@@ -7,7 +7,8 @@ from typing import Any, NamedTuple
 
 from torch import nn
 
-from study.errors import StudyError, not_among, shown
+from batchscale.errors import not_among
+from study.errors import StudyError, shown
 
 
 class Role(StrEnum):

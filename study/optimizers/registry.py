@@ -1,12 +1,12 @@
 """Find optimizers and schedules by name: in a table, a package (entry points) or a file."""
 
 import functools
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import fields
-from typing import Any, TypeVar
+from typing import Any
 
 from study.config.space import Hyperparameter
-from study.errors import StudyError, cause, not_among
+from study.errors import StudyError, cause
 from study.optimizers.adaptive import ADAM, ADAMAX, ADAMW, NADAM, RADAM, SPARSE_ADAM
 from study.optimizers.eigenbasis import SOAP
 from study.optimizers.layerwise import LAMB, LARS, MERIT
@@ -20,9 +20,7 @@ from study.optimizers.schedules import SCHEDULES, Schedule
 from study.optimizers.update_rule import Optimizer
 from workloads.entry_points import Kind
 from workloads.examination.python_state import changed, snapshot
-from workloads.registry import class_in_file
-
-T = TypeVar("T")
+from workloads.registry import plug_in
 
 OPTIMIZERS: Mapping[str, Optimizer] = {
     "sgd": SGD,
@@ -57,27 +55,14 @@ _KIND = Kind(noun="optimizer", article="an", builtin=OPTIMIZERS, error=StudyErro
 
 def optimizer_named(name: str) -> Optimizer:
     """Return the optimizer of a name in a study file, or of path/to/file.py:Class."""
-    return _named("optimizer", name, OPTIMIZERS, _KIND, made_optimizer)
+    made = plug_in(_KIND, "optimizer", name)
+    return OPTIMIZERS[name] if made is None else made_optimizer(made, name)
 
 
 def schedule_named(name: str) -> Schedule:
     """Return the schedule of a name in a study file, as :func:`optimizer_named` does."""
-    return _named("schedule.name", name, SCHEDULES, _SCHEDULE_KIND, made_schedule)
-
-
-def _named(
-    key: str, name: str, table: Mapping[str, T], kind: Kind, made: Callable[[object, str], T]
-) -> T:
-    plugins = kind.points()
-    if name in table:
-        return table[name]
-    found = class_in_file(name, kind.noun)
-    if found is None:
-        if name not in plugins:
-            known = [*table, *sorted(plugins), "path/to/file.py:Class"]
-            raise StudyError(not_among(key, name, known))
-        found = kind.load(plugins[name])
-    return made(found, name)
+    made = plug_in(_SCHEDULE_KIND, "schedule.name", name)
+    return SCHEDULES[name] if made is None else made_schedule(made, name)
 
 
 def made_optimizer(made: object, name: str) -> Optimizer:

@@ -86,7 +86,7 @@ def _adafactor(state: State) -> None:
 def _square(gradients: Tensor, rows: Tensor, columns: Tensor, weight: Tensor) -> Tensor:
     """Return the estimate of the mean square, (lanes, *shape), after a step."""
     square = gradients.square()
-    if gradients.dim() == 2:  # noqa: PLR2004  (lanes, and one axis)
+    if gradients.dim() == 2:  # lanes, and one axis
         return rows.lerp_(square, weight).clone()
     of_rows = rows.lerp_(square.mean(-1).flatten(1), weight).view_as(square[..., 0])
     of_columns = columns.lerp_(square.mean(-2).flatten(1), weight).view_as(square[..., 0, :])

@@ -97,16 +97,24 @@ class RaceTrainable(tune.Trainable):
         torch.set_num_threads(1)  # results must not depend on the number of workers per core
         if job["data_dir"] is not None:
             os.environ["BATCHSCALE_DATA"] = job["data_dir"]
-        self._announced = False
+        self._announced, self._refusal = False, None
         resolved = ResolvedStudy.model_validate(job["resolved"])
         # programs have the GPUs to themselves
         program = resolved.compute.mode == PROGRAM
         device = "cuda" if ray.get_gpu_ids() and not program else "cpu"
-        with ended_after(resolved.compute.cohort_minutes):
-            workload = resolve_workload(resolved.workload, resolved.workload_options)
-            data = received(job["data"], job["form"])
-            trainable = prepare(workload, device, resolved.compute.precision, data)
-            self._refusal = refusal(trainable, job["folder"], this_node())
+        try:
+            with ended_after(resolved.compute.cohort_minutes):
+                workload = resolve_workload(resolved.workload, resolved.workload_options)
+                data = received(job["data"], job["form"])
+                trainable = prepare(workload, device, resolved.compute.precision, data)
+                self._refusal = refusal(trainable, job["folder"], this_node())
+        except Exception as error:  # noqa: BLE001 - the author's code; Ray would hide why
+            self._refusal = (
+                f"a worker must be able to load the workload, got on {this_node()} "
+                f"{type(error).__name__}: {error}; install the same packages and files on all "
+                "machines"
+            )
+            return
         self._worker = Worker(
             folder=job["folder"],
             resolved=resolved,

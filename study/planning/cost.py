@@ -143,6 +143,16 @@ def plan_table(rows: Sequence[Estimate]) -> Table:
     return table
 
 
+def whole_plan(whole: Mapping[str, float], studies: int) -> str:
+    """Return a sentence on what all studies of a plan take together, by the keys of its JSON."""
+    scope = f"all {studies} studies " if studies > 1 else ""
+    return (
+        f"{scope}with {whole['workers']} workers: {duration(whole['seconds'])} expected, at most "
+        f"{duration(whole['seconds_at_most'])}; {whole['memory'] / 1e6:,.0f} MB of memory for "
+        f"each; {whole['disk'] / 1e6:,.1f} MB on disk"
+    )
+
+
 def duration(seconds: float) -> str:
     """Return a time as text, from "< 1 s" to hours."""
     for size, unit in ((3600, "h"), (60, "min")):

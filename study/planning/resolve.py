@@ -71,11 +71,14 @@ def resolve(
             refuse_gpus(device.share)
         built, quantities = _built(config, workload, target, space)
     batch_sizes, candidates = batch_sizes_of(config, built.examples)
+    if candidates:
+        recorded.pop("listed", None)
     _refuse_across(config, space, candidates or batch_sizes, built.trainable)
     optimizer = _optimizer(config, workload)
     resolved = config.as_data() | {
         "batch_sizes": batch_sizes,
         "candidates": candidates or recorded.get("candidates"),
+        "listed": recorded.get("listed"),
         "examples": built.examples,
         "tokens_per_example": tokens_of(workload) if in_tokens else None,
         "quantities": quantities or None,

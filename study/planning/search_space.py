@@ -9,10 +9,11 @@ from typing import Any
 
 from analysis.tables.schema import AVERAGED_ERROR, RAW_ERROR, RESERVED_COLUMNS
 from analysis.tables.validation import MOST_FURTHER, is_name, is_quantity
+from batchscale.errors import not_among
 from study.config.coordinates import COORDINATES, EXAMPLES, replaced
 from study.config.space import Hyperparameter, Range, Space, ends
 from study.config.study import StudyConfig
-from study.errors import StudyError, not_among, shown
+from study.errors import StudyError, shown
 from study.optimizers.hyperparameters import (
     EMA_DECAY,
     TAIL_AVERAGE,

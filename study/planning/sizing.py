@@ -1,7 +1,7 @@
 """How many lanes race together, and how many are computed together, if the study says auto.
 
 Both follow from the size of the model, the batch size and the kind of device alone, and are written
-into the study; no measured time enters. The constants come from `tests/benchmarks/packs.py`.
+into the study; no measured time enters. The constants come from `tests/benchmarks/steps/packs.py`.
 """
 
 import sys

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from analysis.measures.branches import BRANCH
+from batchscale.errors import not_among
 from study.config.study import ResolvedStudy
 from study.engine.networks.training import LoadedWorkload, Lockstep, Trainable
-from study.errors import StudyError, not_among
+from study.errors import StudyError
 from study.records import TrialResult
 from study.replay.diagnostics import branch, curvature, gap, landscape, layers, noise, sharpness
 from study.replay.diagnostics.network import EXAMPLES, Network, Row, sample_of

@@ -1,7 +1,6 @@
 """The searches as a journal file for `optuna-dashboard`, derived from the results."""
 
 import json
-import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,8 +12,8 @@ from optuna.storages.journal import BaseJournalBackend
 from study.records import APART, TrialResult
 from study.search.search import Search
 
-_BEGINNING = rb'^\{"op_code":0,.*\}$'
-"""The line that begins a study."""
+_BEGINNING = b'{"op_code":0,'
+"""What the line that begins a study begins with."""
 
 
 class Journal:
@@ -73,7 +72,7 @@ class _Lines(BaseJournalBackend):
     def resume(self, trials: int) -> set[str]:
         """Return the studies in the file, if it holds a line for each and for so many trials."""
         content = self._path.read_bytes() if trials and self._path.is_file() else b""
-        begun = re.findall(_BEGINNING, content, re.MULTILINE)
+        begun = [line for line in content.split(b"\n") if line.startswith(_BEGINNING)]
         if not begun or content[-1:] != b"\n" or content.count(b"\n") != len(begun) + trials:
             return set()
         try:

@@ -20,7 +20,6 @@ from analysis.fitting.fit import ScalingFit
 from analysis.fitting.models import Floats, sensitivities
 from analysis.measures.replicates import representative_runs
 from analysis.report.summary import Analysis
-from study.config.space import Range
 from study.config.study import ResolvedStudy
 from study.config.until import Grant
 
@@ -208,7 +207,7 @@ def _at(
             narrows=by_seeds * (1 - counted / (enough - row["chose"])),
             steps=more * median,
         )
-    searched = sum(isinstance(entry, Range) for entry in resolved.search.space.values())
+    searched = len(resolved.ranges)
     if by_gap > 0 and searched:
         grant = more_trials(resolved, size)
         more = grant.trials - trials

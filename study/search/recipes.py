@@ -10,11 +10,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from analysis.measures.scaling_rules import EXPONENTS
+from batchscale.errors import not_among
 from study.config.coordinates import replaced
 from study.config.sections import RecipeConfig
 from study.config.space import Range, Space
 from study.config.study import ResolvedStudy, StudyConfig
-from study.errors import StudyError, not_among
+from study.errors import StudyError
 from study.optimizers.schedules import WARM_UP
 from study.records import Point, Role, ScalingRule, Source, TrialResult
 from study.seeding import trial_seed

@@ -15,10 +15,10 @@ import optuna
 from numpy.typing import NDArray
 
 from study.config.study import ResolvedStudy
-from study.errors import StudyError, cause, not_among, shown
+from study.errors import StudyError, cause, shown
 from study.search.shared import SharedSearch
 from workloads.entry_points import Kind
-from workloads.registry import class_in_file
+from workloads.registry import plug_in
 
 UnitPoints = NDArray[np.float64]
 
@@ -73,20 +73,6 @@ class Make(Protocol):
         """
 
 
-def own_sampler(name: str) -> Make | None:
-    """Return the class of a sampler by path/to/file.py:Class or entry point; None for no such one.
-
-    Raises:
-        StudyError: it is not a sampler's class, or two packages provide it.
-        WorkloadError: the file does not import, or may not run.
-    """  # noqa: DOC502  (raised inside)
-    points = _KIND.points()
-    made = class_in_file(name, "sampler")
-    if made is None and name in points:
-        made = _KIND.load(points[name])
-    return None if made is None else made_sampler(made, name)
-
-
 def made_sampler(made: object, name: str) -> Make:
     """Return a sampler's class, checked to have what is asked of it.
 
@@ -106,11 +92,6 @@ def made_sampler(made: object, name: str) -> Make:
         )
     found: Any = made
     return found  # type: ignore[no-any-return]
-
-
-def names() -> list[str]:
-    """Return the names of the samplers of installed packages."""
-    return sorted(_KIND.points())
 
 
 def suggested(
@@ -149,14 +130,6 @@ def suggested(
             f"{points.max():g}"
         )
     return points
-
-
-_KIND = Kind(
-    noun="sampler",
-    article="a",
-    builtin=("halton", "sobol", "random", "tpe", "gp", "shared"),
-    error=StudyError,
-)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -219,6 +192,7 @@ SAMPLERS: Mapping[str, Sampler] = {
     "gp": Sampler(adaptive=_gp),
     "shared": Sampler(points=_halton, together=SharedSearch),
 }
+_KIND = Kind(noun="sampler", article="a", builtin=SAMPLERS, error=StudyError)
 
 
 def sampler_named(name: str) -> Sampler:
@@ -228,13 +202,8 @@ def sampler_named(name: str) -> Sampler:
         StudyError: the name is unknown, two packages provide it, or what it names is no sampler.
         WorkloadError: the file does not import, or may not run.
     """  # noqa: DOC502  (raised inside)
-    make = own_sampler(name)
-    if name in SAMPLERS:
-        return SAMPLERS[name]
-    if make is None:
-        known = [*SAMPLERS, *names(), "path/to/file.py:Class"]
-        raise StudyError(not_among("search.sampler", name, known))
-    return of_class(name, make)
+    made = plug_in(_KIND, "search.sampler", name)
+    return SAMPLERS[name] if made is None else of_class(name, made_sampler(made, name))
 
 
 def shared_search(name: str) -> Callable[[ResolvedStudy], SharedSearch] | None:

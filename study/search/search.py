@@ -52,7 +52,7 @@ class Search:
         self._told: list[TrialResult] = []
         self._budget = resolved.budget(batch_size)
         self._fixed = {n: e for n, e in resolved.search.space.items() if not isinstance(e, Range)}
-        self._box = {n: e for n, e in resolved.search.space.items() if isinstance(e, Range)}
+        self._box = resolved.ranges
         self._ranges = dict(self._box)
         self._resolved = resolved
         self._optuna = optuna.create_study()

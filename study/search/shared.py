@@ -6,6 +6,10 @@ spread about it how sure that is. New points are drawn about the best one so far
 This is the cross-entropy method (Rubinstein 1999) with the ranks' weights of CMA-ES (Hansen 2016,
 arXiv 1604.00772, equation 49) and a mean that moves with the batch size.
 
+Of many points drawn, those are tried to which one of the elite is nearer than any other trial of
+the batch size, diverged ones included: the cells of Sambridge 1999 (Geophys. J. Int. 138, 479). For
+the best points often lie where training just works still, in a valley thinner than the spread.
+
 A cohort knows the trials of all cohorts that begin at a lower trial number, at every batch size; so
 its points follow from the study alone, whatever the number of workers. The first trials and every
 eighth after them stay quasi-random, so that a search does not stick to one valley.
@@ -30,18 +34,24 @@ _NEARBY = 3.0
 """Doublings of the batch size over which its trials lose their weight: a standard deviation."""
 _SLOPE = 1e-3
 """Pull of the line toward no change over the batch size, where that is hardly known."""
-_LEAST_SPREAD = 0.01
-_WIDEN, _NARROWS = 1.3, 0.3
+_LEAST_SPREAD = 0.005
+_WIDEN, _NARROWS = 1.6, 0.3
 """Times the spread of the elite at which points are drawn after the first 16 trials, and the power
 of the number of trials by which that falls."""
 _ABOUT_BEST = 0.8
 """Share of points about the best one so far; the others lie about the line."""
+_DRAWN = 16
+"""Points drawn for each that is tried."""
+_LOST = (math.inf, math.inf)
 _Key = tuple[bool, int, int]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class _Lane:
-    """Where a trial was in the box, and how good it was: steps to target, then lowest error."""
+    """Where a trial was in the box, and how good it was: steps to target, then lowest error.
+
+    One that diverged is `_LOST`: there is nothing to learn from it but to stay away.
+    """
 
     position: tuple[float, ...]
     rank: tuple[float, float]
@@ -53,11 +63,13 @@ class _Elite:
 
     Attributes:
         positions: shape (trials, searched), the best first.
-        weights: of each, with sum 1.
+        others: those of the trials that are not among them, shape (trials, searched).
+        weights: of each of the best, with sum 1.
         away: doublings from the batch size that is searched.
     """
 
     positions: Floats
+    others: Floats
     weights: Floats
     away: float
 
@@ -67,7 +79,7 @@ class SharedSearch:
 
     def __init__(self, resolved: ResolvedStudy) -> None:
         """Start without trials."""
-        self._box = {n: e for n, e in resolved.search.space.items() if isinstance(e, Range)}
+        self._box = resolved.ranges
         self._seed = resolved.seed
         self._lanes: dict[_Key, list[_Lane]] = {}
 
@@ -75,8 +87,7 @@ class SharedSearch:
         """Add the results of one cohort, its warm-start points included."""
         first = results[0]
         key = (first.region is not None, first.cohort, first.batch_size)
-        lost = {Status.FAILED, Status.DIVERGED}
-        self._lanes[key] = [self._lane(r) for r in results if r.outcome.status not in lost]
+        self._lanes[key] = [self._lane(r) for r in results if r.outcome.status != Status.FAILED]
 
     def points(
         self,
@@ -104,8 +115,7 @@ class SharedSearch:
             [self._box[name].position(end) for end in (entry.low, entry.high)]
             for name, entry in ranges.items()
         ]
-        drawn = _drawn(elites, trials[0], len(chosen), rng)
-        inside = _reflected(drawn, *np.array(ends).T)
+        inside = _drawn(elites, trials[0], len(chosen), rng, np.array(ends).T)
         return {
             trial: {
                 name: entry.beyond(float(at))
@@ -117,6 +127,8 @@ class SharedSearch:
     def _lane(self, result: TrialResult) -> _Lane:
         values, outcome = result.point.values, result.outcome
         steps, error = outcome.steps, outcome.best_error
+        if outcome.status is Status.DIVERGED:
+            steps = error = None
         return _Lane(
             position=tuple(entry.position(values[name]) for name, entry in self._box.items()),
             rank=(math.inf if steps is None else steps, math.inf if error is None else error),
@@ -129,13 +141,16 @@ class SharedSearch:
             by_size.setdefault(key[2], []).extend(self._lanes[key])
         found = []
         for size, lanes in sorted(by_size.items()):
-            best = sorted(lanes, key=lambda lane: lane.rank)[:ELITE]
-            reached = [lane for lane in best if lane.rank[0] < math.inf] or best
-            if reached:
-                weights = math.log(ELITE + 0.5) - np.log(np.arange(len(reached)) + 1)
+            lanes.sort(key=lambda lane: lane.rank)
+            best = [lane for lane in lanes[:ELITE] if lane.rank < _LOST]
+            count = sum(lane.rank[0] < math.inf for lane in best) or len(best)
+            if count:
+                weights = math.log(ELITE + 0.5) - np.log(np.arange(count) + 1)
+                positions = np.array([lane.position for lane in lanes])
                 found.append(
                     _Elite(
-                        positions=np.array([lane.position for lane in reached]),
+                        positions=positions[:count],
+                        others=positions[count:],
                         weights=weights / weights.sum(),
                         away=math.log2(size / batch_size),
                     )
@@ -151,7 +166,9 @@ class SharedSearch:
         return [*searches, *(key for key in own if key in self._lanes)]
 
 
-def _drawn(elites: Sequence[_Elite], known: int, count: int, rng: np.random.Generator) -> Floats:
+def _drawn(
+    elites: Sequence[_Elite], known: int, count: int, rng: np.random.Generator, ends: Floats
+) -> Floats:
     """Return points about the best of a batch size and about the line, shape (count, searched).
 
     Args:
@@ -159,6 +176,7 @@ def _drawn(elites: Sequence[_Elite], known: int, count: int, rng: np.random.Gene
         known: trials of the batch size so far.
         count: number of points; the last one lies on the line, if there are several.
         rng: draws them.
+        ends: of the box, low and high, shape (2, searched).
     """
     positions = np.concatenate([elite.positions for elite in elites])
     away = np.concatenate([np.full(len(elite.positions), elite.away) for elite in elites])
@@ -171,17 +189,37 @@ def _drawn(elites: Sequence[_Elite], known: int, count: int, rng: np.random.Gene
     coefficients = np.linalg.solve(weighted @ line + pull, weighted @ positions)
     off = positions - line @ coefficients
     spread = (off.T * weights) @ off / weights.sum()
-    spread += _LEAST_SPREAD**2 * np.eye(len(spread))
+    root = np.linalg.cholesky(spread + _LEAST_SPREAD**2 * np.eye(len(spread)))
     widen = _WIDEN * (max(known, 16) / 16) ** -_NARROWS
-    centers = np.tile(coefficients[0], (count, 1))
-    for elite in elites:
-        if elite.away == 0:
-            centers[: round(_ABOUT_BEST * count)] = elite.positions[0]
-    steps = widen * rng.standard_normal(centers.shape) @ np.linalg.cholesky(spread).T
+    centers = np.tile(coefficients[0], (_DRAWN * count, 1))
+    own = [elite for elite in elites if elite.away == 0]
+    for elite in own:
+        centers[rng.random(len(centers)) < _ABOUT_BEST] = elite.positions[0]
+    points = centers + widen * rng.standard_normal(centers.shape) @ root.T
+    points = _reflected(points, *ends)
+    for elite in own:
+        points = _nearest_first(points, elite, root)
     if count > 1:
-        centers[-1], steps[-1] = coefficients[0], 0.0
-    points: Floats = centers + steps
-    return points
+        points[count - 1] = _reflected(coefficients[:1], *ends)
+    return points[:count]
+
+
+def _nearest_first(points: Floats, elite: _Elite, root: Floats) -> Floats:
+    """Return points, first those to which one of the elite is nearer than any other trial.
+
+    Args:
+        points: shape (any, searched).
+        elite: of the batch size, with the other trials there.
+        root: of the covariance that distances are measured in.
+    """
+    from scipy.spatial import KDTree  # here, as most studies do without it
+
+    tried, drawn = (
+        np.linalg.solve(root, places.T).T
+        for places in (np.concatenate([elite.positions, elite.others]), points)
+    )
+    nearest = KDTree(tried).query(drawn)[1]
+    return points[np.argsort(nearest >= len(elite.positions), kind="stable")]
 
 
 def _reflected(points: Floats, low: Floats, high: Floats) -> Floats:

@@ -36,7 +36,7 @@ def require_sound_sampler(name: str, sampler: Sampler, space: Space) -> None:
 
     Raises:
         StudyError: it fails, leaves the unit cube, or suggests other points to the same question.
-    """  # noqa: DOC502  (raised inside)
+    """
     dimensions = sum(isinstance(entry, Range) for entry in space.values())
     if name in SAMPLERS or not dimensions:
         return

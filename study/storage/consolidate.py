@@ -102,7 +102,7 @@ def study_tables(
         AnalysisError: the folder cannot be read, or holds no study.
     """  # noqa: DOC502  (raised inside)
     # with pandas, which few sweeps need
-    from analysis.tables.study import StudyTables, as_frame, read_study
+    from analysis.tables.study import StudyTables, as_frame, read_study, require_planned
 
     if not part_names(folder):
         return read_study(folder, measured)
@@ -113,13 +113,15 @@ def study_tables(
         trials.append(rows)
         curves.append(measurements if measured is None else measurements.select(list(measured)))
         boxes.update(here)
-    return StudyTables(
+    study = StudyTables(
         name=folder.name,
         config=resolved.as_data(),
         trials=as_frame(pa.concat_tables(trials)),
         curves=as_frame(pa.concat_tables(curves)),
         boxes=as_frame(_box_table(resolved, boxes)),
     )
+    require_planned(str(folder), study)
+    return study
 
 
 def tables_of(resolved: ResolvedStudy, results: Sequence[TrialResult]) -> dict[str, pa.Table]:

@@ -21,7 +21,15 @@ from study.config.study import ResolvedStudy
 from study.engine.stopping_rules import StoppingRules
 from study.records import Role
 from study.storage.part_values import CorruptPartError, of_schema, refused_if_corrupt
-from study.storage.parts import PARTS, check_places, part_names, part_table, read_part, region_of
+from study.storage.parts import (
+    PARTS,
+    check_places,
+    part_name,
+    part_names,
+    part_table,
+    read_part,
+    region_of,
+)
 from study.storage.trial_rows import Regions, box_rows
 
 _READ = {name: TRIAL_COLUMNS[name] for name in (*COLUMNS, "cohort", "steps_before", "stopped_at")}
@@ -40,15 +48,22 @@ class Ends:
 def read_ends(folder: ResultsFolder, resolved: ResolvedStudy) -> Ends:
     """Return how the trials of a study ended, judged by all trials of their batch size.
 
-    A study that was moved without its parts is read from its tables.
+    A study whose tables hold all of its parts, or that was moved without these, is read from them.
 
     Raises:
         AnalysisError: a part or a table is damaged.
         StudyError: a part belongs to another study, or holds what no worker writes.
     """  # noqa: DOC501, DOC502  (raised inside)
     names = part_names(folder)
-    if not names and folder.exists(TRIALS_FILE):
-        return _of_tables(folder, resolved)
+    if folder.exists(TRIALS_FILE) and (not names or folder.up_to_date(TRIALS_FILE, PARTS)):
+        try:
+            ends = _of_tables(folder, resolved)
+        except AnalysisError:
+            if not names:
+                raise
+        else:
+            if not names or _parts_of(ends.trials) == set(names):
+                return ends
     digest, regions = resolved.digest(), Regions()
 
     def read(name: str) -> pa.Table:
@@ -88,6 +103,12 @@ def _of_tables(folder: ResultsFolder, resolved: ResolvedStudy) -> Ends:
     check_table(str(folder / BOXES_FILE), boxes, BOX_COLUMNS)
     trials = read_table_file(folder, TRIALS_FILE, _READ)
     return Ends(_once(_trials(folder, TRIALS_FILE, trials, resolved)), boxes.to_pylist())
+
+
+def _parts_of(trials: Iterable[_Row]) -> set[str]:
+    """Return the paths of the parts of some trials; warm-start points joined those of others."""
+    cohorts = {(row["batch_size"], row["cohort"], row["role"]) for row in trials}
+    return {part_name(size, n, Role(role)) for size, n, role in cohorts if role != Role.WARM}
 
 
 def _trials(

@@ -13,11 +13,10 @@ from typing import Any
 
 import torch
 
-from analysis.tables.files import read_file, remedy, write_file
+from analysis.tables.files import as_written, json_bytes, read_file, write_file
 from analysis.tables.folder import ResultsFolder
 from analysis.tables.schema import PROVENANCE_FILE, SCHEMA_VERSION
 from batchscale.errors import redacted
-from study.errors import StudyError
 
 _ROUNDED = 1e-2
 """Relative difference that rounding makes in numbers of an untrained model, in bf16 too."""
@@ -139,23 +138,18 @@ def recorded_sweeps(folder: ResultsFolder) -> list[dict[str, Any]]:
     """Return the entries of all sweeps into a folder, the first one first; none without a record.
 
     Raises:
-        StudyError: the record is not as batchscale wrote it.
-    """
+        AnalysisError: the record is not as batchscale wrote it.
+    """  # noqa: DOC502  (raised inside)
     if not folder.exists(PROVENANCE_FILE):
         return []
     content = read_file(folder, PROVENANCE_FILE)
-    try:
+    with as_written(folder, PROVENANCE_FILE):
         return [dict(sweep) for sweep in json.loads(content)["sweeps"]]
-    except (ValueError, KeyError, TypeError) as error:
-        raise StudyError(
-            f"{folder / PROVENANCE_FILE} must be as batchscale wrote it, got: {error}; "
-            f"{remedy(PROVENANCE_FILE)}"
-        ) from error
 
 
 def _write(folder: ResultsFolder, sweeps: list[dict[str, Any]]) -> None:
     content = {"schema_version": SCHEMA_VERSION, "sweeps": sweeps}
-    write_file(folder, PROVENANCE_FILE, (json.dumps(content, indent=2) + "\n").encode())
+    write_file(folder, PROVENANCE_FILE, json_bytes(content))
 
 
 def _now() -> str:

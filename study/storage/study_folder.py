@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 
 import tomlkit
 
-from analysis.tables.files import read_study_file, remedy, write_file
+from analysis.tables.files import as_written, read_study_file, write_file
 from analysis.tables.folder import ResultsFolder
 from analysis.tables.nested import leaves
 from analysis.tables.schema import PROVENANCE_FILE, STUDY_FILE, TRIALS_FILE
@@ -78,11 +78,15 @@ def continued(folder: ResultsFolder, resolved: ResolvedStudy) -> ResolvedStudy:
         )
     search, replicates = resolved.search, resolved.replicates
     sizes = there.batch_sizes  # a sweep that chooses goes on from those it has
+    listed = None
     if not resolved.begins:
         sizes = tuple(sorted({*sizes, *resolved.batch_sizes}))
+        listed = there.listed or (True if there.candidates and not resolved.candidates else None)
     return resolved.model_copy(
         update={
             "batch_sizes": sizes,
+            "candidates": resolved.candidates or there.candidates,
+            "listed": listed,
             "search": _grown(search, there.search, "trials", "extend"),
             "replicates": _grown(replicates, there.replicates, "seeds", "top", "confirm"),
             "granted": resolved.granted or there.granted,
@@ -91,21 +95,12 @@ def continued(folder: ResultsFolder, resolved: ResolvedStudy) -> ResolvedStudy:
 
 
 def read_study_toml(folder: ResultsFolder) -> ResolvedStudy:
-    """Return the resolved study of a results folder.
-
-    Raises:
-        StudyError: the folder holds no study that batchscale ran.
-    """
+    """Return the resolved study of a results folder; refuse one that batchscale did not run."""
     data = read_study_file(folder)
     refuse_imported(data, folder)
     check_config(str(folder / STUDY_FILE), data)  # a key that is gone must not take its default
-    try:
+    with as_written(folder, STUDY_FILE):
         return ResolvedStudy.model_validate(data)
-    except (ValueError, RecursionError) as error:
-        raise StudyError(
-            f"{folder / STUDY_FILE} must be as batchscale wrote it, got: {error}; "
-            f"{remedy(STUDY_FILE)}"
-        ) from error
 
 
 def _grown(here: _Section, there: _Section, *keys: str) -> _Section:

@@ -8,7 +8,6 @@ import numpy as np
 import pyarrow as pa
 
 from analysis.tables.schema import BUDGET, TEST_ERROR, trial_schema
-from study.config.space import Range
 from study.config.study import ResolvedStudy
 from study.records import (
     Curve,
@@ -119,7 +118,7 @@ def _source(row: Mapping[str, Any]) -> Source | None:
 
 def box_rows(resolved: ResolvedStudy, regions: Regions) -> list[dict[str, Any]]:
     """Return the rows of `boxes.parquet`."""
-    ranges = {n: entry for n, entry in resolved.search.space.items() if isinstance(entry, Range)}
+    ranges = resolved.ranges
     study_box = {n: (r.low, r.high) for n, r in ranges.items()}
     boxes = {(size, 0): study_box for size in resolved.searched} | dict(regions)
     return [

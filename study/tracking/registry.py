@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from typing import Any
 
-from study.errors import StudyError, not_among
+from batchscale.errors import not_among
+from study.errors import StudyError
 from workloads.entry_points import Kind
 
 TRIAL, BATCH_SIZE = "trial", "batch-size"

@@ -1,8 +1,10 @@
+import contextlib
+import gzip
 import os
 
 import pytest
 
-from batchscale.files import checked_size, read_file
+from batchscale.files import checked_size, gunzipped, read_file, replacing
 
 
 def test_a_regular_file_is_read_whole_also_by_a_link(tmp_path):
@@ -26,3 +28,22 @@ def test_all_else_is_refused_without_opening_it(tmp_path):
     }.items():
         with pytest.raises(OSError, match=why):
             read_file(tmp_path / name, 2)
+
+
+def test_a_file_keeps_its_old_content_until_the_new_one_is_whole(tmp_path):
+    path = tmp_path / "folder" / "a"
+    with replacing(path) as file:
+        file.write(b"old")
+    with contextlib.suppress(KeyboardInterrupt), replacing(path) as file:
+        file.write(b"new")
+        assert path.read_bytes() == b"old"
+        raise KeyboardInterrupt
+    assert path.read_bytes() == b"old"
+    assert os.listdir(path.parent) == ["a"]
+
+
+def test_what_is_gzipped_is_unpacked_up_to_a_limit():
+    content = gzip.compress(b"12" * 100)
+    assert gunzipped(content, 200) == b"12" * 100
+    with pytest.raises(OSError, match="it unpacks to more than 199 bytes"):
+        gunzipped(content, 199)

@@ -92,6 +92,8 @@ def test_wrong_brackets_are_refused(before, message):
             0.95,
             "batch_sizes must be a list of numbers, got {1",
         ),
+        ({1, 2, 4}, [4, 2, 1], None, 0.95, "batch_sizes must be a list of numbers, got {1"),
+        ([1, 2, 4], b"421", None, 0.95, "steps must be a list of numbers, got b'421'"),
         ([1, 2, 4], ["4", "two", "1"], None, 0.95, "steps must be a list of numbers, got .'4'"),
         ([1, 2, 4], [True, 2, 1], None, 0.95, r"steps must be a list of numbers, got \[True"),
         ([1, 2, 4], [4, 2, 1], [[1], 2, None], 0.95, "bounds must be a list of numbers"),

@@ -335,7 +335,7 @@ def ratios(over: Sequence[float], under: Sequence[float]) -> str:
 
 def number(value: float) -> str:
     """Write a number with three significant digits, or all digits before the point."""
-    if value != value:  # noqa: PLR0124 - the only number that is not itself is NaN
+    if value != value:  # the only number that is not itself is NaN
         return "-"
     digits = 0 if abs(value) >= 100 else 1 if abs(value) >= 10 else 2 if abs(value) >= 1 else 3
     return f"{value:,.{digits}f}"
@@ -390,11 +390,12 @@ def write_json(options: argparse.Namespace, **measured: Any) -> None:
     """Write what was measured with where and how, if a path was given."""
     if options.json is None:
         return
-    script = Path(sys.argv[0]).name
+    script = Path(sys.argv[0])  # with -m too, the path of the module
+    module = f"tests.benchmarks.{script.parent.name}.{script.stem}"
     chosen = {name: value for name, value in vars(options).items() if name != "json"}
     content = {
-        "benchmark": Path(script).stem,
-        "command": ["python", f"tests/benchmarks/{script}", *map(_without_folder, sys.argv[1:])],
+        "benchmark": script.stem,
+        "command": ["python", "-m", module, *map(_without_folder, sys.argv[1:])],
         "options": chosen,
         "ended": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
         "machine": machine(),

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from measuring import Finished, run
+from tests.benchmarks.measuring import Finished, run
 
 if TYPE_CHECKING:
     from study.config.study import ResolvedStudy

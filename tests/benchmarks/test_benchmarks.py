@@ -1,54 +1,37 @@
 """The pure parts of the benchmarks, and that each of them starts; no speed is asserted."""
 
-import importlib
 import json
 import subprocess
 import sys
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import numpy as np
 import pytest
 
+from tests.benchmarks import measuring, studies
+from tests.benchmarks.made_up import MadeUp
+from tests.benchmarks.peers.against_optuna import threads
+from tests.benchmarks.sweeps import orchestration, workers
+from tests.benchmarks.sweeps.growth import spaced
+from workloads import LaneSetup
+
 HERE = Path(__file__).parent
 BENCHMARKS = (
-    "against_optuna",
-    "against_ray_tune",
-    "averages",
-    "engine",
-    "growth",
-    "load",
-    "memory",
-    "orchestration",
-    "packs",
-    "programs",
-    "shares",
-    "single_runs",
-    "workers",
+    "peers.against_optuna",
+    "peers.against_ray_tune",
+    "steps.averages",
+    "steps.engine",
+    "sweeps.growth",
+    "sweeps.load",
+    "sweeps.memory",
+    "sweeps.orchestration",
+    "steps.packs",
+    "steps.programs",
+    "sweeps.shares",
+    "steps.single_runs",
+    "sweeps.workers",
 )
-
-
-@pytest.fixture(scope="module")
-def script():
-    """Return a module of this folder by name, found as it is when a benchmark runs as a script."""
-    before = set(sys.modules)
-    sys.path.insert(0, str(HERE))
-    yield importlib.import_module
-    sys.path.remove(str(HERE))
-    ours = {path.stem for path in HERE.glob("*.py")}
-    for name in (set(sys.modules) - before) & ours:
-        del sys.modules[name]
-
-
-@pytest.fixture
-def measuring(script) -> ModuleType:
-    return script("measuring")
-
-
-@pytest.fixture
-def studies(script) -> ModuleType:
-    return script("studies")
 
 
 @pytest.mark.slow
@@ -56,7 +39,10 @@ def studies(script) -> ModuleType:
 def test_each_benchmark_says_what_it_compares():
     started = {
         name: subprocess.Popen(
-            [sys.executable, HERE / f"{name}.py", "--help"], stdout=subprocess.PIPE, text=True
+            [sys.executable, "-m", f"tests.benchmarks.{name}", "--help"],
+            cwd=HERE.parents[1],
+            stdout=subprocess.PIPE,
+            text=True,
         )
         for name in BENCHMARKS
     }
@@ -70,10 +56,10 @@ def test_each_benchmark_says_what_it_compares():
 
 def test_every_benchmark_is_in_the_readme():
     text = (HERE / "README.md").read_text(encoding="utf-8")
-    assert all(f"tests/benchmarks/{name}.py" in text for name in BENCHMARKS)
+    assert all(f"tests.benchmarks.{name}" in text for name in BENCHMARKS)
 
 
-def test_a_ratio_is_of_medians(measuring):
+def test_a_ratio_is_of_medians():
     assert measuring.ratio([30, 20, 1000], [10, 11, 1]) == 3.0
     assert measuring.ratios([30, 20, 10], [10, 10, 10]) == "2.00x (1.00 to 3.00)"
     spread = measuring.spread([3.0, 1.0, 200.0])
@@ -85,18 +71,18 @@ def test_a_ratio_is_of_medians(measuring):
     ("value", "text"),
     [(1234.5, "1,234"), (12.34, "12.3"), (1.234, "1.23"), (0.1234, "0.123"), (float("nan"), "-")],
 )
-def test_numbers_are_written_with_three_digits(measuring, value, text):
+def test_numbers_are_written_with_three_digits(value, text):
     assert measuring.number(value) == text
 
 
-def test_repeats_are_interleaved_in_alternating_order(measuring):
+def test_repeats_are_interleaved_in_alternating_order():
     order: list[str] = []
     cases = {name: lambda name=name: order.append(name) or len(order) for name in "ab"}
     assert measuring.interleaved(cases, 3) == {"a": [1, 4, 5], "b": [2, 3, 6]}
     assert order == ["a", "b", "b", "a", "a", "b"]
 
 
-def test_a_command_is_timed_and_its_memory_read(measuring):
+def test_a_command_is_timed_and_its_memory_read():
     code = "print('hello'); import time; time.sleep(1)"  # long enough to be looked at
     finished = measuring.run([sys.executable, "-c", code], pss=True, interval=0.01)
     assert [line for _, line in finished.lines] == ["hello"]
@@ -105,17 +91,17 @@ def test_a_command_is_timed_and_its_memory_read(measuring):
     assert finished.peak_rss > 0
 
 
-def test_a_command_that_fails_ends_the_benchmark(measuring):
+def test_a_command_that_fails_ends_the_benchmark():
     with pytest.raises(SystemExit, match="exit code 3"):
         measuring.run([sys.executable, "-c", "raise SystemExit(3)"])
 
 
-def test_a_command_that_does_not_end_is_ended(measuring):
+def test_a_command_that_does_not_end_is_ended():
     with pytest.raises(SystemExit, match="no end after"):
         measuring.run([sys.executable, "-c", "import time; time.sleep(60)"], limit=0.1)
 
 
-def test_shared_and_own_memory_are_read(measuring):
+def test_shared_and_own_memory_are_read():
     text = "Rss: 9 kB\nPss:    5 kB\nPrivate_Clean:  1 kB\nPrivate_Dirty:   2 kB\n"
     assert measuring.rollup(text) == (5 * 1024, 3 * 1024)
 
@@ -131,7 +117,7 @@ def test_shared_and_own_memory_are_read(measuring):
         (["/v/raylet/raylet", "--port=1"], "raylet", "Ray's own"),
     ],
 )
-def test_processes_are_told_apart(measuring, words, title, role):
+def test_processes_are_told_apart(words, title, role):
     assert measuring.short_title(words) == title
     process = measuring.Process(
         pid=2, title=title, cpu_seconds=0, peak_rss=0, peak_pss=None, peak_uss=None
@@ -140,22 +126,26 @@ def test_processes_are_told_apart(measuring, words, title, role):
     assert measuring.role(process, root=2) == "driver"
 
 
-def test_the_json_holds_repeats_machine_versions_and_command(
-    measuring, script, tmp_path, monkeypatch
-):
-    monkeypatch.setattr(sys, "argv", ["/somewhere/growth.py", "--repeats", "2"])
+def test_the_json_holds_repeats_machine_versions_and_command(tmp_path, monkeypatch):
+    monkeypatch.setattr(sys, "argv", ["/somewhere/sweeps/growth.py", "--repeats", "2"])
     path = tmp_path / "new" / "out.json"
     options = measuring.arguments("doc", repeats=3).parse_args(["--json", str(path)])
     finished = measuring.Finished(
         command=["/place/x"], started=1.0, seconds=2.0, lines=[(0.5, "in /place")], processes=[],
         peak_rss=3, peak_pss=None, root_rss=[],
     )  # fmt: skip
-    nested = script("workers").Ended(finished=finished, phases={"training": 1.5}, trials=[])
+    nested = workers.Ended(finished=finished, phases={"training": 1.5}, trials=[])
     repeats = {"a": [measuring.spread([1.0])], "b": [nested]}
     measuring.write_json(options, repeats=repeats)
     content = json.loads(path.read_text(encoding="utf-8"))
     assert content["benchmark"] == "growth"
-    assert content["command"] == ["python", "tests/benchmarks/growth.py", "--repeats", "2"]
+    assert content["command"] == [
+        "python",
+        "-m",
+        "tests.benchmarks.sweeps.growth",
+        "--repeats",
+        "2",
+    ]
     assert content["options"] == {"repeats": 3}
     assert content["repeats"]["a"][0]["median"] == 1.0
     assert content["repeats"]["b"][0]["finished"]["seconds"] == 2.0
@@ -165,12 +155,12 @@ def test_the_json_holds_repeats_machine_versions_and_command(
 
 
 @pytest.mark.parametrize("text", ["0", "-1", "x", "1,0"])
-def test_numbers_below_one_are_refused(measuring, text):
+def test_numbers_below_one_are_refused(text):
     with pytest.raises(ValueError, match=r"at least 1|invalid literal"):
         measuring.positives(text)
 
 
-def test_fewest_steps_are_taken_at_each_batch_size(studies):
+def test_fewest_steps_are_taken_at_each_batch_size():
     rows: list[dict[str, Any]] = [
         {"batch_size": 4, "steps": 9},
         {"batch_size": 4, "steps": None},
@@ -180,7 +170,7 @@ def test_fewest_steps_are_taken_at_each_batch_size(studies):
     assert studies.fewest_steps(rows) == {4: 7, 8: None}
 
 
-def test_trials_must_have_run_the_given_points(studies):
+def test_trials_must_have_run_the_given_points():
     wanted = {4: [{"lr": 0.1, "momentum": 0.5}, {"lr": 0.2, "momentum": 0.9}]}
     rows = [{"batch_size": 4, **point} for point in reversed(wanted[4])]
     rows[0]["momentum"] = 1 - (1 - 0.9)
@@ -190,7 +180,7 @@ def test_trials_must_have_run_the_given_points(studies):
 
 
 @pytest.mark.slow  # for what it imports, where nothing else has yet
-def test_the_peer_gets_what_the_sweep_tries(studies, tmp_path):
+def test_the_peer_gets_what_the_sweep_tries(tmp_path):
     study = studies.resolved(studies.digits([16, 64], trials=3, max_steps=50))
     studies.write_job(tmp_path / "job.json", study, studies.points(study), workers=2)
     job = json.loads((tmp_path / "job.json").read_text(encoding="utf-8"))
@@ -202,14 +192,13 @@ def test_the_peer_gets_what_the_sweep_tries(studies, tmp_path):
         assert task["measured_steps"][-1] == 50
 
 
-def test_start_up_and_cost_per_trial_come_from_two_sizes(script):
-    fixed, slope = script("orchestration").line([14, 12, 13], [19, 18, 99], at=10, then=40)
+def test_start_up_and_cost_per_trial_come_from_two_sizes():
+    fixed, slope = orchestration.line([14, 12, 13], [19, 18, 99], at=10, then=40)
     assert slope == pytest.approx(6 / 30)
     assert fixed == pytest.approx(11)
 
 
-def test_batch_sizes_are_different_and_evenly_spaced(script):
-    spaced = script("growth").spaced
+def test_batch_sizes_are_different_and_evenly_spaced():
     assert spaced(3) == [32, 128, 512]
     sizes = spaced(30)
     assert len(set(sizes)) == 30
@@ -217,15 +206,12 @@ def test_batch_sizes_are_different_and_evenly_spaced(script):
     assert np.mean(np.log(sizes)) == pytest.approx(np.mean(np.log(spaced(3))), rel=0.01)
 
 
-def test_threads_are_numbers_or_the_default(script):
-    assert script("against_optuna").threads("1,default") == [1, None]
+def test_threads_are_numbers_or_the_default():
+    assert threads("1,default") == [1, None]
 
 
-def test_made_up_curves_reach_the_target_when_they_should(script):
-    from workloads import LaneSetup
-
-    made_up = script("made_up")
-    lanes = made_up.MadeUp().lanes(
+def test_made_up_curves_reach_the_target_when_they_should():
+    lanes = MadeUp().lanes(
         LaneSetup(
             optimizer="nesterov",
             batch_size=100,

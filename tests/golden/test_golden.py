@@ -15,7 +15,8 @@ from analysis.report.write import write_summary
 from analysis.tables.folder import ResultsFolder
 from analysis.tables.schema import BOXES_FILE, CURVES_FILE, ROLES, TRIALS_FILE
 from analysis.tables.study import read_study
-from study.storage.consolidate import consolidate
+from batchscale.errors import BatchscaleError
+from study.storage.consolidate import consolidate, study_tables
 from study.storage.parts import Parts
 from study.storage.study_folder import read_study_toml
 
@@ -52,6 +53,26 @@ def test_the_analysis_finds_what_it_found(golden, tmp_path):
     then = json.loads((golden / "summary.json").read_text())
     rows = zip(found["table"], then["table"], strict=True)
     assert all(now | before == now for now, before in rows)  # columns are added, none changes
+
+
+@pytest.mark.parametrize(
+    ("now", "then", "more"),
+    [
+        ("trials = 12", "trials = 11", "got more trials at B = 64 in trials"),
+        ("seeds = 3", "seeds = 2", "got more seeds at B = 64 in trials"),
+        ("[64, 256, 1347]", "[64, 1347]", "got (more batch sizes in|trial 0 at batch size 256)"),
+    ],
+)
+def test_a_study_file_that_asks_for_less_than_there_is_is_refused(
+    now, then, more, tmp_path, accept
+):
+    folder = shutil.copytree(SEARCH, tmp_path / "study")
+    text = (folder / "study.toml").read_text()
+    (folder / "study.toml").write_text(text.replace(now, then))
+    accept(folder)
+    for read in (read_study, study_tables):
+        with pytest.raises(BatchscaleError, match=more):
+            read(ResultsFolder.at(folder))
 
 
 @pytest.mark.parametrize("version", [None, "2"])

@@ -13,11 +13,9 @@ from analysis.fitting.fit import fit
 from analysis.fitting.points import Points
 from study.config.space import Range
 from tests.landscapes.quadratic import (
-    BATCH_SIZES,
     HELD_OUT,
     TUNED_ON,
     fewest_steps,
-    steps_to_target,
     true_b_crit,
 )
 from tests.landscapes.races import made_study, run_study
@@ -82,7 +80,7 @@ def found(landscape, setting, seed):
     exact = np.array([_exact(landscape, size, some) for size, some in results.items()])
     spent = [sum(r.outcome.stopped_at for r in some) for some in results.values()]
     seen = np.isfinite(exact)
-    b_crit = fit(Points.of(np.array(BATCH_SIZES)[seen], exact[seen])).b_crit
+    b_crit = fit(Points.of(np.array(landscape.batch_sizes)[seen], exact[seen])).b_crit
     truth = true_b_crit(landscape)
     return Found(
         excess=exact / fewest - 1,
@@ -100,7 +98,7 @@ def _exact(landscape, size, results):
     place = [
         Range(**entry).position(best.point.values[name]) for name, entry in landscape.space.items()
     ]
-    return steps_to_target(landscape, size, np.array([place]), np.zeros(1, int))[0]
+    return landscape.steps(size, np.array([place]))[0]
 
 
 def row(setting, studies):

@@ -7,6 +7,8 @@ from functools import cache
 import numpy as np
 from scipy.stats import qmc
 
+from study.engine.outcomes import Run
+from study.records import Curve
 from workloads.builtin import quadratic
 from workloads.workload import LaneSetup
 
@@ -17,6 +19,9 @@ BEYOND = 2.5
 _FINE = 64
 """Steps followed one by one, and measurements in each doubling after that."""
 _LAST = 2**21
+_PER_DOUBLING = 24
+"""Measurements while the step doubles, so that two are 3 to 4 % apart, as in a race."""
+_BLOWN_UP = 1e6
 _BOXES = quadratic.NoisyQuadratic.study_defaults["search"]["space"]
 
 
@@ -30,6 +35,14 @@ class Landscape:
     target: float
     dimension: int = 100
 
+    batch_sizes = BATCH_SIZES
+    max_steps = 2**18
+
+    @property
+    def options(self) -> Mapping[str, float]:
+        """The workload's options."""
+        return {name: getattr(self, name) for name in ("a", "b", "target", "dimension")}
+
     @property
     def space(self):
         """The default box, as a study file has it."""
@@ -42,6 +55,26 @@ class Landscape:
             name: _value(entry, column)
             for (name, entry), column in zip(self.space.items(), places.T, strict=True)
         }
+
+    def steps(self, batch_size, places):
+        """Return the steps to target at places of the unit square, infinite for none."""
+        return steps_to_target(self, batch_size, places, np.zeros(len(places), int))
+
+    def b_crit(self, fewest):
+        """Return E_min / S_min of the fewest steps at the smallest and the largest batch size.
+
+        The first scales perfectly and the last lies on the plateau in every landscape of the bank:
+        the hyperbola through all of them and the smooth maximum agree with it to 5 %.
+        """
+        return fewest[0] * self.batch_sizes[0] / fewest[-1]
+
+    def runs(self, cohort, rules, noise, far):
+        """Return the runs of a cohort, `far` times as long as the race without rungs takes."""
+        rngs = [np.random.default_rng(point.seed) for point in cohort.points]
+        stretch = np.exp([noise * rng.standard_normal() for rng in rngs])
+        grid, losses = _losses(self, cohort, stretch, rules, far)
+        curves = [_curve(grid, *lane) for lane in zip(stretch, losses.T, strict=True)]
+        return [Run(curve=curve, diverged_at=diverged_at) for curve, diverged_at in curves]
 
 
 TUNED_ON = (
@@ -113,8 +146,7 @@ def lanes_of(landscape, batch_size, number, trials):
 
 
 def _lanes(landscape, batch_size, values):
-    names = ("a", "b", "target", "dimension")
-    workload = quadratic.NoisyQuadratic(**{name: getattr(landscape, name) for name in names})
+    workload = quadratic.NoisyQuadratic(**landscape.options)
     return workload.lanes(
         LaneSetup(
             optimizer=landscape.optimizer,
@@ -155,7 +187,7 @@ def fewest_steps(landscape):
 
     A grid over the box, then ever finer ones about the best point so far.
     """
-    return np.array([_fewest(landscape, size) for size in BATCH_SIZES])
+    return np.array([_fewest(landscape, size) for size in landscape.batch_sizes])
 
 
 def _fewest(landscape, batch_size):
@@ -165,7 +197,7 @@ def _fewest(landscape, batch_size):
     for _ in range(6):
         axes = [np.clip(at + half * (2 * line - 1), 0.0, 1.0) for at in center]
         places = np.stack(np.meshgrid(*axes), axis=-1).reshape(-1, searched)
-        steps = steps_to_target(landscape, batch_size, places, np.zeros(len(places), int))
+        steps = landscape.steps(batch_size, places)
         if steps.min() < best:
             best, center = steps.min(), places[steps.argmin()]
         line, half = np.linspace(0.0, 1.0, 17), half * (0.15 if half == 0.5 else 0.4)
@@ -173,10 +205,53 @@ def _fewest(landscape, batch_size):
 
 
 def true_b_crit(landscape):
-    """Return E_min / S_min of the fewest steps there are, at the smallest and the largest size.
+    """Return the critical batch size of the fewest steps there are."""
+    return landscape.b_crit(fewest_steps(landscape))
 
-    The first scales perfectly and the last lies on the plateau in every landscape of the bank: the
-    hyperbola through all of them and the smooth maximum agree with it to 5 %.
+
+def _losses(landscape, cohort, stretch, rules, far):
+    """Return the steps of measurements and the loss of every lane there; NaN once it is dropped.
+
+    Lanes are followed `far` times as long as the race without rungs would follow them.
     """
-    fewest = fewest_steps(landscape)
-    return fewest[0] * BATCH_SIZES[0] / fewest[-1]
+    values = {n: np.array([p.values[n] for p in cohort.points]) for n in landscape.space}
+    lanes = _lanes(landscape, cohort.batch_size, values)
+    live, rows, grid = np.arange(len(stretch)), [lanes._loss()], [0]
+    end = rules.max_steps / stretch.min()
+    if rules.best_steps is not None:
+        end = far * rules.slack * rules.best_steps / stretch.min()
+    stride = 1
+    with np.errstate(over="ignore", invalid="ignore"):
+        update = lanes._update(lanes._lr, cohort.batch_size)
+        while len(live) and grid[-1] < end * 1.05:
+            if grid[-1] == 2 * stride * _PER_DOUBLING:
+                stride, update = 2 * stride, quadratic._twice(update)
+            lanes._apply(update)
+            grid.append(grid[-1] + stride)
+            loss = lanes._loss()
+            row = np.full(len(stretch), np.nan)
+            row[live] = np.where(loss < _BLOWN_UP, loss, np.inf)
+            rows.append(row)
+            hit = loss < landscape.target
+            if rules.shared and hit.any():
+                fewest = (grid[-1] * stretch[live[hit]]).min()
+                end = min(end, far * rules.slack * fewest / stretch.min())
+            stay = ~hit & (loss < _BLOWN_UP)
+            if not stay.all():
+                live = live[stay]
+                lanes.keep(stay)
+                update = tuple(part[..., stay, :] for part in update)
+    return np.array(grid), np.array(rows)
+
+
+def _curve(grid, stretch, losses):
+    """Return a lane's curve up to where it blew up, and the step of that; None if it did not."""
+    blown = np.flatnonzero(np.isposinf(losses))
+    steps = np.ceil(grid * stretch).astype(int)
+    good = np.isfinite(losses)
+    # a whole step comes after the moment on the grid that it is rounded up from
+    steps, log_losses = np.unique(steps[good]), np.log(losses[good])
+    loss = np.exp(np.interp(steps / stretch, grid[good], log_losses))
+    nothing = np.zeros(len(steps))
+    curve = Curve(step=steps, train_loss=nothing, val_loss=loss, val_error=loss, seconds=nothing)
+    return curve, int(np.ceil(grid[blown[0]] * stretch)) if blown.size else None

@@ -1,79 +1,175 @@
-"""Simulated studies of real training: shares of the trials of the studies in `results/reference`.
+"""Landscapes of real training: recorded runs, and a smooth surface between them; see `record`.
 
-A study draws some of the trials at each batch size. Fresh seeds of its best point scatter about its
-steps as the recorded replicates scatter about their medians. What all trials find stands in for the
-truth, which is not known. Run `python -m tests.landscapes.recorded` in the repository.
+A simulated run takes the steps of the surface to every recorded level of error, times the deviation
+of one recorded run from its point; where the nearest recorded point diverged in one of its runs, it
+does so as often. The surface is the truth of the landscape.
 """
 
-from functools import cache
-from pathlib import Path
+from dataclasses import dataclass
+from functools import cache, cached_property
+from itertools import takewhile
 
 import numpy as np
+import pandas as pd
 
-from analysis.measures.targets import search_trials
-from analysis.report.summary import analyze
-from analysis.tables.folder import ResultsFolder
-from analysis.tables.study import read_study
-from tests.landscapes.judge import Judgment, b_crits
-from tests.landscapes.studies import SEEDS, SLACK, study_of
+from analysis.fitting.critical import b_crit_of
+from analysis.fitting.fit import fit_all
+from analysis.fitting.points import Points
+from study.config.space import Range
+from study.engine.outcomes import Run
+from study.engine.stopping_rules import PLAINLY, measured_steps
+from study.records import Curve
+from tests.landscapes.quadratic import fewest_steps
+from tests.landscapes.record import RECORDINGS
+from tests.landscapes.surface import Surface, log_passages
 
-REFERENCE = Path(__file__).parents[2] / "results" / "reference"
-HELD_OUT = ("digits", "momentum/optimizer-sgd", "momentum/optimizer-nesterov")
-"""All of them: nothing was chosen on recorded landscapes."""
-
-
-@cache
-def recorded(name):
-    """Return a recorded study and the deviations of its seeds from their medians, in log steps."""
-    study = read_study(ResultsFolder.at(REFERENCE / name))
-    runs = study.trials.query("role == 'replicate' and status == 'reached'")
-    logs = np.log(runs["steps"].astype(float))
-    point = [runs["batch_size"], runs["source_role"], runs["source_trial"]]
-    return study, (logs - logs.groupby(point).transform("median")).to_numpy()
+OTHERS, HELD_OUT = ("digits", "fashion"), ("cnn", "transformer")
+"""Names of recordings; nothing may be chosen on those held out."""
+_FACTOR = 20
+"""Budget of a simulated run over the fewest steps."""
 
 
 @cache
-def found_by_all(name):
-    """Return b_crit of the whole recorded study."""
-    return analyze(recorded(name)[0]).b_crit.estimate.value
+def landscape(name):
+    """Return a landscape of the bank."""
+    return RecordedLandscape(pd.read_parquet(RECORDINGS / f"{name}.parquet"))
 
 
-def simulated(name, number, share=0.5):
-    """Return a study of a random share of the trials of a recorded one."""
-    study, deviations = recorded(name)
-    rng = np.random.default_rng(number)
-    sizes, searched, fresh, caps = [], [], [], []
-    for size, trials in search_trials(study).groupby("batch_size"):
-        some = trials.sample(round(share * len(trials)), random_state=rng)
-        steps = some["steps"].astype(float).fillna(np.inf).to_numpy()
-        if np.isinf(steps).all():
-            continue
-        best = steps.argmin()
-        sizes.append(int(size))
-        searched.append((steps, best))
-        fresh.append(np.ceil(steps[best] * np.exp(rng.choice(deviations, SEEDS))))
-        # later, trials of the recorded race were not followed
-        caps.append(SLACK * float(trials["steps"].min()))
-    options = {"optimizer": study.config["optimizer"], "space": study.space}
-    return study_of(sizes, searched, fresh, caps, target=study.target, **options)
+class RecordedLandscape:
+    """Recorded runs as a landscape.
+
+    Attributes:
+        optimizer: its name.
+        space: the recorded box, as a study file has it.
+        levels: of error, in falling order: that at the start, all that are kept, and the target.
+        batch_sizes: those recorded.
+    """
+
+    options = {}
+
+    def __init__(self, recording, easier=0):
+        """Take the runs that `record.recording` returns, and a target some levels `easier`."""
+        about = recording.attrs
+        self.optimizer, self.space = about["optimizer"], about["space"]
+        levels = [about["start"], *about["levels"]]
+        self.levels = np.array(levels[: len(levels) - easier])
+        self._ranges = {name: Range(**entry) for name, entry in self.space.items()}
+        self._runs = {int(size): runs for size, runs in recording.groupby("batch_size")}
+        self.batch_sizes = tuple(self._runs)
+
+    @property
+    def target(self):
+        """The error to get below."""
+        return float(self.levels[-1])
+
+    @property
+    def max_steps(self):
+        """Budgets by batch size."""
+        fewest = zip(self.batch_sizes, fewest_steps(self), strict=True)
+        return {str(size): int(np.ceil(_FACTOR * steps)) for size, steps in fewest}
+
+    @cached_property
+    def recorded(self):
+        """What was recorded at each batch size."""
+        return {size: _Recorded(self, runs) for size, runs in self._runs.items()}
+
+    def steps(self, batch_size, places):
+        """Return the median steps to target at places of the unit square, infinite for none."""
+        return self.recorded[batch_size].surface.median_steps(self.widths * places)
+
+    def b_crit(self, fewest):
+        """Return the headline of a study with the fewest steps at each batch size, and no noise."""
+        return b_crit_of(fit_all(Points.of(np.array(self.batch_sizes), fewest))).estimate.value
+
+    def places(self, values):
+        """Return the places of values in the unit square, shape (points, searched)."""
+        columns = [[r.position(float(v)) for v in values[n]] for n, r in self._ranges.items()]
+        return np.array(columns).T
+
+    @property
+    def widths(self):
+        """Extent of the box in natural logarithms, shape (searched,)."""
+        ends = [(r.high / r.low) if r.scale == "log" else (1 - r.low) / (1 - r.high)
+                for r in self._ranges.values()]  # fmt: skip
+        return np.log(ends)
+
+    def runs(self, cohort, rules, _noise, far):
+        """Return the runs of a cohort, `far` times as long as the race without rungs takes."""
+        values = {name: [point.values[name] for point in cohort.points] for name in self.space}
+        places = self.widths * self.places(values)
+        lanes = self.recorded[cohort.batch_size].lanes(places, [p.seed for p in cohort.points])
+        end = np.inf if rules.best_steps is None else rules.best_steps
+        if rules.shared:
+            end = min(
+                [end, *(lane.passages[-1] + 1 for lane in lanes if lane.passages is not None)]
+            )
+        last = 1.1 * far * rules.slack * end
+        steps = np.array([0, *takewhile(lambda step: step <= last, measured_steps(rules))])
+        return [lane.run(steps, self.levels) for lane in lanes]
 
 
-def judged(name, numbers=range(50), share=0.5):
-    """Return what simulated studies found of b_crit, as shares of what all trials find."""
-    truth, rows = found_by_all(name), []
-    for number in numbers:
-        found = b_crits(simulated(name, number, share))[1].estimate
-        rows.append([found.value / truth, found.low / truth, found.high / truth])
-    return Judgment(np.array(rows))
+class _Recorded:
+    """The runs at a batch size, and their surface."""
+
+    def __init__(self, of, runs):
+        names = [f"{{}}_{level}".format for level in range(len(of.levels) - 1)]
+        steps, before = (
+            runs[[name(kind) for name in names]].to_numpy(float, na_value=np.nan)
+            for kind in ("steps", "before")
+        )
+        followed = runs["stopped_at"].to_numpy(float)
+        self._lost = (runs["status"] == "diverged").to_numpy()
+        self._ends = runs[["blew_up", "diverged"]].to_numpy(float, na_value=np.inf)
+        points, first, of_run = np.unique(runs["point"], return_index=True, return_inverse=True)
+        places = of.places({name: runs[name].to_numpy(float)[first] for name in of.space})
+        passages = log_passages(steps, before, followed, of.levels)
+        self.surface = Surface(of.widths * places, of_run, passages, self._lost)
+        self._runs = [np.flatnonzero(of_run == number) for number in range(len(points))]
+
+    def lanes(self, places, seeds):
+        """Return a run at each of some places."""
+        found, surface = [], self.surface
+        near = surface.nearest(places)
+        for row, at, seed in zip(surface.log_steps(places), near, seeds, strict=True):
+            rng = np.random.default_rng(seed)
+            passages = np.exp(row + rng.choice(surface.deviations))
+            run = rng.choice(self._runs[at])
+            found.append(_Lane(None if self._lost[run] else passages, *self._ends[run]))
+        return found
 
 
-def print_table():
-    """Print one row per landscape."""
-    print("| recorded study | error | coverage | width |\n| :-- | --: | --: | --: |")
-    for name in HELD_OUT:
-        found = judged(name)
-        print(f"| {name} | {found.error:.0%} | {found.coverage:.0%} | {found.width:.1f} |")
+@dataclass(frozen=True)
+class _Lane:
+    """A simulated run.
+
+    Attributes:
+        passages: steps to each level; None for a run that diverges.
+        blew_up: step of a measurement that is not finite, or infinite.
+        diverged: step from which on it has plainly diverged, or infinite.
+    """
+
+    passages: np.ndarray | None
+    blew_up: float
+    diverged: float
+
+    def run(self, steps, levels):
+        """Return the run, measured at some steps."""
+        if self.passages is None:
+            blown = None if np.isinf(self.blew_up) else int(self.blew_up)
+            steps = steps[steps < self.blew_up]
+            errors = np.where(steps >= self.diverged, 2 * PLAINLY, 1.5) * levels[0]
+            errors[0] = levels[0]
+            return _measured(steps, errors, blown)
+        # just below each level where it is passed; not followed past the target
+        steps = steps[: np.searchsorted(steps, self.passages[-1]) + 1]
+        below = np.log(np.append(levels[0], levels[1:] * (1 - 1e-9)))
+        errors = np.exp(np.interp(steps, np.append(0.0, self.passages), below))
+        return _measured(steps, errors, None)
 
 
-if __name__ == "__main__":
-    print_table()
+def _measured(steps, errors, blew_up):
+    nothing = np.zeros(len(steps))
+    curve = Curve(
+        step=steps, train_loss=nothing, val_loss=errors, val_error=errors, seconds=nothing
+    )
+    return Run(curve=curve, diverged_at=blew_up)

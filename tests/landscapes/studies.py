@@ -31,46 +31,22 @@ def simulated_study(landscape, number, noise=NOISE, found=None):
         best = steps.argmin()
         searched.append((steps, best))
         fresh.append(_measured(exact[best] * np.exp(noise * rng.standard_normal(SEEDS))))
-    return study_of(
-        BATCH_SIZES,
-        searched,
-        fresh,
-        target=landscape.target,
-        optimizer=landscape.optimizer,
-        space=landscape.space,
-    )
-
-
-def study_of(sizes, searched, fresh, caps=None, *, target, optimizer, space):
-    """Return a study from measured steps.
-
-    Args:
-        sizes: batch sizes.
-        searched: steps of all trials at each, infinite where never reached, and the place of the
-            point that is repeated.
-        fresh: steps of its fresh seeds at each batch size.
-        caps: steps beyond which no trial was followed at each batch size; None for no such limit.
-        target: validation error to get below.
-        optimizer: name.
-        space: what was searched.
-    """
     rows = []
-    caps = [np.inf] * len(sizes) if caps is None else caps
-    for size, (steps, best), again, most in zip(sizes, searched, fresh, caps, strict=True):
+    for size, (steps, best), again in zip(BATCH_SIZES, searched, fresh, strict=True):
         reached = np.isfinite(steps.min())
-        cap = max(min(SLACK * steps.min(), most), steps.min()) if reached else MAX_STEPS
-        rows += [_row(size, trial, at, cap, target) for trial, at in enumerate(steps)]
+        cap = SLACK * steps.min() if reached else MAX_STEPS
+        rows += [_row(size, trial, at, cap, landscape.target) for trial, at in enumerate(steps)]
         source = {"source_batch_size": size, "source_role": "search", "source_trial": int(best)}
         rows += [
-            _row(size, seed, at, MAX_STEPS, target) | source | {"role": "replicate"}
+            _row(size, seed, at, MAX_STEPS, landscape.target) | source | {"role": "replicate"}
             for seed, at in enumerate(again if reached else ())
         ]
     trials = pd.DataFrame(rows).astype(dict.fromkeys(_WHOLE, "Int64"))
     return StudyTables(
         name="simulated",
-        config=_config(optimizer, sizes, len(searched[0][0]), target, space),
+        config=_config(landscape, len(searched[0][0])),
         trials=trials,
-        curves=_curves(trials, target),
+        curves=_curves(trials, landscape.target),
     )
 
 
@@ -108,15 +84,15 @@ def _curves(trials, target):
     return pd.concat([start, end], ignore_index=True)
 
 
-def _config(optimizer, sizes, trials, target, space):
-    race = {"target": target, "max_steps": MAX_STEPS, "slack": SLACK, "resolution": 0.03}
+def _config(landscape, trials):
+    race = {"target": landscape.target, "max_steps": MAX_STEPS, "slack": SLACK, "resolution": 0.03}
     return {
         "workload": "simulated",
-        "optimizer": optimizer,
-        "batch_sizes": [int(size) for size in sizes],
+        "optimizer": landscape.optimizer,
+        "batch_sizes": list(BATCH_SIZES),
         "seed": 0,
         "adaptive": False,
-        "search": {"sampler": "halton", "trials": trials, "space": space},
+        "search": {"sampler": "halton", "trials": trials, "space": landscape.space},
         "race": race,
         "replicates": {"seeds": SEEDS},
         "schedule": {"name": "constant"},

@@ -1,13 +1,15 @@
 """Whole simulated studies, from the product's queue to its headline: the table of docs/method.md.
 
-`python -m tests.landscapes.whole STUDIES.csv` adds a line per study that the file lacks, a second
-or two each, and may be stopped at any time; `... STUDIES.csv table` makes docs/tables/judged.csv.
-Names of settings after that, such as `"shared 64"`, leave the others out.
+`python -m tests.landscapes.whole quadratic STUDIES.csv` adds a line per study that the file lacks,
+a second or two each, and may be stopped at any time; `... quadratic STUDIES.csv table` makes
+docs/tables/judged.csv. Names of settings after the file, such as `"shared 64"`, leave the others
+out. With `recorded` for `quadratic`, the same of recorded landscapes, and docs/tables/recorded.csv.
 """
 
 import csv
 import sys
-from dataclasses import replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from itertools import product
 from pathlib import Path
 
@@ -18,15 +20,16 @@ from analysis.tables.schema import BOXES_FILE, CURVES_FILE, TRIALS_FILE
 from analysis.tables.study import StudyTables, as_frame
 from study.engine.outcomes import final_results
 from study.storage.consolidate import tables_of
+from tests.landscapes import recorded
 from tests.landscapes.judge import b_crits
 from tests.landscapes.judge_searches import Setting
-from tests.landscapes.quadratic import BATCH_SIZES, HELD_OUT, TUNED_ON, fewest_steps, true_b_crit
+from tests.landscapes.quadratic import HELD_OUT, TUNED_ON, fewest_steps, true_b_crit
 from tests.landscapes.races import run_study
 
-TABLE = Path(__file__).parents[2] / "docs" / "tables" / "judged.csv"
+TABLES = Path(__file__).parents[2] / "docs" / "tables"
 SEEDS, STUDIES, LEAST = 5, 201, 10
 """Seeds of each best point, studies in a row of the table, and the fewest that make a row."""
-_COLUMNS = ("landscapes", "optimizer", "search", "value", "low", "high", "cost", "steps", "most")
+_COLUMNS = ("landscapes", "name", "search", "value", "low", "high", "cost", "steps", "most")
 _NAMES = {"sgd": "SGD", "heavy-ball": "heavy ball", "nesterov": "Nesterov"}
 
 
@@ -40,14 +43,36 @@ SETTINGS = (
     Setting("shared", 128, 16, prune=True),
     Setting("shared", 256, 16, prune=True),
 )
+REAL_SETTINGS = (SETTINGS[1], SETTINGS[3], SETTINGS[6])
 
 
-def rows_of_table(group):
-    """Return pairs of an optimizer and landscapes: each spectrum held out, or those tuned on."""
-    if group == "held out":
-        return [(name, [replace(at, optimizer=name) for at in HELD_OUT]) for name in _NAMES]
-    found = [(name, [at for at in TUNED_ON if at.optimizer == name]) for name in _NAMES]
-    return [(name, landscapes) for name, landscapes in found if landscapes]
+def quadratic_rows():
+    """Return rows of the table by group, pairs of an optimizer and landscapes."""
+    held_out = [(name, [replace(at, optimizer=name) for at in HELD_OUT]) for name in _NAMES]
+    tuned_on = [(name, [at for at in TUNED_ON if at.optimizer == name]) for name in _NAMES]
+    return {"held out": held_out, "tuned on": [row for row in tuned_on if row[1]]}
+
+
+def recorded_rows():
+    """Return rows of the table by group, pairs of a name and a landscape."""
+    groups = {"held out": recorded.HELD_OUT, "others": recorded.OTHERS}
+    return {g: [(n, [recorded.landscape(n)]) for n in names] for g, names in groups.items()}
+
+
+@dataclass(frozen=True)
+class Bank:
+    """Landscapes, settings and table of a bank."""
+
+    rows: Callable
+    settings: Sequence[Setting]
+    table: str
+    heading: str
+
+
+BANKS = {
+    "quadratic": Bank(quadratic_rows, SETTINGS, "judged.csv", "optimizer"),
+    "recorded": Bank(recorded_rows, REAL_SETTINGS, "recorded.csv", "landscape"),
+}
 
 
 def tables(study, results):
@@ -68,7 +93,7 @@ def judged(landscape, setting, seed):
     study = setting.study(landscape, seed, SEEDS)
     results = [result for some in run_study(study, landscape).values() for result in some]
     fits, b_crit = b_crits(tables(study, results))
-    fewest = dict(zip(BATCH_SIZES, fewest_steps(landscape), strict=True))
+    fewest = dict(zip(landscape.batch_sizes, fewest_steps(landscape), strict=True))
     points = fits.best.points
     found = fits.best.predict(points.batch_sizes) * np.exp(fits.best.residuals)
     off = np.abs(found / [fewest[int(size)] for size in points.batch_sizes] - 1)
@@ -78,14 +103,15 @@ def judged(landscape, setting, seed):
     return [*(shares / true_b_crit(landscape)), spent, np.median(off), off[-2]]
 
 
-def add_studies(path, names):
-    """Add the studies that a file lacks, of all rows of the table in turn."""
+def add_studies(path, bank, names):
+    """Add the studies of a bank that a file lacks, of all rows of the table in turn."""
     path.touch()
     done = {tuple(line[:4]) for line in csv.reader(path.open())}
+    groups = bank.rows()
     with path.open("a", newline="") as file:
-        for group, seed in product(("held out", "tuned on"), range(STUDIES)):
-            for (optimizer, landscapes), setting in product(rows_of_table(group), SETTINGS):
-                key = (group, optimizer, str(setting), str(seed))
+        for group, seed in product(groups, range(STUDIES)):
+            for (name, landscapes), setting in product(groups[group], bank.settings):
+                key = (group, name, str(setting), str(seed))
                 if key in done or (names and str(setting) not in names):
                     continue
                 found = judged(landscapes[seed % len(landscapes)], setting, seed)
@@ -93,19 +119,19 @@ def add_studies(path, names):
                 file.flush()
 
 
-def table(path):
-    """Return the table of the studies in a file."""
+def table(path, heading):
+    """Return the table of the studies in a file; `heading` is that of its second column."""
     names = [*_COLUMNS[:3], "seed", *_COLUMNS[3:]]
     studies = pd.read_csv(path, names=names)
     rows = []
-    for keys, found in studies.groupby(["landscapes", "optimizer", "search"]):
+    for keys, found in studies.groupby(list(_COLUMNS[:3])):
         if len(found) < LEAST:
             continue
         error = (found["value"] - 1).abs()
         held = (found["low"] <= 1) & (found["high"] >= 1)
         half, most = found["steps"].median(), found["most"].median()
         rows.append({
-            "landscapes": keys[0], "optimizer": _NAMES[keys[1]], "search": keys[2],
+            "landscapes": keys[0], heading: _NAMES.get(keys[1], keys[1]), "search": keys[2],
             "studies": len(found), "trial-steps / fewest": f"{found['cost'].mean():,.0f}",
             "`b_crit`: error": f"{error.median():.0%}", "coverage": f"{held.mean():.0%}",
             "width": f"{(found['high'] / found['low']).median():.2g}",
@@ -115,9 +141,10 @@ def table(path):
 
 
 if __name__ == "__main__":
-    studies, *rest = sys.argv[1:]
+    name, studies, *rest = sys.argv[1:]
+    bank = BANKS[name]
     if rest == ["table"]:
-        TABLE.parent.mkdir(exist_ok=True)
-        table(studies).to_csv(TABLE, index=False, lineterminator="\n")
+        made = table(studies, bank.heading)
+        made.to_csv(TABLES / bank.table, index=False, lineterminator="\n")
     else:
-        add_studies(Path(studies), rest)
+        add_studies(Path(studies), bank, rest)

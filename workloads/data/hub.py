@@ -61,7 +61,7 @@ def hub_images(source: HubImages, remedy: str) -> tuple[NDArray[np.uint8], NDArr
 
     Raises:
         WorkloadError: the file is damaged, or another than expected.
-    """  # noqa: DOC501  (a ValueError is raised and caught)
+    """
     path = hub_file(source.repository, source.file, remedy)
     try:
         table = pq.read_table(path, columns=[source.image, source.label])

@@ -1,7 +1,5 @@
 """MNIST and data sets in its form: 60,000 gray images of 28x28 pixels in two idx files."""
 
-import gzip
-import io
 import math
 import os
 import zlib
@@ -13,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from batchscale.files import read_file
+from batchscale.files import gunzipped, read_file
 from workloads.data.hub import HubImages, hub_images
 from workloads.data.images import check_labels
 from workloads.data.places import places, searched_text
@@ -195,10 +193,7 @@ def _content(path: Path) -> bytes:
     try:
         content = read_file(path, _MOST_BYTES)
         if path.suffix == ".gz":
-            with gzip.open(io.BytesIO(content)) as stream:
-                content = stream.read(_MOST_BYTES + 1)
-            if len(content) > _MOST_BYTES:
-                raise OSError(f"it unpacks to more than {_MOST_BYTES:,} bytes")
+            content = gunzipped(content, _MOST_BYTES)
     except (OSError, EOFError, zlib.error) as error:
         raise WorkloadError(
             f"an idx file must be readable, got {path}: {error}; fetch it again"

@@ -1,7 +1,6 @@
 """Images in folders, one subfolder per class, decoded once into memory or a mapped file."""
 
 import hashlib
-import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -9,6 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from batchscale.files import replacing
 from workloads.data.image_files import File, ImageFiles
 from workloads.data.image_pixels import read_pixels
 from workloads.data.mapped import mapped
@@ -56,14 +56,9 @@ def _cached(cache: Path, files: Sequence[File], size: int) -> Path:
     try:
         whole = cache / f"images-{_digest(files, size)}.bytes"
         if not whole.is_file() or whole.stat().st_size != len(files) * 3 * size * size:
-            cache.mkdir(parents=True, exist_ok=True)
-            partial = whole.with_suffix(f".{os.getpid()}.partial")
-            with partial.open("wb") as file:
+            with replacing(whole) as file:
                 for image in _decoded(files, size):
                     file.write(image.numpy().tobytes())
-                file.flush()
-                os.fsync(file.fileno())
-            partial.replace(whole)  # atomic: the file is complete whenever it exists
     except OSError as error:
         raise WorkloadError(
             f"`cache` must be a folder that can be written, got {cache}: {error}; choose another"

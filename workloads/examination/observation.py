@@ -38,6 +38,9 @@ _RAREST = 8
 """Classes of which an example is sought."""
 _SOUGHT = 2**24
 """Elements of a tensor in which extreme examples are sought."""
+_MOST_COMPARED = 2**26
+"""Elements of a split that are all compared."""
+_SAMPLE = 4096
 _SEEDS = (0, 1)
 _PASSES = 3
 _REMEDY = "keep it as an attribute or a buffer of the model, which each trial has of its own"
@@ -89,6 +92,20 @@ def few(examples: Examples | Items) -> Examples:
         return examples.rows(torch.arange(min(_FEW, count)) * count // min(_FEW, count))
 
 
+def compared(split: Split) -> Examples:
+    """Return what a split is compared by: all of it, or some examples from all over it.
+
+    Some are of one where there are very many, as windows of a text, which overlap and would fill
+    more memory than it; a few of one that is loaded one by one.
+    """
+    if not split.tensors:
+        return few(split)
+    found: Examples = split
+    if sum(tensor.numel() for tensor in split.tensors) > _MOST_COMPARED:
+        found = split.rows(torch.arange(_SAMPLE) * split.size // _SAMPLE)
+    return found
+
+
 def telling(split: Split) -> Examples:
     """Return examples by which a mean is told from what leaves some out, or weighs them.
 
@@ -105,7 +122,7 @@ def telling(split: Split) -> Examples:
         flat = torch.view_as_real(flat).flatten(1) if flat.is_complex() else flat
         if flat.shape[1]:
             for key in (flat.amin(1), flat.amax(1), flat.sum(1, dtype=torch.float64)):
-                extreme += [key.argmin(), key.argmax()]
+                extreme += [key.double().argmin(), key.double().argmax()]  # of truth values too
         if tensor.dim() == 1 and not tensor.is_floating_point():
             classes, counts = tensor.unique(return_counts=True)
             rarest = classes[counts.argsort()[:_RAREST]]

@@ -1,6 +1,7 @@
 """What plug-ins ask of clocks, files and the process, whose answers follow from no seed."""
 
 import datetime
+import dis
 import sys
 from types import FrameType, TracebackType
 from typing import Any, Self
@@ -12,8 +13,11 @@ _HARMLESS = {
     *("sleep", "mktime", "strptime"),
     *("fspath", "strerror", "_path_normpath", "_path_splitroot", "_path_splitroot_ex"),
     *("isatty", "get_terminal_size"),  # what a progress bar asks
+    *("cpu_count", "sched_getaffinity"),  # how many threads
 }
-"""Functions that answer from their arguments alone, or of the terminal."""
+"""Functions that answer from their arguments alone, or of the terminal or the processor."""
+_OF_THEIR_TIME = {"gmtime": 1, "asctime": 1, "strftime": 2}
+"""Functions that ask no clock if they are given a time: with so many arguments."""
 _FILES = {"posix", "nt", "_socket"}
 _PROCESS = {"getpid", "getppid", "urandom", "getrandom", "getloadavg"}
 """Functions of these modules that tell nothing of files."""
@@ -21,6 +25,7 @@ _NOW = {"today", "now", "utcnow"}
 _UNASKED = {
     *("importlib", "inspect", "linecache", "logging", "traceback", "warnings"),
     *("concurrent", "multiprocessing", "queue", "tempfile", "threading"),
+    *("gzip", "zipfile"),  # which write the time into a header
 }
 """Modules of Python that look at files and clocks for their own ends, or call what does."""
 
@@ -71,9 +76,17 @@ class Reads:
 
     def _notice(self, frame: FrameType, event: str, called: Any) -> None:
         name = _outside(called, self._files) if event == "c_call" else None
-        author = None if name is None else _author(frame)
+        author = None if name is None or _gives_a_time(frame, called) else _author(frame)
         if author is not None:
             self.found.append(f"{author.f_code.co_qualname} calls {name}")
+
+
+def _gives_a_time(frame: FrameType, called: Any) -> bool:
+    """Return whether a function is called that asks no clock, since it is given a time."""
+    least = _OF_THEIR_TIME.get(called.__name__)
+    operation, count = frame.f_code.co_code[frame.f_lasti : frame.f_lasti + 2]
+    known = not dis.opname[operation].startswith("CALL_FUNCTION_EX")  # call(*arguments)
+    return called.__module__ == "time" and least is not None and known and count >= least
 
 
 def _outside(called: Any, files: bool) -> str | None:

@@ -32,7 +32,7 @@ def layers_vs_batch_data(found: Diagnosed) -> pd.DataFrame:
     single batch size.
     """
     table = layer_table(found.table)
-    if table["batch_size"].nunique() < 2:  # noqa: PLR2004
+    if table["batch_size"].nunique() < 2:
         return pd.DataFrame()
     ends = table[table["moment"].isin(ENDS)]
     return ends[["moment", "layer", "batch_size", "ratio", "full_ratio"]].reset_index(drop=True)

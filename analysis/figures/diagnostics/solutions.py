@@ -38,7 +38,7 @@ def flatness_data(found: Diagnosed) -> pd.DataFrame:
     table = found.table
     kept = table["what"].isin(["curvature", "sharpness"]) & (table["moment"] == END)
     rows = table[kept & table["variant"].isin(_FIRST) & table["value"].notna()]
-    if rows["batch_size"].nunique() < 2:  # noqa: PLR2004
+    if rows["batch_size"].nunique() < 2:
         return pd.DataFrame()
     panel = {quantity: name for name, own in _PANELS.items() for quantity in own}
     rows = rows.assign(panel=rows["quantity"].map(panel))
@@ -83,7 +83,7 @@ def gap_data(found: Diagnosed) -> pd.DataFrame:
     """Return equal, quantity, batch_size, step, value, low, high; no rows of one batch size."""
     table = found.table
     rows = table[(table["what"] == "gap") & table["quantity"].isin(_SPLITS)]
-    if rows["batch_size"].nunique() < 2:  # noqa: PLR2004
+    if rows["batch_size"].nunique() < 2:
         return pd.DataFrame()
     rows = rows.assign(equal=rows["moment"].map(EQUAL)).sort_values(["moment", "batch_size"])
     columns = ["equal", "quantity", "batch_size", "step", "value", "low", "high"]

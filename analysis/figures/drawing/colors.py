@@ -72,5 +72,5 @@ def _mixed(one: str, other: str, share: float) -> str:
 def _luminance(one: str) -> float:
     """Return the relative luminance of a color of sRGB, from 0 to 1."""
     rgb = np.array(to_rgb(one))
-    linear = np.where(rgb <= 0.04045, rgb / 12.92, ((rgb + 0.055) / 1.055) ** 2.4)  # noqa: PLR2004
+    linear = np.where(rgb <= 0.04045, rgb / 12.92, ((rgb + 0.055) / 1.055) ** 2.4)
     return float(linear @ (0.2126, 0.7152, 0.0722))

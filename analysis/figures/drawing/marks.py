@@ -74,7 +74,7 @@ def label_estimate(axes: Axes, height: float, estimate: Estimate, text: str, col
     middle = math.log(math.sqrt(low * high) / left) / math.log(right / left)
     # at an edge of the axes, or in the middle, any label has room
     side, at = ("left", 0.0) if middle < 1 / 3 else ("center", 0.5)
-    if middle > 2 / 3:  # noqa: PLR2004
+    if middle > 2 / 3:
         side, at = "right", 1.0
     axes.annotate(
         text,

@@ -4,6 +4,7 @@ import math
 import textwrap
 from collections.abc import Sequence
 from functools import partial
+from itertools import pairwise
 from typing import Any, Literal
 
 import matplotlib
@@ -112,8 +113,18 @@ def _round_ticks(axis: Axis, low: float, high: float, least: int) -> list[float]
     sparse = [[10.0**k for k in decades if k % stride == 0] for stride in _STRIDES]
     dense = [[float(f"{d}e{k}") for k in decades for d in digits] for digits in _DIGITS]
     choices = [[t for t in ticks if low <= t <= high] for ticks in (*sparse, *dense)]
-    fits = [ticks for ticks in choices if len(ticks) <= _room(axis, ticks)] or [[]]
+    length = math.log(high / low)
+    fits = [ticks for ticks in choices if _fit(axis, ticks, length)] or [[]]
     return next((ticks for ticks in fits if len(ticks) >= least), fits[-1])
+
+
+def _fit(axis: Axis, ticks: Sequence[float], length: float) -> bool:
+    """Return whether an axis of this length, in the logarithm, has room for these ticks."""
+    if len(ticks) > _room(axis, ticks):
+        return False
+    closest = min((math.log(b / a) for a, b in pairwise(ticks)), default=length)
+    label = _font_size(axis) / _POINTS
+    return isinstance(axis, XAxis) or closest / length * inches(axis) >= label
 
 
 def _room(axis: Axis, ticks: Sequence[float]) -> int:

@@ -11,6 +11,7 @@ from analysis.figures.drawing.kind import FigureKind
 from analysis.figures.drawing.marks import bound_mark
 from analysis.figures.drawing.sheet import Sheet, bound_key, key
 from analysis.figures.drawing.ticks import batch_size_axis, log_axis
+from analysis.fitting.estimates import counted
 from analysis.measures.budgets import Unit, best_errors, choose_budgets
 from analysis.measures.federated import batch_axis, step_unit
 from analysis.report.summary import Analysis
@@ -30,7 +31,7 @@ def budgets_data(analysis: Analysis) -> pd.DataFrame:
         error of the same budget. No rows unless there are two budgets of each unit.
     """
     budgets = choose_budgets(analysis.study)
-    if min(sum(b.unit is unit for b in budgets) for unit in Unit) < 2:  # noqa: PLR2004
+    if min(sum(b.unit is unit for b in budgets) for unit in Unit) < 2:
         return pd.DataFrame()
     data = best_errors(analysis.study, budgets)
     exact = data.groupby(["unit", "budget"])["exact"]
@@ -55,7 +56,7 @@ def _draw(sheet: Sheet, data: pd.DataFrame, analysis: Analysis) -> None:
     if not drawn["exact"].all():
         label = "upper bound (trials stopped before)"
         handles.append(bound_key(label, ink(), downward=True))
-    if analysis.study.raced:
+    if analysis.study.raced and panels[0].get_ylim()[0] <= analysis.study.target:
         handles.append(key("target", color=pale(0.34), ls="--", lw=0.9))
     sheet.legend(handles)
 
@@ -83,7 +84,8 @@ def _draw_panel(panel: Axes, drawn: pd.DataFrame, unit: str) -> Sequence[Artist]
         bounds = rows[~rows["exact"]]
         mark = {"color": color, "zorder": 4, **bound_mark(downward=True)}
         panel.plot(bounds["batch_size"], bounds["best_error"], **mark)
-        handles.append(key(f"{_short(budget)} {unit}", color=color, marker="o", markersize=4))
+        label = counted(_short(budget), unit)
+        handles.append(key(label, color=color, marker="o", markersize=4))
     return handles
 
 

@@ -112,7 +112,7 @@ def devices_data(cost: StudyCost) -> pd.DataFrame:
 
     `perfect` is the time of perfect scaling from one device.
     """
-    if len(cost.scaling) < 2:  # noqa: PLR2004
+    if len(cost.scaling) < 2:
         return pd.DataFrame()
     rows = [
         (row.devices, row.batch_size, *(record(row.seconds) or {}).values(), row.efficiency)

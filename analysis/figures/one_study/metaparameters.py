@@ -32,8 +32,8 @@ def metaparameters_data(analysis: Analysis) -> pd.DataFrame:
     Returns:
         Columns batch_size, each searched hyperparameter (1 - momentum for momentum), effective_lr
         where there is one and both its parts are searched, and for the learning rates what the
-        linear and the square-root rule make of the first row. No rows where nothing is searched,
-        or a scaling rule gives the values.
+        linear and the square-root rule make of the first of several rows. No rows where nothing is
+        searched, or a scaling rule gives the values.
     """
     if follows_rule(analysis.study):
         return pd.DataFrame()
@@ -51,7 +51,7 @@ def metaparameters_data(analysis: Analysis) -> pd.DataFrame:
         return pd.DataFrame()
     growth = data["batch_size"] / data["batch_size"].iloc[0]
     for name in _WITH_RULES:
-        if name in data:
+        if name in data and len(data) > 1:
             for rule, power in _RULES.items():
                 data[f"{name}, {rule} rule"] = data[name].iloc[0] * growth**power
     return data

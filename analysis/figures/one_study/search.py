@@ -84,8 +84,11 @@ def _draw(sheet: Sheet, data: pd.DataFrame, analysis: Analysis) -> None:
     names = [f"B = {size}" for size in sizes]
     x, y = (_axis_label(label, analysis) for label in _searched(analysis))
     panels = sheet.grid(names, _PANEL, x, sharex=True, sharey=True)
+    for side, (label, name) in zip("xy", _searched(analysis).items(), strict=True):
+        _set_axis(panels[0], side, analysis.study.space.get(name), data[label])
     for panel, size in zip(panels, sizes, strict=True):
-        _draw_panel(panel, data[data["batch_size"] == size], data, analysis)
+        own = data[data["batch_size"] == size]
+        _draw_panel(panel, own, analysis, pictured=len(data) > _MOST_DRAWN)
     sheet.label_y(y)
     sheet.title(analysis.title)
     sheet.legend(_legend(data, analysis))
@@ -108,21 +111,18 @@ def _star(size: float) -> dict[str, Any]:
     return {"marker": "*", "linestyle": "", "color": STAR, "markersize": size, **outline}
 
 
-def _draw_panel(panel: Axes, trials: pd.DataFrame, data: pd.DataFrame, analysis: Analysis) -> None:
-    (x, first), (y, second) = _searched(analysis).items()
-    space = analysis.study.space
-    _set_axis(panel, "x", space[first], data[x])
-    _set_axis(panel, "y", space.get(second), data[y])
+def _draw_panel(panel: Axes, trials: pd.DataFrame, analysis: Analysis, *, pictured: bool) -> None:
+    x, y = _searched(analysis)
     if _has_effective_lr(analysis):
         _draw_effective_lr(panel)
-    elif second == BEST_ERROR:
+    elif y == BEST_ERROR:
         panel.axhline(analysis.target, color=pale(0.34), lw=0.8, ls="--", zorder=1)
     for status in _MARKERS:
         group = trials[(trials["status"] == status) & ~trials["best"]]
         panel.plot(
             *(group[side].astype(float) for side in (x, y)),
             zorder=3,
-            rasterized=len(data) > _MOST_DRAWN,
+            rasterized=pictured,
             **_style(status),
         )
     best = trials[trials["best"]]
@@ -162,8 +162,11 @@ def _draw_effective_lr(panel: Axes) -> None:
     bottom, top = panel.get_ylim()
     first = math.floor(math.log10(ends[0] / top))
     last = math.ceil(math.log10(ends[1] / bottom))
-    for power in range(first, last + 1):
-        panel.plot(ends, ends / 10.0**power, color=pale(0.73), lw=0.6, zorder=1, scalex=False)
+    # as one line with gaps, as many lines take long to draw
+    powers = 10.0 ** np.arange(first, last + 1)[:, None]
+    gapped = [np.append(ends, np.nan), np.append(ends, np.nan) / powers]
+    lines = (side.ravel() for side in np.broadcast_arrays(*gapped))
+    panel.plot(*lines, color=pale(0.73), lw=0.6, zorder=1)
     panel.set_xlim(*ends)
     panel.set_ylim(bottom, top)
 

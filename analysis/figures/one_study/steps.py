@@ -86,7 +86,7 @@ def steps_data(analysis: Analysis) -> pd.DataFrame:
         if best is not analysis.fit:
             parts.append(series_rows(HYPERBOLA, curve_at, analysis.fit.predict(curve_at)))
     points = medians if all_have_replicates(table) else measured
-    if len(points):
+    if len(points) and len(table) > 1:
         examples = float(points["batch_size"].iloc[0] * points["steps"].iloc[0])
         parts.append(series_rows(PERFECT, curve_at, hyperbola(curve_at, 0.0, examples)))
     return pd.concat([part for part in parts if len(part)], ignore_index=True).reindex(

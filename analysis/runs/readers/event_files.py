@@ -41,7 +41,7 @@ def read_event_files(folder: Path, mapping: Mapping[str, str]) -> Rows:
         try:
             for record in _records(read_file(path, _MOST_BYTES)):
                 events.take(Event.FromString(record), names)
-        except Exception as error:  # noqa: BLE001 - protobuf has an error of its own
+        except Exception as error:  # protobuf has an error of its own
             raise AnalysisError(
                 f"an event file must be as TensorBoard writes it, got {path}: {error}; leave it out"
             ) from error

@@ -1,10 +1,10 @@
 """Reads tables of finished runs: CSV, TSV, Parquet, and JSON lines."""
 
 import csv
-import gzip
 import io
 import json
 import re
+import zlib
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -14,7 +14,7 @@ from analysis.errors import AnalysisError
 from analysis.runs.rows import MOST_CELLS, Rows, is_absent
 from analysis.tables.nested import leaves, once
 from analysis.tables.validation import BROKEN_PARQUET, read_parquet
-from batchscale.files import read_file
+from batchscale.files import gunzipped, read_file
 
 MOST_BYTES = 2**31
 _GZIP = b"\x1f\x8b"
@@ -29,23 +29,15 @@ def read_table_of_runs(path: Path) -> Rows:
     """
     suffix = next(s for s in reversed(path.suffixes) if s != ".gz")
     try:
-        content = _unpacked(read_file(path, MOST_BYTES))
+        content = read_file(path, MOST_BYTES)
+        if content.startswith(_GZIP):
+            content = gunzipped(content, MOST_BYTES)
         return READERS[suffix](str(path), content)
-    except (OSError, EOFError, UnicodeDecodeError) as error:
+    except (OSError, EOFError, zlib.error, UnicodeDecodeError) as error:
         raise AnalysisError(
             f"a table of runs must be a file that can be read, UTF-8 if it is text, got {path}: "
             f"{error}; check the path, or export it again"
         ) from error
-
-
-def _unpacked(content: bytes) -> bytes:
-    if not content.startswith(_GZIP):
-        return content
-    with gzip.open(io.BytesIO(content)) as file:
-        unpacked = file.read(MOST_BYTES + 1)
-    if len(unpacked) > MOST_BYTES:
-        raise OSError(f"unpacked, it has more than {MOST_BYTES:,} bytes")
-    return unpacked
 
 
 def is_table(path: Path | str) -> bool:

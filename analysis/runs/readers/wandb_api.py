@@ -33,7 +33,7 @@ def read_wandb(project: str, mapping: Mapping[str, str]) -> Rows:
         return tracked_rows(where, _runs(wandb.Api(), project, mapping), mapping, mapping["step"])
     except AnalysisError:
         raise
-    except Exception as error:  # noqa: BLE001 - errors of the network, the account and the API
+    except Exception as error:  # errors of the network, the account and the API
         raise AnalysisError(
             f"a project of Weights & Biases must be one that you can read, got {where}: {error}; "
             "check entity/project, `wandb login` and the network"

@@ -10,12 +10,11 @@ from typing import Any, cast
 
 import torch
 from torch import Tensor
-from torch.func import grad_and_value, vmap
-from torch.utils._pytree import tree_map
+from torch.func import grad_and_value
 
 from study.engine.networks.cross_entropy import FewOperations
 from study.engine.networks.noise import Draw, Given, Recorded
-from study.engine.networks.tracing import Trace, compile_trace, trace
+from study.engine.networks.tracing import Trace, compile_trace, over_lanes, trace
 from study.engine.networks.training import (
     Computation,
     Layout,
@@ -255,7 +254,7 @@ class PackedNetworks:
             indices = rest[-1]  # whole rows are copied: indexing copies number by number
             rows = (tensor.index_select(0, indices.flatten()) for tensor in examples)
             batch = (own.view(*indices.shape, *own.shape[1:]) for own in rows)
-            take = _over_lanes(grad_and_value(loss, has_aux=True), len(parameters))
+            take = over_lanes(grad_and_value(loss, has_aux=True), len(parameters))
             found, (value, buffers) = take(parameters, held, drawn, *batch)
             return found, value, *buffers
 
@@ -277,29 +276,10 @@ class PackedNetworks:
         def evaluation(parameters: Tensor, *rest: Tensor) -> Any:
             constants, given = rest[:count], rest[count:]
             dims = (0, 0, *[None if shared else 0] * len(given))
-            return _over_lanes(measure, len(parameters), dims)(parameters, constants, *given)
+            return over_lanes(measure, len(parameters), dims)(parameters, constants, *given)
 
         return evaluation
 
     def _state(self, flat: Tensor, constants: Tensors) -> dict[str, Tensor]:
         named = dict(zip(self._constants, constants, strict=True))
         return self._layout.unflatten(flat) | named
-
-
-def _over_lanes(
-    function: Callable[..., Any], lanes: int, in_dims: int | tuple[int | None, ...] = 0
-) -> Callable[..., Any]:
-    """Return a function of lanes, stacked where `in_dims` says 0; None is shared by all.
-
-    A single lane does without vmap, whose operations take up to 1.1 times as long as torch's own.
-    """
-    if lanes > 1:
-        return vmap(function, in_dims=in_dims)
-
-    def alone(*stacked: Any) -> Any:
-        shared = in_dims if isinstance(in_dims, tuple) else [in_dims] * len(stacked)
-        pairs = zip(stacked, shared, strict=True)
-        own = (part if dim is None else tree_map(lambda t: t[0], part) for part, dim in pairs)
-        return tree_map(lambda t: t.unsqueeze(0), function(*own))
-
-    return alone

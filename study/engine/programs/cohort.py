@@ -12,7 +12,7 @@ from statistics import fmean
 
 from study.config.study import ResolvedStudy
 from study.engine.checkpoints import Checkpoint, SavedError
-from study.engine.outcomes import LOST, judge
+from study.engine.outcomes import judge, trial_result
 from study.engine.programs.environment import environment, placeholder_values
 from study.engine.programs.pruning import Pruning
 from study.engine.programs.trial import CHECKPOINT, ProgramTrial
@@ -201,24 +201,14 @@ class _Programs:
         raise SavedError
 
     def _result(self, index: int) -> TrialResult:
-        trial, cohort = self._trials[index], self._cohort
+        trial = self._trials[index]
         # one that broke down past the cap would have been ended there, had the cap been known
         past = index in self._pruning.dropped or trial.past(self._rules)
-        message = trial.end.message if trial.end and not past else ""
+        if trial.end and trial.end.message and not past:
+            return trial_result(self._cohort, index, message=trial.end.message)
         run = self._pruning.cut(index, trial.run())
-        run, outcome = LOST if message else judge(run, self._rules)
-        micro_batch = self._resolved.micro_batch
-        return TrialResult(
-            batch_size=cohort.batch_size,
-            cohort=cohort.number,
-            point=cohort.points[index],
-            curve=run.curve,
-            outcome=outcome,
-            seconds=run.seconds,
-            message=message,
-            execution=None if message else Execution(PROGRAM, self._slots, micro_batch),
-            region=cohort.region,
-        )
+        execution = Execution(PROGRAM, self._slots, self._resolved.micro_batch)
+        return trial_result(self._cohort, index, judge(run, self._rules), execution)
 
 
 def look_at(trials: Collection[ProgramTrial]) -> list[ProgramTrial]:

@@ -5,6 +5,8 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
+from batchscale.files import replacing
+
 Row = tuple[float, ...]
 """The values of `CURVE_FIELDS` in one measurement, then those of the program's own quantities."""
 
@@ -43,8 +45,6 @@ def line_of(row: Row) -> str:
 
 
 def write(path: Path, text: str) -> None:
-    """Write a file atomically, in a folder that need not exist."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_suffix(".tmp")
-    temporary.write_text(text, encoding="utf-8")
-    temporary.replace(path)
+    """Write a file, whole or not at all, in a folder that need not exist."""
+    with replacing(path) as file:
+        file.write(text.encode())

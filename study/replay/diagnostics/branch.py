@@ -61,7 +61,7 @@ def branches(
     rule: _Rule = "linear" if resolved.optimizer in _LINEAR else "square-root"
     points = list(_points(trial.point, trainable))
     about: dict[str, Any] = {"variant": rule, "examples": steps * size, "samples": len(points)}
-    if len(multiples) < 2:  # noqa: PLR2004
+    if len(multiples) < 2:
         yield row(CRITICAL, None, **about)
         return
     trained_on, losses, excess = replay.branching(), [], []

@@ -32,7 +32,7 @@ def _measured(network: Network, examples: Examples) -> tuple[Floats, Floats]:
     flat = network.weights.parameters
     value = np.array(network.measured(flat, examples))
     count = min(PARTS, examples.size)
-    if network.loaded.whole or count < 2:  # noqa: PLR2004
+    if network.loaded.whole or count < 2:
         return value, np.full(2, np.nan)
     size = examples.size // count
     parts = np.array(

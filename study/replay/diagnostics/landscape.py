@@ -66,7 +66,7 @@ def _some(network: Network) -> Examples:
 def _mixed(one: Tensor, other: Tensor, x: float) -> Tensor:
     """Return a buffer between two; one that counts is of the nearer end."""
     if not one.is_floating_point():
-        return one if x < 0.5 else other  # noqa: PLR2004
+        return one if x < 0.5 else other
     return torch.lerp(one, other, float(x))
 
 
@@ -78,7 +78,7 @@ def _direction(network: Network, number: int) -> Tensor:
     for piece, weight in zip(
         pieces.values(), network.layout.unflatten(weights).values(), strict=True
     ):
-        if piece.dim() < 2:  # noqa: PLR2004 - a bias or a gain
+        if piece.dim() < 2:  # a bias or a gain
             piece.zero_()
             continue
         lengths = (w.flatten(1).norm(dim=1) for w in (weight, piece))

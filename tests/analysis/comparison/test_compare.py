@@ -137,6 +137,12 @@ def test_without_a_fit_nothing_is_normalised_or_tested(made):
     assert "| - |" in comparison_markdown(found)
 
 
+def test_equal_steps_are_told_as_such(made):
+    found = compare({"a": made({64: 40, 512: 40}), "b": made({64: 40, 512: 60})})
+    assert "in all studies, a and b need the fewest steps, 40." in text_of(found)
+    assert fits_table(found).empty
+
+
 def test_b_crit_is_compared(comparison):
     (ratio,) = comparison.ratios
     assert (ratio.over, ratio.under) == ("b", "a")

@@ -53,6 +53,12 @@ def test_a_miss_is_out_of_reach_if_no_curve_explains_it(size, bound, beyond):
     assert kept.missed.sum() == (not beyond)
 
 
+def test_steps_that_no_curve_explains_are_told():
+    rising = Points.of([4, 8, 32, 128], [50, 60, 151, 140])
+    assert rising.unexplained().tolist() == [False, False, True, False]
+    assert Points.of([4, 8], [400, 10]).unexplained().tolist() == [True, False]
+
+
 def test_without_points_that_reached_nothing_is_out_of_reach():
     assert not Points.of([2, 4], [10, 10], [True, True]).out_of_reach().any()
     assert np.array_equal(Points.of([2, 4], [10, 10]).missed, [False, False])

@@ -10,9 +10,9 @@ from analysis.figures.diagnostics.landscape import between_data
 from analysis.figures.diagnostics.noise import branch_data
 from analysis.fitting.estimates import Estimate
 from analysis.measures.diagnostics import SENTENCES, diagnostic_sentences, read_diagnostics
-from analysis.tables.files import write_table
+from analysis.tables.files import write_file, write_table
 from analysis.tables.folder import ResultsFolder
-from analysis.tables.schema import DIAGNOSTICS_FILE, file_schema
+from analysis.tables.schema import DIAGNOSTICS_FILE, SUMMARY_FILE, file_schema
 from tests.analysis.made_diagnostics import diagnosed
 
 
@@ -185,3 +185,14 @@ def test_a_table_is_read_as_it_was_written(tmp_path):
         b_crit=Estimate(value=50.0, low=40.0, high=70.0),
     )
     assert diagnostic_sentences(known) == diagnostic_sentences(made)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [b"{", b"[]", b'{"critical_batch_sizes": 1}', b'{"critical_batch_sizes": {"b_crit": 1}}'],
+)
+def test_a_summary_that_analyze_did_not_write_is_refused(tmp_path, content):
+    folder = ResultsFolder.at(tmp_path)
+    write_file(folder, SUMMARY_FILE, content)
+    with pytest.raises(AnalysisError, match="summary.json must be as batchscale wrote it.*analyze"):
+        read_diagnostics(folder, {"workload": "digits-mlp", "optimizer": "sgd"})

@@ -238,6 +238,8 @@ def test_sentences_and_table_show_the_bias_of_the_minimum(made):
 def test_a_study_without_replicates_says_so(analyzed):
     (words,) = replicate_sentences(analyzed.table, planned=False)
     assert "biased low, by an unknown factor; set replicates.seeds" in words
+    (words,) = replicate_sentences(analyzed.table, planned=True, failed=True)
+    assert "those that were run failed" in words
 
 
 def test_an_end_that_seeds_do_not_bound_is_no_number(made):

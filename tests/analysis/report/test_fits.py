@@ -5,7 +5,13 @@ from analysis.fitting.critical import critical_batch_sizes
 from analysis.fitting.fit import Fits, fit, fit_all
 from analysis.fitting.models import MODELS, hyperbola
 from analysis.fitting.points import Points
-from analysis.report.fits import critical_record, fit_sentences, fits_record, unidentified_sentences
+from analysis.report.fits import (
+    critical_record,
+    fit_sentences,
+    fits_record,
+    unexplained_sentences,
+    unidentified_sentences,
+)
 
 SIZES = 4.0 ** np.arange(9)
 QUADRATIC = [32108, 8050, 2037, 536, 169, 94, 77, 72, 70]
@@ -105,3 +111,9 @@ def test_an_exponent_above_one_is_explained():
     assert any("alpha above 1 is not a property of training" in sentence for sentence in found)
     below = sentences_of(sizes, MODELS["power"].steps(sizes, 20.0, 60.0, 0.8))
     assert not any("not a property of training" in sentence for sentence in below)
+
+
+def test_steps_that_no_curve_explains_are_said():
+    (words,) = unexplained_sentences({"unexplained": [256, 1024], "unit": "rounds"})
+    assert words.startswith("B = 256, 1024: more than 3 times the rounds that a curve from")
+    assert not [*unexplained_sentences({"unit": "steps"})]

@@ -46,9 +46,9 @@ def test_the_tables_hold_the_numbers_of_the_summary(analysis, tmp_path):
 def test_a_table_that_has_no_rows_any_more_is_deleted(made, analysis, tmp_path):
     missed = analyze(made({4: None, 8: None}))
     for found in (analysis, missed):
-        names = write_tables(found, summary_record(found), ResultsFolder.at(tmp_path))
+        names = write_tables(found, summary_record(found), ResultsFolder.at(tmp_path), latex=True)
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted(names)
-    assert "fits.csv" not in names
+    assert {"fits.csv", "critical_batch_sizes.tex"}.isdisjoint(names)
 
 
 def test_the_table_of_steps_is_one_that_a_paper_prints(analysis):

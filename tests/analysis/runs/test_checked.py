@@ -54,6 +54,10 @@ WRONG = {
     "two rows": (f"{ROWS}a,8,100,,,\na,8,90,,,", "a run must have one row, .* rows 2 and 3"),
     "a miss": (f"{ROWS}a,8,,,,", "a run without steps must have stopped_at, .* got none in row 2"),
     "early stop": (f"{ROWS}a,8,100,50,,", "steps must be at most stopped_at, got 50, 100 in row 2"),
+    "bracket": (
+        "run,batch_size,steps,steps_before\na,8,100,100",
+        "steps_before must be below steps, got 100 and 100 in row 2",
+    ),
     "contradiction": (f"{ROWS}a,8,100,,0.5,", r"best_error is below the target, 0\.1, .* row 2"),
     "status": (f"{ROWS}a,8,100,,,odd", "a status must be of .* got 'odd' in row 2"),
     "outlier": (

@@ -67,6 +67,16 @@ def test_every_format_gives_the_same_tables(imports, tmp_path, name, write, opti
     assert_frame_equal(made.curves, expected.curves)
 
 
+@pytest.mark.parametrize("place", [-12, 60])
+def test_a_damaged_or_cut_gzip_file_is_refused(imports, tmp_path, place):
+    measurements().to_csv(tmp_path / "t.csv.gz", index=False)
+    content = bytearray((tmp_path / "t.csv.gz").read_bytes())
+    content[place:] = b"" if place < 0 else bytes(~byte & 255 for byte in content[place:])
+    (tmp_path / "t.csv.gz").write_bytes(content)
+    with pytest.raises(AnalysisError, match="must be a file that can be read.*export it again"):
+        imports(None, "t.csv.gz", target=0.1)
+
+
 def test_the_same_point_on_other_seeds_is_a_replicate(imports):
     made = imports(measurements(seeds=(0, 1, 2)), target=0.1)
     assert made.trials["role"].value_counts().to_dict() == {"replicate": 16, "search": 8}

@@ -71,7 +71,7 @@ def test_too_few_hits_are_reported():
     none = {"search": "unknown", "gain": None, "reached": 0, "steps": None, "bracket": None}
     lone = {"search": "unknown", "gain": None, "trials": 1, "reached": 1}
     words = quality_sentences(table(few, none))
-    assert quality_sentences(table(lone))[0].startswith("B = 2: only 1 of 1 trials reached")
+    assert quality_sentences(table(lone))[0].startswith("B = 2: only 1 of 1 trial reached")
     assert words[0].startswith("B = 2: only 3 of 64 trials reached the target, too few to judge")
     assert words[1].startswith("B = 4: none of 64 trials reached the target: whether")
 

@@ -22,6 +22,13 @@ def test_more_trials_make_a_smaller_gap(made):
     assert many.excess(0.95) < few.excess(0.95)
 
 
+def test_a_single_trial_leaves_the_gap_open(made):
+    study = made({8: 200}, trials=4)
+    one = replace(study, trials=study.trials[study.trials["trial"] == 3])
+    assert gaps_of(one)[0][8.0].excess(0.5) > gaps_of(study)[0][8.0].excess(0.5) > 0.5
+    assert gaps_of(one)[0][8.0].excess(0.95) > 100
+
+
 def test_the_gap_is_that_of_the_best_point_wherever_it_came_from(study):
     trials = study.trials.copy()
     winner = trials["batch_size"].eq(16) & trials["trial"].eq(3)

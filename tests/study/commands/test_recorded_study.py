@@ -7,6 +7,7 @@ import pytest
 
 from analysis.tables.files import write_file
 from analysis.tables.folder import ResultsFolder
+from study.commands.members import members_in
 from study.commands.running import SweepOptions, _place
 from study.config.study_file import override, read_study
 from study.errors import StudyError
@@ -80,8 +81,22 @@ def test_a_file_of_the_users_own_may_have_its_name(tmp_path, monkeypatch):
 def test_an_imported_study_is_none_to_sweep(tmp_path):
     write_file(ResultsFolder.at(tmp_path), "study.toml", b"[imported]\n")
     (tmp_path / "trials.parquet").write_bytes(b"")
-    with pytest.raises(StudyError, match="got one imported from"):
-        folder_of(str(tmp_path / "study.toml"))
+    for refuse in (
+        lambda: folder_of(str(tmp_path / "study.toml")),
+        lambda: members_in(str(tmp_path), []),
+    ):
+        with pytest.raises(StudyError, match="got one imported from"):
+            refuse()
+
+
+def test_a_folder_of_a_study_is_told_from_a_name(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name in ("mine", "digits-mlp"):
+        Path(name).mkdir()
+        Path(name, "study.toml").write_text('workload = "digits-mlp"\n')
+    with pytest.raises(StudyError, match=r"got the folder mine; give mine/study.toml"):
+        members_in("mine", [])
+    assert members_in("digits-mlp", [])[0].data["workload"] == "digits-mlp"
 
 
 @pytest.mark.slow

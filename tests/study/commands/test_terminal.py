@@ -108,7 +108,7 @@ def test_a_reader_that_has_gone_ends_nothing(pipe):
 
 
 def test_a_full_disk_behind_the_output_ends_nothing_and_is_told(capsys):
-    with open("/dev/full", "w") as full:  # noqa: PTH123
+    with open("/dev/full", "w") as full:
         console = Terminal()
         console.file = full
         console.print("lost")

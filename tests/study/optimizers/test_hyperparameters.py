@@ -63,7 +63,7 @@ def declaring(**entries):
             declaring(smoothing={"low": 0.0}),
             "must give default and low.*'smoothing', where default",
         ),
-        (declaring(smoothing={"default": 0, "low": 0, "up": 1}), "where up: Extra inputs"),
+        (declaring(smoothing={"default": 0, "low": 0, "up": 1}), "where up: Unexpected"),
         (declaring(smoothing=0.1), "got 0.1 for 'smoothing', where it"),
         (
             declaring(other={"default": 0, "low": 0}),

@@ -44,6 +44,19 @@ def test_a_worker_whose_model_is_another_refuses_to_train(tmp_path, shared_train
     assert "install the same files on all machines" in found
 
 
+def test_a_worker_that_cannot_load_the_workload_says_why(tmp_path, make_study, monkeypatch):
+    monkeypatch.setattr(actor.ray, "get_gpu_ids", list)  # which would start Ray
+    monkeypatch.setattr(actor, "this_node", lambda: "here")
+    there = make_study().as_data() | {"workload": "lost.py:Net"}
+    job = {"folder": ResultsFolder.at(tmp_path), "resolved": there, "board": Board()}
+    worker = actor.RaceTrainable.__new__(actor.RaceTrainable)
+    worker.setup({}, **job, data=None, form=None, data_dir=None)
+    ended = worker.step()
+    assert ended["done"]
+    assert "load the workload, got on here WorkloadError: " in ended["unwritten"]
+    assert "lost.py" in ended["unwritten"]
+
+
 @pytest.fixture
 def store(monkeypatch):
     """Return the keys in a store like that of Ray."""

@@ -28,6 +28,7 @@ PACKED = [
     strange_losses.OneElement,
     strange_reads.Delegating,
     strange_reads.Talkative,
+    strange_reads.TruthValues,
     strange.blobs_of(strange.Net),
     strange.blobs_of(strange.PlainMask),
 ]
@@ -90,6 +91,7 @@ REFUSED = {
     strange_parameters.DrawnData: "two calls of data.* must agree, .* validation",
     strange_parameters.SharedLayer: "model.. must return a model of its own .* train 0.weight",
     strange_reads.Minutes: "seeds alone, but Minutes.loss calls time.time, which",
+    strange_reads.Months: "Months.loss calls time.gmtime, which",
     strange_reads.Weekdays: "Weekdays.augment calls datetime.now, which",
     strange_reads.Flagged: "Flagged.error calls os.stat, which",
     strange_reads.FirstBatch: "from its first call .* but workload.mean does; compute it in",

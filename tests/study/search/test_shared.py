@@ -76,6 +76,25 @@ def test_it_learns_where_the_best_points_are(alone):
     assert np.median([away(r) for r in late]) < 0.5 * np.median([away(r) for r in even])
 
 
+def test_points_keep_away_from_trials_that_diverged(make_study):
+    """Of lr times weight decay only a thin valley trains; beyond it all diverges."""
+    at = {"low": 1e-4, "high": 1.0, "scale": "log"}
+    study = make_study(
+        batch_sizes=[4, 16, 64],
+        search={"sampler": "shared", "trials": 64, "space": {"lr": at, "weight_decay": at}},
+        race={"cohort": {"lanes": 16}},
+    )
+
+    def ends(size, point):
+        lr, decay = (math.log(point.values[name]) for name in ("lr", "weight_decay"))
+        below = math.log(1e-4 * size) - (lr + decay)
+        return DIVERGED if below < 0 else reached(round(60 * (1 + below**2 + (lr + 4) ** 2 / 9)))
+
+    _, results = made_searches.sweep(study, ends=ends)
+    late = [r for r in results if r.point.trial >= 32 and r.point.trial % EVERY]
+    assert np.mean([r.outcome.status is Status.DIVERGED for r in late]) < 0.15
+
+
 def test_a_lost_cohort_ends_the_rounds_and_the_next_sweep_takes_them_up(study, alone):
     queue = CohortQueue(study, [])
     first = [queue.take() for _ in study.batch_sizes]

@@ -8,6 +8,7 @@ import pytest
 from analysis.tables.folder import ResultsFolder
 from study.engine.outcomes import final_results
 from study.records import Curve, Outcome, Point, Seconds, Status, TrialResult
+from study.storage import ends
 from study.storage.consolidate import consolidate, tables_of
 from study.storage.ends import read_ends
 from study.storage.parts import Parts, write_part
@@ -26,14 +27,29 @@ def test_parts_and_tables_tell_the_same(tmp_path, name):
     folder = ResultsFolder.at(tmp_path / name)
     resolved = read_study_toml(folder)
     tables = tables_of(resolved, final_results(resolved, Parts(folder, resolved)))
-    ends = read_ends(folder, resolved)
-    assert reached(ends.trials) == reached(tables["trials.parquet"].to_pylist())
-    assert ends.boxes == tables["boxes.parquet"].to_pylist()
+    recorded = read_ends(folder, resolved)
+    assert reached(recorded.trials) == reached(tables["trials.parquet"].to_pylist())
+    assert recorded.boxes == tables["boxes.parquet"].to_pylist()
     consolidate(Parts(folder, resolved))
     shutil.rmtree(tmp_path / name / "parts")
     moved = read_ends(folder, resolved)
-    assert reached(moved.trials) == reached(ends.trials)
-    assert moved.boxes == ends.boxes
+    assert reached(moved.trials) == reached(recorded.trials)
+    assert moved.boxes == recorded.boxes
+
+
+def test_tables_are_read_for_the_parts_they_hold(tmp_path, make_study, monkeypatch):
+    study, folder = make_study(), ResultsFolder.at(tmp_path)
+    parts = [write_part(folder, study, [trial(number, 100, 90)]) for number in (0, 1)]
+    consolidate(Parts(folder, study))
+    with monkeypatch.context() as patch:
+        patch.setattr(ends, "part_table", lambda *_: pytest.fail("a part was read"))
+        assert len(read_ends(folder, study).trials) == 2
+    folder.remove(parts[0])
+    assert [row["trial"] for row in read_ends(folder, study).trials] == [1]
+    write_part(folder, study, [trial(0, 80, 70)])  # as in a sweep that was killed before its end
+    assert [row["steps"] for row in read_ends(folder, study).trials] == [80, 100]
+    (tmp_path / "trials.parquet").write_bytes(b"damaged")
+    assert len(read_ends(folder, study).trials) == 2
 
 
 def trial(number, steps, before):
@@ -59,6 +75,6 @@ def test_a_hit_after_the_cap_that_others_set_is_none(tmp_path, make_study):
 
 
 def test_a_study_without_a_trial_has_its_box(tmp_path, make_study):
-    ends = read_ends(ResultsFolder.at(tmp_path), make_study())
-    assert ends.trials == []
-    assert {row["hyperparameter"] for row in ends.boxes} == {"lr", "momentum"}
+    found = read_ends(ResultsFolder.at(tmp_path), make_study())
+    assert found.trials == []
+    assert {row["hyperparameter"] for row in found.boxes} == {"lr", "momentum"}

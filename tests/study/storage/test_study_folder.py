@@ -233,7 +233,9 @@ def test_a_sweep_that_chose_goes_on_with_the_batch_sizes_it_has(make_study, tmp_
     assert open_folder(folder, chooses(1, 2, 4, 8, 16, 32, 64)).batch_sizes == there.batch_sizes
     listed = open_folder(folder, make_study(batch_sizes=[1]))
     assert listed.batch_sizes == (1, *there.batch_sizes)
-    assert listed.unmeasured == ()
+    assert (listed.unmeasured, listed.candidates) == ((), (1, 2, 4, 8, 16, 32, 64))
+    assert open_folder(folder, listed) == listed
+    assert open_folder(folder, first).unmeasured == (64,)
 
 
 def test_another_study_is_refused_with_the_difference(recorded, make_study):

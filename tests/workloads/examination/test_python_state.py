@@ -45,7 +45,7 @@ def generator():
 
 
 def counted():
-    global TOTAL  # noqa: PLW0603 - the kind of state that is looked for
+    global TOTAL  # the kind of state that is looked for
     TOTAL += 1
 
 

@@ -62,6 +62,11 @@ def test_ticks_are_round_numbers(axes, low, high, shown):
     assert all(len(label.replace("0", "").replace(".", "")) <= 2 for label in found)
 
 
+def test_ticks_do_not_overlap_where_their_decade_ends(axes):
+    log_axis(axes.yaxis, 72, 130)
+    assert axes.get_yticks().tolist() == [80, 90, 100, 120]
+
+
 def test_a_long_label_goes_on_several_lines(axes):
     label_axis(axes.yaxis, "steps " * 20)
     assert axes.get_ylabel().count("\n") >= 1

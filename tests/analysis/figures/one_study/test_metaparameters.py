@@ -42,3 +42,12 @@ def test_draws_one_panel_per_hyperparameter(made, searched, panels, assert_reada
     figure = draw(analysis, "metaparameters")
     assert len(figure.axes) == panels
     assert_readable(figure)
+
+
+def test_a_single_batch_size_has_no_lines_that_nobody_sees(made):
+    analysis = analyze(made({64: 100}))
+    for name in ("metaparameters", "steps_vs_batch"):
+        (legend,) = draw(analysis, name).legends
+        assert [
+            text.get_text() for text in legend.get_texts() if "scaling" in text.get_text()
+        ] == []

@@ -1,16 +1,20 @@
 """Lanes train as plain torch does, whatever the workload does besides computing."""
 
+import random
+
 import numpy as np
 import pytest
 import torch
 
 from study.engine.data_order import DataOrder
 from study.engine.lanes import GradientLanes, UpdateSettings
+from study.engine.networks import training
 from study.engine.networks.looped import LoopedNetwork
 from study.engine.networks.packed import PackedNetworks
 from study.engine.networks.training import fresh_model, load
 from study.optimizers import optimizer_named
 from tests import strange, strange_losses
+from tests.blobs import Blobs
 from workloads.builtin.classification import DigitsCNN
 from workloads.errors import WorkloadError
 from workloads.randomness import forked, seed_all
@@ -154,3 +158,28 @@ def test_an_error_that_is_no_fraction_is_refused_when_it_is_measured():
     lanes.advance(100)
     with pytest.raises(WorkloadError, match=r"error must lie in \[0, 1\], got -0"):
         lanes.measure()
+
+
+class Shifted(Blobs):
+    """Data that differ from call to call, by a number that no seed of torch's sets."""
+
+    def __init__(self, draw):
+        self._draw = draw
+
+    def data(self):
+        data = super().data()
+        data.train.inputs.add_(self._draw())
+        return data
+
+
+@pytest.mark.parametrize(
+    ("draw", "within"),
+    [
+        (lambda: np.random.default_rng().normal(), 0.0),  # seen by its seed, however long it takes
+        (lambda: random.Random().gauss(), 60.0),
+    ],
+)
+def test_data_without_a_seed_are_refused(draw, within, monkeypatch):
+    monkeypatch.setattr(training, "_QUICK_SECONDS", within)
+    with pytest.raises(WorkloadError, match="two calls of data.* different train tensors"):
+        load(Shifted(draw), CPU)

@@ -18,7 +18,6 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
-from measuring import arguments, interleaved, number, positives, progress, show, spread, write_json
 from torch import Tensor
 from torch.func import grad_and_value, vmap
 from torch.fx.experimental.proxy_tensor import make_fx
@@ -26,6 +25,16 @@ from torch.fx.experimental.proxy_tensor import make_fx
 from study.engine.networks.tracing import compile_trace, trace
 from study.engine.networks.training import Computation, Layout, LoadedWorkload, fresh_model
 from study.planning.resolve import resolve
+from tests.benchmarks.measuring import (
+    arguments,
+    interleaved,
+    number,
+    positives,
+    progress,
+    show,
+    spread,
+    write_json,
+)
 from workloads.workload import Examples
 
 Inputs = tuple[Tensor, ...]

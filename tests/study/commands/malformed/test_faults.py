@@ -17,7 +17,7 @@ from study.storage.parts import part_name, write_part
 from study.storage.provenance import record_start
 from study.storage.study_folder import open_folder
 
-BLOBS = Path(__file__).parents[2] / "blobs.py"
+BLOBS = Path(__file__).parents[3] / "blobs.py"
 STUDY = f"""
 workload = "{BLOBS}:Blobs"
 batch_sizes = [16]

@@ -12,13 +12,22 @@ from typing import Any
 
 import numpy as np
 import torch
-from measuring import arguments, interleaved, number, positives, progress, ratio, show, write_json
 
 from study.config.study import ResolvedStudy
 from study.engine.cohort import run_cohort
 from study.engine.networks.training import Trainable
 from study.planning.resolve import resolve
 from study.planning.trial_run import first_cohort
+from tests.benchmarks.measuring import (
+    arguments,
+    interleaved,
+    number,
+    positives,
+    progress,
+    ratio,
+    show,
+    write_json,
+)
 
 WORKLOADS = {"digits": "digits-mlp", "cnn": "digits-cnn", "text": "text-transformer"}
 

@@ -11,7 +11,16 @@ from functools import partial
 from pathlib import Path
 
 import torch
-from measuring import (
+
+from analysis.tables.folder import ResultsFolder
+from study.config.study import ResolvedStudy
+from study.costing.timing import alone, timed_steps
+from study.engine.cohort import build_lanes
+from study.engine.networks.training import LoadedWorkload, prepare
+from study.records import Cohort, TrialResult
+from study.replay.recorded import recorded_trials, winners
+from study.storage.study_folder import read_study_toml
+from tests.benchmarks.measuring import (
     arguments,
     cores,
     interleaved,
@@ -22,15 +31,6 @@ from measuring import (
     spread,
     write_json,
 )
-
-from analysis.tables.folder import ResultsFolder
-from study.config.study import ResolvedStudy
-from study.costing.timing import alone, timed_steps
-from study.engine.cohort import build_lanes
-from study.engine.networks.training import LoadedWorkload, prepare
-from study.records import Cohort, TrialResult
-from study.replay.recorded import recorded_trials, winners
-from study.storage.study_folder import read_study_toml
 from workloads.registry import resolve
 
 Timing = dict[str, float]

@@ -11,8 +11,8 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import studies
-from measuring import (
+from tests.benchmarks import studies
+from tests.benchmarks.measuring import (
     Finished,
     arguments,
     cores,

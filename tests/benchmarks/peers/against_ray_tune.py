@@ -19,7 +19,7 @@ Not compared: what either would find with a search that learns, schedulers such 
 the fewest steps for time, and more than one machine.
 """
 
-from against import compare, options
+from tests.benchmarks.peers.against import compare, options
 
 PEERS = {
     "usual": {"batches": "dataloader", "report": "each"},

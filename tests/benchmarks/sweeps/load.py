@@ -13,9 +13,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import studies
-from growth import spaced
-from measuring import (
+from tests.benchmarks import studies
+from tests.benchmarks.measuring import (
     MIB,
     Finished,
     arguments,
@@ -27,6 +26,7 @@ from measuring import (
     show,
     write_json,
 )
+from tests.benchmarks.sweeps.growth import spaced
 
 FIFTHS = 5
 MISSING = 10

@@ -16,7 +16,18 @@ from typing import Any
 
 import numpy as np
 import torch
-from measuring import (
+from torch import nn
+
+from study.config.study import ResolvedStudy
+from study.engine.data_order import DataOrder
+from study.engine.ensemble import Ensemble
+from study.engine.lanes import GradientLanes, UpdateSettings
+from study.engine.networks.looped import LoopedNetwork
+from study.engine.networks.packed import PackedNetworks
+from study.engine.networks.training import LoadedWorkload, fresh_model
+from study.optimizers import OPTIMIZERS
+from study.planning.resolve import resolve
+from tests.benchmarks.measuring import (
     arguments,
     interleaved,
     number,
@@ -29,17 +40,6 @@ from measuring import (
     times,
     write_json,
 )
-from torch import nn
-
-from study.config.study import ResolvedStudy
-from study.engine.data_order import DataOrder
-from study.engine.ensemble import Ensemble
-from study.engine.lanes import GradientLanes, UpdateSettings
-from study.engine.networks.looped import LoopedNetwork
-from study.engine.networks.packed import PackedNetworks
-from study.engine.networks.training import LoadedWorkload, fresh_model
-from study.optimizers import OPTIMIZERS
-from study.planning.resolve import resolve
 
 WORKLOADS = {"digits": "digits-mlp", "fashion": "fashion-mnist-mlp"}
 LR, MOMENTUM = 1e-3, 0.9

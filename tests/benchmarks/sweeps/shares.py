@@ -21,12 +21,21 @@ from typing import Any
 
 import numpy as np
 import pyarrow.parquet as pq
-import studies
 import torch
-from measuring import arguments, cores, interleaved, number, positive, positives, show, write_json
 
 from study.engine.data_order import DataOrder
 from study.engine.networks.training import LoadedWorkload, load
+from tests.benchmarks import studies
+from tests.benchmarks.measuring import (
+    arguments,
+    cores,
+    interleaved,
+    number,
+    positive,
+    positives,
+    show,
+    write_json,
+)
 from workloads.registry import resolve
 
 DEFAULTS: dict[str, dict[str, Any]] = {

@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy.stats import binom
+from scipy.special import bdtr
 
 from analysis.fitting.estimates import LEVEL, NOT_IDENTIFIED, REACH, Estimate
 from analysis.fitting.likelihood import Censoring, accepted_locations, maximize, threshold
@@ -30,7 +30,7 @@ def median_interval(values: Floats, missed: Mask, before: Floats | None = None) 
     """
     count = len(values)
     begins, ends = values if before is None else before, np.where(missed, math.inf, values)
-    k = int(binom.ppf((1 - LEVEL) / 2, count, 0.5))
+    k = int((bdtr(np.arange(count + 1), count, 0.5) < (1 - LEVEL) / 2).sum())
     return Estimate(
         value=math.sqrt(ends[(count - 1) // 2] * ends[count // 2]),
         low=0.0 if missed[k - 1] else float(begins[k - 1]),

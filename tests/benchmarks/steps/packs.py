@@ -8,6 +8,7 @@ CPU seconds of this process, not wall-clock, and the least of the repeats: other
 only ever adds. Not measured: evaluation.
 """
 
+import argparse
 import tempfile
 import time
 from collections.abc import Callable
@@ -15,12 +16,21 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from engine import engine
-from made_images import write_files
-from measuring import arguments, interleaved, number, positives, progress, show, times, write_json
 
 from study.engine.networks.training import LoadedWorkload
 from study.planning.resolve import resolve
+from tests.benchmarks.made_images import write_files
+from tests.benchmarks.measuring import (
+    arguments,
+    interleaved,
+    number,
+    positives,
+    progress,
+    show,
+    times,
+    write_json,
+)
+from tests.benchmarks.steps.engine import engine
 
 MODELS = (
     "digits-mlp",
@@ -42,8 +52,6 @@ MADE = (
     "cifar10-resnet50",
 )
 """Further ones, of images that nobody reads."""
-LONGEST = 0.4
-"""CPU seconds of a step of all lanes beyond which larger packs are left out."""
 SECONDS = 0.15
 """CPU time of one timing: enough steps to take about so long."""
 
@@ -65,15 +73,15 @@ def timing(train: Callable[[int], Any], lanes: int) -> tuple[Callable[[], float]
 
 
 def measured(
-    training: LoadedWorkload, batch_size: int, packs: list[int], repeats: int
+    training: LoadedWorkload, batch_size: int, chosen: argparse.Namespace
 ) -> dict[str, list[float]]:
     """Times every way to train at one batch size, interleaved; no larger packs once it is slow."""
     cases = {"looped": timing(engine(training, batch_size, 1, None), 1)[0]}
-    for pack in packs:
+    for pack in chosen.packs:
         cases[str(pack)], once = timing(engine(training, batch_size, pack, pack), pack)
-        if once > LONGEST:
+        if once > chosen.longest:
             break
-    return interleaved(cases, repeats)
+    return interleaved(cases, chosen.repeats)
 
 
 def study_of(name: str, precision: str) -> dict[str, Any]:
@@ -94,6 +102,13 @@ def main() -> None:
     parser.add_argument("--precision", default="float32", help="float32 or bf16")
     parser.add_argument("--packs", type=positives, default=[1, 2, 4, 8, 16, 32], metavar="L,L,...")
     parser.add_argument("--batch-sizes", type=positives, default=[1, 8, 64, 512], metavar="B,B,...")
+    parser.add_argument(
+        "--longest",
+        type=float,
+        default=0.4,
+        help="CPU seconds of a step of all lanes beyond which larger packs are left out; "
+        "default 0.4",
+    )
     chosen = parser.parse_args()
     torch.set_num_threads(1)
     models = chosen.models.split(",") if chosen.models else MADE if chosen.made else MODELS
@@ -107,7 +122,7 @@ def main() -> None:
         assert isinstance(training, LoadedWorkload)
         for size in chosen.batch_sizes:
             progress(f"{name} at {size}")
-            found = runs[f"{name}|{size}"] = measured(training, size, chosen.packs, chosen.repeats)
+            found = runs[f"{name}|{size}"] = measured(training, size, chosen)
             taken = {way: 1e6 * min(values) for way, values in found.items()}
             best = min(taken, key=lambda way: taken[way])
             auto = str(max(p for p in map(int, list(taken)[1:]) if p <= study.pack_at(size)))

@@ -15,7 +15,7 @@ from study.commands import app as cli
 from study.search.samplers import SAMPLERS
 from workloads.registry import names
 
-GOLDEN = Path(__file__).parents[2] / "golden" / "search"
+GOLDEN = Path(__file__).parents[3] / "golden" / "search"
 TARGETS = ("nan", "inf", "-inf", "0", "-1", "x", "", "1e-9")
 
 

@@ -33,15 +33,16 @@ os.environ |= {
     "RAY_USAGE_STATS_ENABLED": "0",
 }
 
-import optuna  # noqa: E402 - Ray reads the settings above when it is imported
-import ray  # noqa: E402
-import torch  # noqa: E402
-from ray import tune  # noqa: E402
-from ray.tune.search.optuna import OptunaSearch  # noqa: E402
-from torch import Tensor, nn  # noqa: E402
-from torch.utils.data import DataLoader, TensorDataset  # noqa: E402
+# only now, since Ray reads these when it is imported
+import optuna
+import ray
+import torch
+from ray import tune
+from ray.tune.search.optuna import OptunaSearch
+from torch import Tensor, nn
+from torch.utils.data import DataLoader, TensorDataset
 
-from workloads.builtin.classification import DigitsMLP, FashionMnistMLP  # noqa: E402
+from workloads.builtin.classification import DigitsMLP, FashionMnistMLP
 
 WORKLOADS = {"digits-mlp": DigitsMLP, "fashion-mnist-mlp": FashionMnistMLP}
 

@@ -18,8 +18,8 @@ from collections.abc import Iterable, Sequence
 from functools import partial
 from pathlib import Path
 
-import studies
-from measuring import (
+from tests.benchmarks import studies
+from tests.benchmarks.measuring import (
     MIB,
     Finished,
     Process,

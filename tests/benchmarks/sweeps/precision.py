@@ -1,7 +1,7 @@
 """What a study costs to one precision: planned evenly, and by what learns, prunes and looks ahead.
 
-`python tests/benchmarks/precision.py PLACE TABLE.csv examples/digits.toml` sweeps 96 Halton trials
-and 5 seeds at every batch size, and then a study of `sampler = "shared"`, `race.prune` and
+`python -m tests.benchmarks.sweeps.precision PLACE TABLE.csv examples/digits.toml` sweeps 96 Halton
+trials and 5 seeds at every batch size, and then a study of `sampler = "shared"`, `race.prune` and
 `[until]`, which ends where its interval of b_crit is as narrow; for two seeds of the study.
 """
 

@@ -16,8 +16,8 @@ of its batch size, the peer's run to the budget (--peer-slack lets it do the sam
 Not compared: what either would find with a search that learns, and several such processes at once.
 """
 
-from against import compare, options
-from measuring import positive
+from tests.benchmarks.measuring import positive
+from tests.benchmarks.peers.against import compare, options
 
 Peers = dict[str, tuple[str, dict[str, int | None]]]
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from analysis.fitting.medians import LEAST_FREE, estimate_median, median_interval
+from analysis.measures.medians import LEAST_FREE, estimate_median, median_interval
 
 
 @pytest.mark.parametrize("count", [LEAST_FREE, 10, 15])

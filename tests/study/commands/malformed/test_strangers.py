@@ -13,7 +13,7 @@ from typer.main import get_command
 
 from study.commands import app as cli
 
-GOLDEN = Path(__file__).parents[2] / "golden" / "search"
+GOLDEN = Path(__file__).parents[3] / "golden" / "search"
 VERBS = (["status"], ["analyze"], ["export", "--to", "archive"])
 EVIL = """
 from pathlib import Path

@@ -17,7 +17,7 @@ from typer.main import get_command
 
 from study.commands import app as cli
 
-BLOBS = Path(__file__).parents[2] / "blobs.py"
+BLOBS = Path(__file__).parents[3] / "blobs.py"
 SOUND = {
     "workload": f'"{BLOBS}:Blobs"',
     "optimizer": '"nesterov"',

@@ -21,8 +21,13 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from engine import bare, engine
-from measuring import (
+from torch import nn
+
+from study.config.sections import Precision
+from study.engine.networks.training import LoadedWorkload, fresh_model, moved
+from study.planning.resolve import resolve
+from study.planning.sizing import Device
+from tests.benchmarks.measuring import (
     arguments,
     interleaved,
     number,
@@ -36,14 +41,9 @@ from measuring import (
     spread,
     write_json,
 )
-from torch import nn
+from tests.benchmarks.steps.engine import bare, engine
 
-from study.config.sections import Precision
-from study.engine.networks.training import LoadedWorkload, fresh_model, moved
-from study.planning.resolve import resolve
-from study.planning.sizing import Device
-
-WORKLOAD = f"{Path(__file__).with_name('made_images.py')}:MadeImages"
+WORKLOAD = f"{Path(__file__).parents[1] / 'made_images.py'}:MadeImages"
 BATCH_SIZES = [2**k for k in range(13)]
 LEAST_SECONDS = 1.0
 """Length of one timing."""

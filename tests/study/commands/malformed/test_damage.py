@@ -16,7 +16,7 @@ from batchscale.errors import BatchscaleError
 from study.storage.parts import is_part
 from study.storage.provenance import record_start
 
-GOLDEN = Path(__file__).parents[2] / "golden" / "search"
+GOLDEN = Path(__file__).parents[3] / "golden" / "search"
 PART, OTHER = (f"parts/b00064-c00{n}.parquet" for n in (0, 6))
 
 
