@@ -52,7 +52,7 @@ STUDIES = {
         f"{_SMALL}:Fashion", "heavy-ball", [2, 8, 32, 128, 512, 2048], 128, (1e-3, 1.0)
     ),
     "cnn": _study(f"{_SMALL}:Convolutional", "nesterov", [2, 8, 32, 128, 512], 96, (1e-3, 1.0)),
-    "transformer": _study(f"{_SMALL}:Attentive", "nesterov", [1, 4, 16, 64, 256], 96, (1e-2, 3.0)),
+    "transformer": _study(f"{_SMALL}:Attentive", "nesterov", [1, 4, 16, 64, 256], 64, (1e-2, 3.0)),
 }
 
 

@@ -100,9 +100,7 @@ class RecordedLandscape:
         lanes = self.recorded[cohort.batch_size].lanes(places, [p.seed for p in cohort.points])
         end = np.inf if rules.best_steps is None else rules.best_steps
         if rules.shared:
-            end = min(
-                [end, *(lane.passages[-1] + 1 for lane in lanes if lane.passages is not None)]
-            )
+            end = min([end, *(lane.passages[-1] + 1 for lane in lanes if not lane.lost)])
         last = 1.1 * far * rules.slack * end
         steps = np.array([0, *takewhile(lambda step: step <= last, measured_steps(rules))])
         return [lane.run(steps, self.levels) for lane in lanes]
@@ -112,9 +110,9 @@ class _Recorded:
     """The runs at a batch size, and their surface."""
 
     def __init__(self, of, runs):
-        names = [f"{{}}_{level}".format for level in range(len(of.levels) - 1)]
+        levels = range(len(of.levels) - 1)
         steps, before = (
-            runs[[name(kind) for name in names]].to_numpy(float, na_value=np.nan)
+            runs[[f"{kind}_{level}" for level in levels]].to_numpy(float, na_value=np.nan)
             for kind in ("steps", "before")
         )
         followed = runs["stopped_at"].to_numpy(float)
@@ -134,7 +132,7 @@ class _Recorded:
             rng = np.random.default_rng(seed)
             passages = np.exp(row + rng.choice(surface.deviations))
             run = rng.choice(self._runs[at])
-            found.append(_Lane(None if self._lost[run] else passages, *self._ends[run]))
+            found.append(_Lane(passages, self._lost[run], *self._ends[run]))
         return found
 
 
@@ -143,18 +141,20 @@ class _Lane:
     """A simulated run.
 
     Attributes:
-        passages: steps to each level; None for a run that diverges.
+        passages: steps to each level.
+        lost: whether it diverges instead.
         blew_up: step of a measurement that is not finite, or infinite.
         diverged: step from which on it has plainly diverged, or infinite.
     """
 
-    passages: np.ndarray | None
+    passages: np.ndarray
+    lost: bool
     blew_up: float
     diverged: float
 
     def run(self, steps, levels):
         """Return the run, measured at some steps."""
-        if self.passages is None:
+        if self.lost:
             blown = None if np.isinf(self.blew_up) else int(self.blew_up)
             steps = steps[steps < self.blew_up]
             errors = np.where(steps >= self.diverged, 2 * PLAINLY, 1.5) * levels[0]

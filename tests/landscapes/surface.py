@@ -10,7 +10,7 @@ _BEYOND = 2.0
 """Most times the steps that a run was followed for, as its steps to a level that it missed."""
 _NEAR = 2.5
 """Times the fewest steps up to which points choose the surface, and seeds count."""
-_SMOOTHINGS, _STRETCHES, _FOLDS = 10.0 ** np.arange(-5, 2), (1.0, 2.0, 4.0, 8.0), 6
+_SMOOTHINGS, _STRETCHES, _FOLDS = (1e-3, 1e-2, 0.1, 1.0), (1.0, 2.0, 4.0), 6
 
 
 class Surface:

@@ -56,12 +56,16 @@ def quadratic_rows():
 def recorded_rows():
     """Return rows of the table by group, pairs of a name and a landscape."""
     groups = {"held out": recorded.HELD_OUT, "others": recorded.OTHERS}
-    return {g: [(n, [recorded.landscape(n)]) for n in names] for g, names in groups.items()}
+    there = {path.stem for path in recorded.RECORDINGS.glob("*.parquet")}
+    return {
+        group: [(name, [recorded.landscape(name)]) for name in names if name in there]
+        for group, names in groups.items()
+    }
 
 
 @dataclass(frozen=True)
 class Bank:
-    """Landscapes, settings and table of a bank."""
+    """Rows and settings of a bank's table, its file, and the heading of what rows are of."""
 
     rows: Callable
     settings: Sequence[Setting]
