@@ -197,18 +197,18 @@ class RareClassTrained(Blobs):
 
 
 class CentredLater(Blobs):
-    """Training inputs that the first loss changes."""
+    """Training inputs, the same ones in every call, that the first loss changes."""
 
-    kept = None
+    kept, changed = None, False
 
     def data(self):
-        self.kept = super().data()
+        self.kept = super().data() if self.kept is None else self.kept
         return self.kept
 
     def loss(self, model, batch):
-        if self.kept is not None:
+        if not self.changed:
             self.kept.train.inputs.sub_(0.5)
-            self.kept = None
+            self.changed = True
         return super().loss(model, batch)
 
 

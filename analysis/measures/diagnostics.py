@@ -11,20 +11,19 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from scipy.stats import spearmanr
-from scipy.stats import t as student
 
-from analysis.fitting.estimates import LEVEL, Estimate, rounded, span_text
+from analysis.fitting.estimates import Estimate, rounded
 from analysis.measures.branches import (
     BRANCH,
     interval_text,
-    local_over_seeds,
     local_sentences,
 )
 from analysis.measures.federated import example_unit
 from analysis.measures.layers import layer_sentences, layer_table
+from analysis.measures.seed_means import over_seeds, seed_counts
 from analysis.tables.files import as_written, read_file
 from analysis.tables.folder import ResultsFolder
-from analysis.tables.schema import DIAGNOSTICS_FILE, SUMMARY_FILE, TRIAL_KEY
+from analysis.tables.schema import DIAGNOSTICS_FILE, SUMMARY_FILE
 from analysis.tables.study import read_table
 
 START, END = "start", "end"
@@ -105,52 +104,13 @@ def read_diagnostics(folder: ResultsFolder, config: Mapping[str, Any]) -> Diagno
     optimizer = str(config["optimizer"])
     table = read_table(folder, DIAGNOSTICS_FILE)
     return Diagnosed(
-        table=_over_seeds(table),
-        seeds=_seed_counts(table),
+        table=over_seeds(table),
+        seeds=seed_counts(table),
         subject=f"{str(config['workload']).rpartition(':')[2]}, {optimizer}",
         optimizer=optimizer,
         b_crit=b_crit,
         unit=example_unit(config),
     )
-
-
-def _seed_counts(table: pd.DataFrame) -> dict[str, str]:
-    """Return how many trials a batch size has, as text, by diagnostic with several."""
-    counts = table[["what", *TRIAL_KEY]].drop_duplicates().groupby(["what", "batch_size"]).size()
-    return {
-        str(what): span_text(int(own.min()), int(own.max()))
-        for what, own in counts.groupby("what")
-        if own.max() > 1
-    }
-
-
-def _over_seeds(table: pd.DataFrame) -> pd.DataFrame:
-    """Return means over the trials of each batch size with their 95 % intervals, by Student's t.
-
-    They are means of logarithms for a quantity that is always positive. Moments are paired in their
-    order, at the median of their steps. A number that is known for one trial alone stays as it is.
-    The local critical batch size is that of the mean excess of branches.
-    """
-    if not _seed_counts(table):
-        return table
-    at = ["what", "batch_size", "moment", "place"]
-    moments = table[["what", *TRIAL_KEY, "moment", "step"]].drop_duplicates()
-    moments["place"] = moments.groupby(["what", *TRIAL_KEY, "moment"]).cumcount()
-    middle = moments.groupby(at)["step"].transform("median").round().astype("Int64")
-    rows = table.merge(moments.assign(middle=middle))
-    rows = rows.drop(columns="step").rename(columns={"middle": "step"})
-    least = rows.groupby(["what", "quantity", "variant"])["value"].transform("min")
-    rows["logs"] = (least > 0).astype(float)
-    rows["scaled"] = rows["value"].where(least <= 0, np.log(rows["value"].where(least > 0)))
-    groups = rows.groupby([*at, "quantity", "variant", "x", "y"], dropna=False, sort=False)
-    found, values = groups.first(), groups["scaled"]
-    count, mean = values.count(), values.mean()
-    far = student.ppf((1 + LEVEL) / 2, (count - 1).clip(lower=1)) * values.std() / count**0.5
-    for name, place in (("value", mean), ("low", mean - far), ("high", mean + far)):
-        back = place.where(found["logs"] == 0, np.exp(place))
-        found[name] = found[name].mask(count > 1, back)
-    found["samples"] = found["samples"].mask(count > 1, count)
-    return local_over_seeds(found.reset_index(), at)[list(table.columns)]
 
 
 def diagnostic_sentences(found: Diagnosed) -> dict[str, list[str]]:

@@ -106,7 +106,11 @@ class StudyConfig(Section):
 SECTIONS = [key for key, field in StudyConfig.model_fields.items() if section_of(field)]
 """Keys of a study file that hold a section, such as "search"."""
 
-
+_MAY_DIFFER = (
+    *("batch_sizes", "candidates", "listed", "batch_plans", "until", "granted"),
+    *("tokens_per_example", "normalized_momentum"),
+)
+"""Keys that grow with a study, or that only tell of it."""
 _COMPUTE = {"compute": ("pack", "micro_batch", "checkpoint_minutes", "cohort_minutes")}
 _MAY_GROW = {"search": ("trials", "extend"), "replicates": ("seeds", "top", "confirm"), **_COMPUTE}
 """In a recipe only the batch sizes may grow: more trials might change what is scaled."""
@@ -259,12 +263,8 @@ class ResolvedStudy(StudyConfig):
     @property
     def budgets_differ(self) -> bool:
         """Whether batch sizes have different budgets, which the tables then hold."""
-        race = self.race
-        return (
-            not isinstance(race.max_steps, int)
-            or race.max_examples is not None
-            or self.batch_plans is not None
-        )
+        by_size = not isinstance(self.race.max_steps, int) or self.race.max_examples is not None
+        return by_size or self.batch_plans is not None
 
     def local_batch_size(self, batch_size: int) -> int:
         """Return the examples in one gradient: the batch, or a client's share of it."""
@@ -278,18 +278,7 @@ class ResolvedStudy(StudyConfig):
 
     def identity(self) -> dict[str, Any]:
         """Return what must agree for results to belong together: all except what may grow."""
-        data = self.as_data()
-        told = ("tokens_per_example", "normalized_momentum")
-        for key in (
-            "batch_sizes",
-            "candidates",
-            "listed",
-            "batch_plans",
-            "until",
-            "granted",
-            *told,
-        ):
-            data.pop(key, None)
+        data = {key: value for key, value in self.as_data().items() if key not in _MAY_DIFFER}
         for section, keys in (_MAY_GROW if self.recipe is None else _COMPUTE).items():
             for key in keys:
                 data[section].pop(key, None)  # absent where it is not set
