@@ -184,17 +184,17 @@ def require_planned(where: str, study: StudyTables) -> None:
     if not set(trials["batch_size"]) <= set(config["batch_sizes"]):
         _refuse(where, TRIALS_FILE, "more batch sizes", STUDY_FILE)
     granted = {grant["batch_size"]: grant for grant in config.get("granted") or ()}
-    section = config.get("replicates", {})
-    for role, key, most in (
-        ("search", "trials", int(config["search"].get("trials", 0))),
-        ("replicate", "seeds", int(section.get("seeds", 0))),
+    for role, section, key in (
+        ("search", config["search"], "trials"),
+        ("replicate", config.get("replicates", {}), "seeds"),
     ):
-        of_role = trials[trials["role"] == role]
-        runs = of_role.groupby(_POINT, dropna=False).size()
-        more = int(section.get("confirm") or 0) if role == "replicate" else 0
+        if key not in section:
+            continue
+        runs = trials[trials["role"] == role].groupby(_POINT, dropna=False).size()
+        more = int(section.get("confirm") or 0)
         for point, count in runs.items():
             size: int = point[0]  # type: ignore[index]  # of several columns
-            if count > max(most, granted.get(size, {}).get(key, 0)) + more:
+            if count > max(section[key], granted.get(size, {}).get(key, 0)) + more:
                 _refuse(where, TRIALS_FILE, f"more {key} at B = {size}", STUDY_FILE)
 
 

@@ -14,7 +14,7 @@ from analysis.tables.schema import PROVENANCE_FILE, STUDY_FILE, TRIALS_FILE
 from analysis.tables.validation import check_config
 from study.config.sections import ReplicatesConfig, SearchConfig
 from study.config.study import ResolvedStudy
-from study.config.study_file import refuse_imported
+from study.config.study_file import refuse_imported, validated
 from study.errors import StudyError
 from study.storage.parts import part_names
 
@@ -100,7 +100,7 @@ def read_study_toml(folder: ResultsFolder) -> ResolvedStudy:
     refuse_imported(data, folder)
     check_config(str(folder / STUDY_FILE), data)  # a key that is gone must not take its default
     with as_written(folder, STUDY_FILE):
-        return ResolvedStudy.model_validate(data)
+        return validated(ResolvedStudy, data)
 
 
 def _grown(here: _Section, there: _Section, *keys: str) -> _Section:

@@ -120,6 +120,8 @@ def test_columns_are_those_of_the_schema(recorded):
 
 def test_replicates_and_extensions_are_read_back_as_they_were(recorded, training):
     folder, study = recorded
+    more = study.replicates.model_copy(update={"seeds": 2})
+    study = open_folder(folder, study.model_copy(update={"replicates": more}))
     fast = min((r for r in Parts(folder, study) if r.outcome.steps), key=lambda r: r.outcome.steps)
     again = Source(4, Role.SEARCH, fast.point.trial, ScalingRule.SAME)
     replicates = tuple(
