@@ -35,12 +35,12 @@ _MOMENTUM = {"low": 0.0, "high": 0.99, "scale": "reverse-log"}
 
 def _study(workload, optimizer, batch_sizes, trials, lr=None):
     """Return a study file: three seeds at each point, none stopped before four times the fewest."""
-    box = {} if lr is None else {"lr": {"low": lr[0], "high": lr[1], "scale": "log"}}
+    box = lr and {"lr": {"low": lr[0], "high": lr[1], "scale": "log"}, "momentum": _MOMENTUM}
     return {
         "workload": workload,
         "optimizer": optimizer,
         "batch_sizes": batch_sizes,
-        "search": {"trials": trials, "space": box and box | {"momentum": _MOMENTUM}},
+        "search": {"trials": trials, "space": box or {}},
         "race": {"slack": 4.0, "max_steps": 60_000},
         "replicates": {"seeds": 2, "top": trials, "slack": 4.0},
     }

@@ -64,7 +64,7 @@ def test_fewer_steps_to_easier_targets_and_a_critical_batch_size(name):
     assert (fewest_steps(easier) < fewest_steps(at)).all()
     sizes = np.array(at.batch_sizes)
     assert sizes[0] < true_b_crit(at) < sizes[-1]
-    assert (np.diff(fewest_steps(at)) < 0.1 * fewest_steps(at)[:-1]).all()
+    assert (np.diff(fewest_steps(at)) < 0.2 * fewest_steps(at)[:-1]).all()
 
 
 def test_a_study_takes_the_path_of_a_sweep():

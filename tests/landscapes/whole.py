@@ -27,7 +27,7 @@ from tests.landscapes.quadratic import HELD_OUT, TUNED_ON, fewest_steps, true_b_
 from tests.landscapes.races import run_study
 
 TABLES = Path(__file__).parents[2] / "docs" / "tables"
-SEEDS, STUDIES, LEAST = 5, 201, 10
+SEEDS, STUDIES, LEAST = 5, 201, 5
 """Seeds of each best point, studies in a row of the table, and the fewest that make a row."""
 _COLUMNS = ("landscapes", "name", "search", "value", "low", "high", "cost", "steps", "most")
 _NAMES = {"sgd": "SGD", "heavy-ball": "heavy ball", "nesterov": "Nesterov"}
