@@ -18,6 +18,8 @@ def main() -> None:
             sys.exit(WRONG_INPUT)
         from study.commands.app import main as run
 
+        # Python would search for garbage at every 700th new object, and trials are made of many
+        gc.set_threshold(50_000)
         # at its end Python would search all that torch has made for garbage, which takes a second
         atexit.register(gc.freeze)
         run()

@@ -164,7 +164,7 @@ class Curve:
         """Return the curve of columns by name; those that not every curve has are further ones."""
         own = {name: columns[name] for name in CURVE_FIELDS}
         further = {name: column for name, column in columns.items() if name not in own}
-        return cls(**own | {"step": own["step"].astype(np.int64)}, further=further)
+        return cls(**own | {"step": own["step"].astype(np.int64, copy=False)}, further=further)
 
     @classmethod
     def of_rows(cls, rows: Sequence[Sequence[float]], further: Sequence[str]) -> "Curve":

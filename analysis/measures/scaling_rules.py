@@ -21,10 +21,8 @@ import pandas as pd
 from analysis.fitting.estimates import rounded
 from analysis.measures.recipes import follows_rule
 from analysis.measures.targets import trials_at
+from analysis.tables.schema import EXPONENTS
 from analysis.tables.study import StudyTables
-
-EXPONENTS: Mapping[str, float] = {"linear": 1.0, "square-root": 0.5}
-"""Power of the batch size that the learning rate is proportional to under each scaling rule."""
 
 EFFECTIVE = "lr / (1 - momentum)"
 """The effective learning rate, as it is written where the optimizer has such a momentum."""

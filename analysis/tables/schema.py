@@ -12,6 +12,8 @@ STATUSES = ("reached", "exhausted", "capped", "pruned", "diverged", "failed")
 ROLES = ("search", "extension", "warm", "replicate", "recipe")
 CANDIDATES = ("search", "extension", "warm")
 """Roles whose trials compete for the fewest steps."""
+EXPONENTS: Mapping[str, float] = {"linear": 1.0, "square-root": 0.5}
+"""Power of the batch size that the learning rate is proportional to under each scaling rule."""
 
 SCHEMA_VERSION = 1
 VERSION_KEY = b"batchscale.schema_version"

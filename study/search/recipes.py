@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from analysis.measures.scaling_rules import EXPONENTS
+from analysis.tables.schema import EXPONENTS
 from batchscale.errors import not_among
 from study.config.coordinates import replaced
 from study.config.sections import RecipeConfig

@@ -7,7 +7,7 @@ the number of workers.
 
 from collections.abc import Sequence
 
-from analysis.measures.scaling_rules import EXPONENTS
+from analysis.tables.schema import EXPONENTS
 from study.config.study import ResolvedStudy
 from study.records import Point, Role, ScalingRule, Source, TrialResult
 from study.search.recipes import SCALINGS

@@ -12,8 +12,8 @@ from analysis.figures.drawing.sheet import Sheet, key
 from analysis.figures.drawing.ticks import batch_size_axis, log_axis, with_minus
 from analysis.measures.federated import batch_axis
 from analysis.measures.recipes import follows_rule
-from analysis.measures.scaling_rules import EXPONENTS
 from analysis.report.summary import Analysis
+from analysis.tables.schema import EXPONENTS
 
 # of the font size
 _PANEL = (14, 13)

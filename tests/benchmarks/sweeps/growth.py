@@ -1,12 +1,12 @@
 """Measures how cost grows with the number of trials and of batch sizes.
 
 sweep: `batchscale sweep` of a small study, and of the same study with ten times the trials, or ten
-times the batch sizes. Wall-clock and the driver's peak memory, as ratios: ten times the work should
-cost at most ten times as much, plus what is fixed. The last column leaves out what is fixed: the
-ratio of the trainings alone, from the first cohort's start to the last part.
+times the batch sizes. Wall-clock, CPU time and the driver's peak memory, as ratios: ten times the
+work should cost at most ten times as much, plus what is fixed. The last column leaves out what is
+fixed: the ratio of the trainings alone, from the first cohort's start to the last part.
 
 records: folders with 1,000 and 10,000 recorded trials at 20 batch sizes, about 50 measurements
-each, 16 trials to a part, filled by sweeps of made-up learning curves (made_up.py). Timed on both:
+each, 16 trials to a part, filled by sweeps of made-up learning curves (made_up.py). CPU time of:
 reading the parts, as a resumed sweep does first; writing the tables from them (consolidation); and
 the whole commands `status`, `analyze`, and `sweep` again where nothing is missing. The sweep that
 fills a folder is timed too, once. --profile prints where the first two, status and analyze spend
@@ -84,6 +84,7 @@ def sweeps(chosen: argparse.Namespace) -> dict[str, list[Ended]]:
         chosen.repeats,
     )
     whole = {name: [end.finished.seconds for end in ends] for name, ends in runs.items()}
+    cpu = {name: [end.finished.cpu_seconds for end in ends] for name, ends in runs.items()}
     memory = {name: [e.finished.processes[0].peak_rss for e in ends] for name, ends in runs.items()}
     training = {name: [end.phases["training"] for end in ends] for name, ends in runs.items()}
     rows = [
@@ -92,6 +93,8 @@ def sweeps(chosen: argparse.Namespace) -> dict[str, list[Ended]]:
             f"{len(data['batch_sizes']) * data['search']['trials']:,}",
             str(spread(whole[name])),
             times(ratio(whole[name], whole["base"])),
+            number(spread(cpu[name]).median),
+            times(ratio(cpu[name], cpu["base"])),
             number(spread(memory[name]).median / MIB),
             times(ratio(memory[name], memory["base"])),
             times(ratio(training[name], training["base"])),
@@ -100,7 +103,10 @@ def sweeps(chosen: argparse.Namespace) -> dict[str, list[Ended]]:
     ]
     show(
         f"Sweep of {chosen.workload}, {chosen.workers} workers",
-        ["", "trials", "whole, s", "ratio", "driver RSS, MiB", "ratio", "training's ratio"],
+        [
+            *("", "trials", "whole, s", "ratio", "CPU s", "ratio"),
+            *("driver RSS, MiB", "ratio", "training's ratio"),
+        ],
         rows,
         f"Medians of {chosen.repeats} interleaved repeats (least to most). RSS at its peak.",
     )
@@ -162,7 +168,7 @@ def command(*words: str) -> None:
 
 @dataclass(frozen=True, kw_only=True)
 class Took:
-    """Seconds of one call or command, and the peak memory of a command."""
+    """CPU seconds of one call or command, and the peak memory of a command."""
 
     seconds: float
     peak_rss: int | None = None
@@ -170,18 +176,18 @@ class Took:
 
 def called(work: Callable[[Path], int], folder: Path) -> Took:
     """Times a call in this process."""
-    began = time.perf_counter()
+    began = time.process_time()
     work(folder)
-    return Took(seconds=time.perf_counter() - began)
+    return Took(seconds=time.process_time() - began)
 
 
 def commanded(*words: str | Path) -> Took:
-    """Times a command, process start to exit."""
+    """Times a command, process start to exit, with its children."""
     return _took(run([studies.BATCHSCALE, *words]))
 
 
 def _took(finished: Finished) -> Took:
-    return Took(seconds=finished.seconds, peak_rss=finished.processes[0].peak_rss)
+    return Took(seconds=finished.cpu_seconds, peak_rss=finished.processes[0].peak_rss)
 
 
 def records(chosen: argparse.Namespace) -> dict[str, Any]:
@@ -253,7 +259,7 @@ def show_records(
     show(
         f"Recorded trials at {chosen.recorded_sizes} batch sizes",
         [
-            "seconds for",
+            "CPU seconds for",
             f"{made['fewer']:,} trials",
             f"{made['all']:,} trials",
             "ratio",

@@ -1,7 +1,7 @@
 """Measures what orchestration costs: the fixed start-up of a sweep, and each trial and cohort.
 
 Studies whose training costs next to nothing are swept with N and with 4 N trials at every batch
-size, so that the difference of the two wall-clocks is what the driver, Ray, the search, the parts
+size, so that the difference of their CPU times is what the driver, workers, the search, the parts
 and the tables cost for the 3 N trials more. Once every trial is a cohort of its own, which gives
 the cost of a cohort; once 16 trials share a cohort, as in a real study, which gives the cost of a
 trial. What remains at no trials is the fixed start-up: imports, Ray, the first worker.
@@ -9,7 +9,7 @@ trial. What remains at no trials is the fixed start-up: imports, Ray, the first 
 quadratic: the noisy quadratic, one step; its training is a few vector operations.
 digits: one step of the small network, so that building models and compiling nothing is in it too.
 
-The wall-clock is the whole command's, process start to exit. Not measured: training itself.
+Times are the whole command's, process start to exit. Not measured: training itself.
 """
 
 import statistics
@@ -56,7 +56,7 @@ def swept(workload: str, sizes: Sequence[int], trials: int, lanes: int, workers:
 
 
 def main() -> None:
-    parser = arguments(__doc__, repeats=5)
+    parser = arguments(__doc__, repeats=3)
     parser.add_argument("--workload", choices=["quadratic", "digits"], default="quadratic")
     parser.add_argument("--batch-sizes", type=positives, default=[16, 256], metavar="B,B,...")
     parser.add_argument(
@@ -79,17 +79,18 @@ def main() -> None:
             )
     runs = interleaved(cases, chosen.repeats)
     seconds = {name: [finished.seconds for finished in ends] for name, ends in runs.items()}
+    cpu = {name: [finished.cpu_seconds for finished in ends] for name, ends in runs.items()}
 
     names, sizes = list(cases), len(chosen.batch_sizes)
     rows, slopes = [], {}
     for index, lanes in enumerate(kinds):
         few, many = names[2 * index : 2 * index + 2]
         at, then = trials[few] * sizes, trials[many] * sizes
-        fixed, slope = line(seconds[few], seconds[many], at, then)
+        fixed, slope = line(cpu[few], cpu[many], at, then)
         slopes[f"{lanes} to a cohort"] = {
-            "start_up_seconds": fixed,
-            "seconds_per_trial": slope,
-            "seconds_per_cohort": slope * lanes,
+            "start_up_cpu_seconds": fixed,
+            "cpu_seconds_per_trial": slope,
+            "cpu_seconds_per_cohort": slope * lanes,
         }
         rows.append(
             [
@@ -104,7 +105,7 @@ def main() -> None:
     show(
         f"Orchestration, {chosen.workload}, one step per trial, {sizes} batch sizes, "
         f"{chosen.workers} workers",
-        ["", "fewer, s", "more, s", "start-up, s", "per cohort, ms", "per trial, ms"],
+        ["", "fewer, s", "more, s", "start-up, CPU s", "per cohort, CPU ms", "per trial, CPU ms"],
         rows,
         f"Medians of {chosen.repeats} interleaved repeats (least to most) of the whole command.",
     )

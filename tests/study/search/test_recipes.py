@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from analysis.measures.scaling_rules import EXPONENTS
 from analysis.tables.folder import ResultsFolder
+from analysis.tables.schema import EXPONENTS
 from study.engine.stopping_rules import StoppingRules, measured_steps
 from study.errors import StudyError
 from study.optimizers.schedules import SCHEDULES, lr_factor
