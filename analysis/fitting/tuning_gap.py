@@ -5,11 +5,7 @@ probability `c t^alpha`. A smooth optimum in d dimensions has alpha = d / 2, one
 valley along which nothing changes counts for fewer dimensions. The trials of a search are then a
 Poisson process of rate `n c alpha t^(alpha - 1)` above the unknown end, the extreme value problem
 of Hall 1982 (Ann. Statist. 10, 556) and Smith 1985 (Biometrika 72, 67). Trials that were capped,
-that diverged or that were exhausted say that nothing more lies below their caps.
-
-Where fresh seeds show how log steps scatter over seeds, that process is blurred by a normal one: a
-trial that was lucky is then no sign of a best far below. So the gap is that between *medians* over
-seeds: that of the best point found, and the least there is.
+that diverged or that were exhausted say that nothing more lies below the cap.
 
 The gap is what is left when alpha and c are integrated out: alpha evenly from d / 4 to d, the gap
 evenly, and c as a scale, 1 / c, down to `LEAST_SHARE`. Nothing is drawn.
@@ -22,10 +18,9 @@ great and blurred, and common to them: so it is no noise of each point, but shif
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cache
 
 import numpy as np
-from scipy.special import gammaincc, gammaln, pbdv
+from scipy.special import gammaincc
 
 from analysis.fitting.models import Floats
 
@@ -47,8 +42,6 @@ GAPS: Floats = np.geomspace(1e-3, 8.0, 100)
 """Gaps in log steps at which a `TuningGap` has its weights."""
 _INDICES = 7
 _LEAST_WINDOW = 1e-3
-_BLURRED = np.arange(-30.0, 20.0, 0.05)  # beyond, the blur changes the process by less than 1 %
-_LEAST = 1e-300
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -92,78 +85,31 @@ def margins(gaps: Mapping[float, TuningGap], b_crit: float) -> tuple[float, floa
     return math.exp(float(np.mean(below))), math.exp(float(np.mean(above)))
 
 
-@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
-class SearchedSteps:
-    """What is known of the trials of a search, in log steps.
-
-    Attributes:
-        reached: of the trials that reached the target, at least one: the mean of each and its
-            re-runs; for the best point what is fitted.
-        deviations: the standard deviation of each; 0 where it is taken for exact.
-        ends: of every trial, up to where it is known not to have reached the target; infinite for
-            one that did, or never would.
-        noise: standard deviation over the seeds of one point; 0 where it is not known.
-    """
-
-    reached: Floats
-    deviations: Floats
-    ends: Floats
-    noise: float = 0.0
-
-
-def tuning_gap(trials: SearchedSteps, searched: int, *, best: float) -> TuningGap:
+def tuning_gap(
+    log_steps: Floats, trials: int, searched: int, *, best: float, bound: float
+) -> TuningGap:
     """Return the gap of a search.
 
     Args:
-        trials: of the search.
+        log_steps: of the trials that reached the target, at least one, rising.
+        trials: number of trials, those that missed included.
         searched: number of hyperparameters searched, >= 1.
-        best: log steps of the best point that are fitted.
+        best: log steps of the best point, at most the first of `log_steps`; less where the best
+            point came from elsewhere.
+        bound: log steps below which every trial that missed did not reach.
     """
-    first = float(trials.reached.min())
-    cut = trials.ends[np.isfinite(trials.ends)]
-    # where nothing was stopped short, nothing near the best is hidden
-    followed = cut.max(initial=trials.reached.max()) if cut.size else math.inf
-    end = max(min(followed, max(first, best) + math.log(NEAR)), first + _LEAST_WINDOW)
-    near = trials.reached <= end
-    count = int(near.sum())
-    above = np.add.outer(GAPS, trials.reached[near] - best)
-    window = np.add.outer(GAPS, np.minimum(trials.ends, end) - best)
-    heights = []
-    for index in np.linspace(searched / 4, searched, _INDICES):
-        # with the integral over c of c^(count - 1) exp(-c expected), from the least c on
-        expected = np.exp(_log_rate(index + 1, window, trials.noise)).sum(axis=1) / (index + 1)
-        heights.append(
-            _log_rate(index, above, trials.deviations[near]).sum(axis=1)
-            - count * np.log(expected)
-            + np.log(np.maximum(gammaincc(count, LEAST_SHARE**searched * expected), _LEAST))
-        )
-    found = np.array(heights) + np.log(GAPS)  # as wide as the grid is there
-    weights = np.exp(found - found.max()).sum(axis=0)
+    end = max(min(bound, log_steps[0] + math.log(NEAR)), log_steps[0] + _LEAST_WINDOW)
+    above = np.add.outer(GAPS, log_steps[log_steps <= end] - best)
+    count, window = above.shape[1], GAPS + end - best
+    indices = np.linspace(searched / 4, searched, _INDICES)[:, None]
+    # the integral over c of c^(count - 1) exp(-c window^alpha), from the least c on
+    least = trials * LEAST_SHARE**searched * window**indices
+    heights = (
+        count * np.log(indices)
+        + (indices - 1) * np.log(above).sum(axis=1)
+        - count * indices * np.log(window)
+        + np.log(np.maximum(gammaincc(count, least), 1e-300))
+        + np.log(GAPS)  # as wide as the grid is there
+    )
+    weights = np.exp(heights - heights.max()).sum(axis=0)
     return TuningGap(weights=weights / weights.sum())
-
-
-def _log_rate(index: float, above: Floats, deviation: Floats | float) -> Floats:
-    """Return the log of the rate, index t^(index - 1), at log steps above the best there is.
-
-    Where these have a standard deviation, t is integrated out: the integral over t of
-    t^(index - 1) times a normal density is a parabolic cylinder function. That of a rate is the one
-    of the index + 1 over it, so the same holds for expected counts.
-    """
-    exact = np.asarray(deviation) <= 0
-    scale = np.where(exact, 1.0, deviation)
-    places = above / scale
-    with np.errstate(divide="ignore", invalid="ignore"):
-        far = (index - 1) * np.log(np.maximum(places, 0.0))
-    blurred = np.interp(places, _BLURRED, _blurred(index))
-    rates = np.where(exact | (places > _BLURRED[-1]), far, blurred)
-    found: Floats = math.log(index) + (index - 1) * np.log(scale) + rates
-    return found
-
-
-@cache
-def _blurred(index: float) -> Floats:
-    """Return the log of the integral over t of t^(index - 1) phi(u - t), at `_BLURRED` u."""
-    cylinder = np.maximum(pbdv(-index, -_BLURRED)[0], _LEAST)
-    normal = math.log(math.sqrt(2 * math.pi))
-    logs: Floats = gammaln(index) - _BLURRED**2 / 4 + np.log(cylinder) - normal
-    return logs

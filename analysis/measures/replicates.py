@@ -5,7 +5,6 @@ does not: it estimates what a new run of that point needs.
 """
 
 import math
-from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -29,8 +28,6 @@ FEWEST = "fewest steps over trials"
 FEWEST_OF_SEEDS = "fewest steps over fresh seeds"
 """What steps to target are, in words."""
 
-_POOLED = 4
-"""Seeds as which the scatter at all batch sizes counts, beside that at one."""
 _TYPES = {
     "batch_size": "int64",
     "replicate_of": "str",
@@ -77,37 +74,11 @@ def representative_runs(study: StudyTables, target: float | None = None) -> pd.D
     other seeds find best. So no run has chosen itself.
     """
     runs = _fresh_seeds(study, target)
+    sources = zip(runs["source_role"], runs["source_trial"], strict=True)
+    runs = runs.assign(replicate_of=[_point_name(role, trial) for role, trial in sources])
     planned = int(study.config.get("replicates", {}).get("seeds", 0))
     chosen = [_unchosen(group, planned) for _, group in runs.groupby("batch_size", sort=True)]
     return pd.concat(chosen) if chosen else runs
-
-
-def logs_of_seeds(study: StudyTables) -> Mapping[tuple[int, str], Sequence[float]]:
-    """Return the log steps of the re-runs that reached the target, by batch size and point."""
-    runs = _fresh_seeds(study, None)
-    runs = runs[runs["steps"].notna()]
-    logs: dict[tuple[int, str], list[float]] = {}
-    for size, name, steps in zip(
-        runs["batch_size"], runs["replicate_of"], runs["steps"], strict=True
-    ):
-        logs.setdefault((int(size), name), []).append(math.log(steps))
-    return logs
-
-
-def variances_over_seeds(study: StudyTables) -> Mapping[int, float]:
-    """Return the variance of log steps over the seeds of one point at each batch size.
-
-    Few seeds show it roughly, so that of all batch sizes together counts as some more.
-    """
-    squares: dict[int, float] = {}
-    freedom: dict[int, int] = {}
-    for (size, _), logs in logs_of_seeds(study).items():
-        squares[size] = squares.get(size, 0.0) + float(np.var(logs)) * len(logs)
-        freedom[size] = freedom.get(size, 0) + len(logs) - 1
-    pooled = sum(squares.values()) / max(sum(freedom.values()), 1)
-    return {
-        size: (squares[size] + _POOLED * pooled) / (freedom[size] + _POOLED) for size in squares
-    }
 
 
 def _unchosen(runs: pd.DataFrame, planned: int = 0) -> pd.DataFrame:
@@ -147,13 +118,10 @@ def _ranked(runs: pd.DataFrame) -> Floats:
 def _fresh_seeds(study: StudyTables, target: float | None) -> pd.DataFrame:
     roles = ("replicate", "recipe")
     runs = trials_at(recipe_runs(study) if follows_rule(study) else study, roles, target)
-    runs = runs[(runs["status"] != "failed") & (runs["stopped_at"] > 0)]
-    sources = zip(runs["source_role"], runs["source_trial"], strict=True)
-    return runs.assign(replicate_of=[point_name(role, trial) for role, trial in sources])
+    return runs[(runs["status"] != "failed") & (runs["stopped_at"] > 0)]
 
 
-def point_name(role: str | None, trial: int | None) -> str:
-    """Return the name of a point by its trial in a search; that of a recipe has none."""
+def _point_name(role: str | None, trial: int | None) -> str:
     return "published" if pd.isna(role) else f"{role} {trial}"
 
 

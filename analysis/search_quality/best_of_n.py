@@ -57,11 +57,13 @@ class SearchSample:
         bound: lower bound of the steps of every miss, >= the last of `steps`. A miss has no number
             of steps: it ranks behind all trials that reached, and enters a mean with this bound,
             which makes the mean a lower bound.
+        cut: whether some miss was stopped there; else misses would never have reached.
     """
 
     steps: NDArray[np.float64]
     trials: int
     bound: float
+    cut: bool = True
 
     def none_of_fastest(self, n: int) -> NDArray[np.float64]:
         """Return the probability that n trials hold none of the k fastest, for k = 0, 1, ...
@@ -143,7 +145,7 @@ def search_sample(trials: pd.DataFrame) -> SearchSample:
     stopped = trials.loc[trials["status"].isin(["capped", "exhausted"]), "stopped_at"]
     last = float(steps[-1]) if len(steps) else 1.0
     bound = last if stopped.empty else max(last, float(stopped.min()))
-    return SearchSample(steps=steps, trials=len(trials), bound=bound)
+    return SearchSample(steps=steps, trials=len(trials), bound=bound, cut=not stopped.empty)
 
 
 def spread_numbers(trials: int, most: int) -> list[int]:

@@ -18,7 +18,7 @@ from analysis.fitting.critical import SEEDS, TUNING
 from analysis.fitting.estimates import Estimate
 from analysis.fitting.fit import ScalingFit
 from analysis.fitting.models import Floats, sensitivities
-from analysis.measures.replicates import variances_over_seeds
+from analysis.measures.replicates import representative_runs
 from analysis.report.summary import Analysis
 from study.config.study import ResolvedStudy
 from study.config.until import Grant
@@ -27,6 +27,8 @@ MORE = 0.5
 """Seeds or trials granted at once, as a share of those there are: so steps are few."""
 _MOST_SEEDS = 1000
 _NORMAL = 1.96  # of a 95 % interval
+_POOLED = 4
+"""Seeds as which the scatter at all batch sizes counts, beside that at one."""
 _FAR = 8
 """Factor beyond the measured batch sizes within which the next one is chosen."""
 _BEYOND = 2.0
@@ -149,7 +151,7 @@ class Narrowing:
     @cached_property
     def _of_seeds(self) -> Floats:
         """The variance of the median log steps over seeds at each batch size."""
-        spreads = variances_over_seeds(self.found.study)
+        spreads = _variances_of_seeds(self.found)
         spread = np.array([spreads.get(size, 0.0) for size in self._known["batch_size"]])
         of_medians: Floats = spread / self._known["seeds"].to_numpy(np.float64)
         return of_medians
@@ -261,6 +263,22 @@ def _seeds_that_choose(found: Analysis) -> Mapping[int, int]:
         int(str(size)): int(some.nlargest(2).iloc[1]) if len(some) > 1 else 0
         for size, some in counts.groupby("batch_size")
     }
+
+
+def _variances_of_seeds(found: Analysis) -> Mapping[int, float]:
+    """Return the variance of log steps over the seeds of one point at each batch size.
+
+    Few seeds show it roughly, so that of all batch sizes together counts as some more.
+    """
+    runs = representative_runs(found.study)
+    runs = runs[runs["steps"].notna()]
+    runs = runs.assign(log=np.log(runs["steps"].to_numpy(np.float64)))
+    seeds = runs.groupby("batch_size")["log"]
+    freedom = seeds.size() - 1
+    squares = seeds.var(ddof=0) * seeds.size()
+    pooled = squares.sum() / max(freedom.sum(), 1)
+    shrunk = (squares + _POOLED * pooled) / (freedom + _POOLED)
+    return {int(str(size)): float(variance) for size, variance in shrunk.items()}
 
 
 def _spread_of_gap(found: Analysis, size: float) -> float:

@@ -1,13 +1,9 @@
 from dataclasses import replace
 
-import numpy as np
 import pytest
 
-from analysis.measures.replicates import with_replicates
 from analysis.measures.targets import steps_to_target
 from analysis.search_quality.tuning import ADAPTIVE, NO_TUNING, tuning_of
-from tests.landscapes.quadratic import BATCH_SIZES, HELD_OUT
-from tests.landscapes.studies import SEEDS, simulated_study
 
 
 def gaps_of(study):
@@ -78,18 +74,3 @@ def test_batch_sizes_that_only_points_from_elsewhere_reached_are_named(study):
     gaps, reason = gaps_of(replace(study, trials=trials))
     assert gaps == {}
     assert reason.endswith("at B = 16, 32")
-
-
-def test_a_lucky_trial_hides_no_optimum_where_fresh_seeds_show_its_luck():
-    searched = np.array([100.0, 140.0, *[np.inf] * 30])
-    study = simulated_study(HELD_OUT[0], 0, noise=0.0, found=np.tile(searched, (9, 1)))
-    again = study.trials["role"] == "replicate"
-    fresh = np.tile([150, 125, 190, 160, 140], len(BATCH_SIZES))
-    assert again.sum() == len(fresh) == SEEDS * len(BATCH_SIZES)
-    for column in ("steps", "stopped_at"):
-        study.trials.loc[again, column] = fresh
-    table = steps_to_target(study)
-    exact = tuning_of(study, table).gaps[4.0]
-    known = tuning_of(study, with_replicates(table, study)).gaps[4.0]
-    for level in (0.5, 0.75, 0.95):  # the best there is, below the fewest steps or the median
-        assert 150 / (1 + known.excess(level)) > 1.2 * 100 / (1 + exact.excess(level))
