@@ -72,7 +72,22 @@ class _Race(BaseModel):
     quantity: Literal["error", "loss"] | None = None
 
 
+_Count = Annotated[int, Field(strict=True, ge=0, lt=2**53)]
+
+
+class _Replicates(BaseModel):
+    seeds: _Count = 0
+    confirm: _Count = 0
+
+
+class _Grant(BaseModel):
+    batch_size: _Count
+    trials: _Count
+    seeds: _Count
+
+
 class _Search(BaseModel):
+    trials: _Count = 0
     space: dict[
         str,
         Annotated[
@@ -108,6 +123,9 @@ class _Config(BaseModel):
     optimizer: _Text
     race: _Race
     search: _Search
+    batch_sizes: list[_Count] = []
+    replicates: _Replicates = _Replicates()
+    granted: list[_Grant] = []
     adaptive: Annotated[bool, Field(strict=True)]
     batch_plans: dict[str, Annotated[list[_Stage], AfterValidator(_rising)]] = {}
     imported: _Imported | None = None

@@ -68,6 +68,8 @@ def test_hyperparameters_stand_after_cohort():
         ('workload = "a"\noptimizer = "b"', "a valid race, got .*Field required"),
         (STUDY.replace("adaptive = false", ""), "a valid adaptive, got .*Field required"),
         (STUDY.replace("false", '"no"'), "a valid adaptive, got 'no'"),
+        (f"batch_sizes = 5\n{STUDY}", "a valid batch_sizes, got 5"),
+        (f"{STUDY}[replicates]\nseeds = 2.5\n", "a valid replicates.seeds, got 2.5"),
     ],
 )
 def test_a_damaged_study_file_is_refused(folder, text, found):
