@@ -106,7 +106,7 @@ class ResultsFolder:
         """Return whether a file, which must exist, was written after all in a subfolder."""
         with self._errors_reported():
             written = self.filesystem.get_file_info(self._path(name)).mtime_ns
-        return all(info.mtime_ns < written for info in self._inside(subfolder))
+        return all(info.mtime_ns < written for info in self._inside(subfolder) if info.is_file)
 
     def read(self, name: str) -> bytes:
         """Return the content of a file; refuse a missing one, no regular one, and one too large."""

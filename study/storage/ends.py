@@ -107,8 +107,8 @@ def _of_tables(folder: ResultsFolder, resolved: ResolvedStudy) -> Ends:
 
 def _parts_of(trials: Iterable[_Row]) -> set[str]:
     """Return the paths of the parts of some trials; warm-start points joined those of others."""
-    cohorts = {(row["batch_size"], row["cohort"], row["role"]) for row in trials}
-    return {part_name(size, n, Role(role)) for size, n, role in cohorts if role != Role.WARM}
+    cohorts = {(r["batch_size"], r["cohort"], r["role"]) for r in trials if r["role"] != Role.WARM}
+    return {part_name(size, n, Role(role)) for size, n, role in cohorts if n is not None}
 
 
 def _trials(
