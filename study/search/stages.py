@@ -39,7 +39,6 @@ class Stages:
         self.batch_size = batch_size
         self.search = Search(resolved, batch_size, shared)
         self._resolved = resolved
-        self._narrows = shared is not None
         self._racing: dict[Key, Block] = {}
         self._done: dict[Key, int | None] = {}  # the fewest steps of each cohort
         self._first: list[TrialResult] = []
@@ -139,13 +138,11 @@ class Stages:
         self._racing[block.key] = block
         points, best = block.points or self._drawn(block), self._best_steps(block)
         prunes = self._resolved.race.prune is not None and not block.points
-        # later points of a shared search are alike: early losses would drop the best of them
-        expected = carried if self._narrows else best or carried
         return Cohort(
             batch_size=self.batch_size,
             points=(*points, *warm),
             best_steps=best,
-            expected_steps=expected if prunes else None,
+            expected_steps=(best or carried) if prunes else None,
             region=block.region,
         )
 

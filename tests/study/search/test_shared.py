@@ -68,14 +68,6 @@ def test_batch_sizes_run_in_rounds(study, alone):
     assert queue.take().number == 4
 
 
-def test_only_first_cohorts_are_pruned(make_study):
-    search = {"sampler": "shared", "trials": 32, "space": {"lr": {"low": 1e-3, "high": 1.0}}}
-    race = {"prune": [0.25, 0.5], "cohort": {"lanes": 16}}
-    cohorts, _ = sweep(make_study(batch_sizes=[2, 8, 32], search=search, race=race))
-    pruned = {(c.batch_size, c.number) for c in cohorts if c.expected_steps is not None}
-    assert pruned == {(2, 0), (32, 0)}
-
-
 def test_it_learns_where_the_best_points_are(alone):
     searched = [r for r in alone[1] if r.point.role is Role.SEARCH]
     late = [r for r in searched if r.point.trial >= FIRST and r.point.trial % EVERY]
