@@ -41,7 +41,7 @@ class RecordedLandscape:
     Attributes:
         optimizer: its name.
         space: the recorded box, as a study file has it.
-        levels: of error, in falling order: that at the start, all that are kept, and the target.
+        levels: of error, as shares of that at the start; the first is 1, the last the target.
         batch_sizes: those recorded.
     """
 
@@ -52,14 +52,14 @@ class RecordedLandscape:
         about = recording.attrs
         self.optimizer, self.space = about["optimizer"], about["space"]
         levels = [about["start"], *about["levels"]]
-        self.levels = np.array(levels[: len(levels) - easier])
+        self.levels = np.array(levels[: len(levels) - easier]) / levels[0]
         self._ranges = {name: Range(**entry) for name, entry in self.space.items()}
         self._runs = {int(size): runs for size, runs in recording.groupby("batch_size")}
         self.batch_sizes = tuple(self._runs)
 
     @property
     def target(self):
-        """The error to get below."""
+        """Share of the error at the start to get below."""
         return float(self.levels[-1])
 
     @property
