@@ -20,11 +20,11 @@ from analysis.tables.schema import BOXES_FILE, CURVES_FILE, TRIALS_FILE
 from analysis.tables.study import StudyTables, as_frame
 from study.engine.outcomes import final_results
 from study.storage.consolidate import tables_of
-from tests.landscapes import recorded
 from tests.landscapes.judge import b_crits
 from tests.landscapes.judge_searches import Setting
 from tests.landscapes.quadratic import HELD_OUT, TUNED_ON, fewest_steps, true_b_crit
 from tests.landscapes.races import run_study
+from tests.landscapes.recorded import landscape as recorded
 
 TABLES = Path(__file__).parents[2] / "docs" / "tables"
 SEEDS, STUDIES, LEAST = 5, 201, 5

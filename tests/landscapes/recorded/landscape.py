@@ -20,8 +20,8 @@ from study.engine.outcomes import Run
 from study.engine.stopping_rules import PLAINLY, measured_steps
 from study.records import Curve
 from tests.landscapes.quadratic import fewest_steps
-from tests.landscapes.record import RECORDINGS
-from tests.landscapes.surface import Surface, log_passages
+from tests.landscapes.recorded.record import RECORDINGS
+from tests.landscapes.recorded.surface import Surface, log_passages
 
 OTHERS, HELD_OUT = ("digits", "fashion"), ("cnn", "transformer")
 """Names of recordings; nothing may be chosen on those held out."""

@@ -1,7 +1,8 @@
 """Record real training as landscapes: dense points, three seeds each, followed for long.
 
-Run `python -m tests.landscapes.record FOLDER [NAME...]` in the repository: a sweep into a results
-folder each, a few minutes of two free cores, and from it `recordings/NAME.parquet`, a row per run:
+Run `python -m tests.landscapes.recorded.record FOLDER [NAME...]` in the repository: a sweep into a
+results folder each, a few minutes of two free cores, and from it `recordings/NAME.parquet`, a row
+per run:
 
 - `batch_size`, `point`, `seed` (0 for the search, 1 and 2 for fresh seeds of what reached the
   target) and the values of the point;

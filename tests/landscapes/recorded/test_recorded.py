@@ -6,8 +6,8 @@ from study.config.space import Range
 from tests.landscapes.judge_searches import Setting
 from tests.landscapes.quadratic import Landscape, fewest_steps, true_b_crit
 from tests.landscapes.races import made_study, run_study
-from tests.landscapes.record import RECORDINGS, STUDIES, recording
-from tests.landscapes.recorded import HELD_OUT, OTHERS, RecordedLandscape, landscape
+from tests.landscapes.recorded.landscape import HELD_OUT, OTHERS, RecordedLandscape, landscape
+from tests.landscapes.recorded.record import RECORDINGS, STUDIES, recording
 from tests.landscapes.whole import judged, tables
 
 NAMES = sorted(path.stem for path in RECORDINGS.glob("*.parquet"))
