@@ -12,7 +12,8 @@ from torch import nn
 
 from workloads.errors import WorkloadError
 from workloads.examination.direction import refuse_rising
-from workloads.examination.observation import compared, few, observe
+from workloads.examination.observation import observe
+from workloads.examination.samples import compared, few
 from workloads.items import Items
 from workloads.soundness import (
     Measure,

@@ -24,7 +24,7 @@ from study.seeding import generator
 from workloads.contract import kept, models_follow_the_seed
 from workloads.errors import WorkloadError
 from workloads.examination.direction import learn
-from workloads.examination.observation import few, telling
+from workloads.examination.samples import few, telling
 from workloads.randomness import forked, seed_all
 from workloads.soundness import copied, quantity, sound_error, sound_mean, sound_number
 from workloads.testing import Clause

@@ -29,7 +29,7 @@ from study.planning.sizing import ModelSize
 from study.planning.update_rules import require_sound
 from workloads.command import PROGRAM, Command
 from workloads.examination.direction import refuse_rising
-from workloads.examination.observation import few
+from workloads.examination.samples import few
 from workloads.soundness import sound_number
 from workloads.workload import (
     DYNAMICS_OPTIMIZERS,

@@ -27,20 +27,11 @@ from workloads.examination.parameters import (
 )
 from workloads.examination.python_state import UNSEEN, Snapshot, changed, digest, snapshot
 from workloads.examination.reads import Reads
-from workloads.items import Items
 from workloads.randomness import drawn, forked, seed_all, states
 from workloads.soundness import augmented, copied, gradient, quantities, sound_number
-from workloads.trees import named_leaves, rebuilt
-from workloads.workload import Examples, Split, Workload
+from workloads.trees import named_leaves
+from workloads.workload import Examples, Workload
 
-_FEW = 13
-_RAREST = 8
-"""Classes of which an example is sought."""
-_SOUGHT = 2**24
-"""Elements of a tensor in which extreme examples are sought."""
-_MOST_COMPARED = 2**26
-"""Elements of a split that are all compared."""
-_SAMPLE = 4096
 _SEEDS = (0, 1)
 _PASSES = 3
 _REMEDY = "keep it as an attribute or a buffer of the model, which each trial has of its own"
@@ -79,60 +70,6 @@ class Observation:
             str(self.touches): self.touches,
         }
         return [phrase for phrase, found in seen.items() if found]
-
-
-def few(examples: Examples | Items) -> Examples:
-    """Return copies of at most 13 examples from all over a set, in order.
-
-    The number is prime, so that it is seldom also another size of the model.
-    """
-    count = examples.size
-    with forked(torch.device("cpu")):
-        seed_all(0)  # an item of a data set may draw
-        return examples.rows(torch.arange(min(_FEW, count)) * count // min(_FEW, count))
-
-
-def compared(split: Split) -> Examples:
-    """Return what a split is compared by: all of it, or some examples from all over it.
-
-    Some are of one where there are very many, as windows of a text, which overlap and would fill
-    more memory than it; a few of one that is loaded one by one.
-    """
-    if not split.tensors:
-        return few(split)
-    found: Examples = split
-    if sum(tensor.numel() for tensor in split.tensors) > _MOST_COMPARED:
-        found = split.rows(torch.arange(_SAMPLE) * split.size // _SAMPLE)
-    return found
-
-
-def telling(split: Split) -> Examples:
-    """Return examples by which a mean is told from what leaves some out, or weighs them.
-
-    Beside a few from all over the set they are those of the least and greatest numbers, as of a
-    target that says "ignored" or a row that is mostly padding, and some of the rarest classes, at
-    the end.
-    """
-    some = few(split)
-    extreme: list[Tensor] = []
-    for tensor in split.tensors:
-        if tensor.numel() > _SOUGHT:
-            continue
-        flat = tensor.reshape(split.size, -1)
-        flat = torch.view_as_real(flat).flatten(1) if flat.is_complex() else flat
-        if flat.shape[1]:
-            for key in (flat.amin(1), flat.amax(1), flat.sum(1, dtype=torch.float64)):
-                extreme += [key.double().argmin(), key.double().argmax()]  # of truth values too
-        if tensor.dim() == 1 and not tensor.is_floating_point():
-            classes, counts = tensor.unique(return_counts=True)
-            rarest = classes[counts.argsort()[:_RAREST]]
-            extreme += [(tensor == value).int().argmax() for value in rarest]
-    if not extreme:
-        return some
-    more = split.rows(torch.tensor(list(dict.fromkeys(map(int, extreme)))))
-    joined = [torch.cat(pair) for pair in zip(some.tensors, more.tensors, strict=True)]
-    found: Examples = rebuilt(some, joined)
-    return found
 
 
 def observe(

@@ -1,7 +1,6 @@
 """What a worker trains: a workload with its data on a device, and models as flat parameters."""
 
 import math
-import time
 from collections.abc import Callable, MutableMapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
@@ -17,22 +16,19 @@ from study.engine.networks.shared_pass import forward_passes_shared
 from study.optimizers.parameters import parameter_tensors
 from study.seeding import derive_seed
 from workloads.command import Command
-from workloads.contract import data_are_identical_on_two_calls, kept
 from workloads.errors import WorkloadError
-from workloads.examination.authors import OURS
-from workloads.examination.observation import Observation, few, observe, telling
-from workloads.examination.reads import Reads
+from workloads.examination.loading import first_data
+from workloads.examination.observation import Observation, observe
+from workloads.examination.samples import few, telling
 from workloads.items import Items
-from workloads.randomness import drawn, forked, seed_all, states
-from workloads.soundness import augmented, quantities, sound_data, sound_model, sound_values
+from workloads.randomness import forked, seed_all
+from workloads.soundness import augmented, quantities, sound_model, sound_values
 from workloads.workload import Data, Dynamics, Examples, Workload
 
 _NEAR = {Precision.FLOAT32: 1e-4, Precision.TF32: 1e-3, Precision.BF16: 2e-2}
 _FEW = 13
 _GROWN = 0.05
 """Relative change of a loss that is no rounding; and of that change from one to the next."""
-_QUICK_SECONDS = 0.5
-"""Data that are there within this time are loaded once more."""
 _MATMUL = {Precision.FLOAT32: "highest", Precision.TF32: "high", Precision.BF16: "high"}
 
 
@@ -113,7 +109,7 @@ def load(
     # torch allows cuDNN to round the inputs of convolutions to tf32, unless it is told not to
     torch.backends.cudnn.allow_tf32 = precision is not Precision.FLOAT32
     torch.backends.cudnn.deterministic = True
-    data = _first_data(workload) if data is None else data
+    data = first_data(workload) if data is None else data
     there = {
         name: split if name == "train" and data.mapped else split.to(device)
         for name, split in data.splits.items()
@@ -178,23 +174,6 @@ def _refuse_sum(losses: list[float]) -> None:
             f"where it holds each example twice and {three:.4g} three times; divide by the number "
             "of examples, since learning rates at several batch sizes mean nothing otherwise"
         )
-
-
-def _first_data(workload: Workload) -> Data:
-    """Return the data of a workload, loaded again for comparison where they may be others then.
-
-    They may be where the author's code draws, or asks for a clock or a seed of the system's. More
-    is seen by comparing, which is done wherever it costs next to nothing.
-    """
-    cpu = torch.device("cpu")
-    before, began = states(cpu), time.monotonic()
-    with Reads(files=False) as reads:
-        data = sound_data(workload.data())
-    ours = type(workload).__module__.partition(".")[0] in OURS
-    quick = not ours and time.monotonic() - began < _QUICK_SECONDS
-    if quick or reads.found or drawn(before, states(cpu)) is not None:
-        kept(lambda: data_are_identical_on_two_calls(workload, data))
-    return data
 
 
 def copy_into(tensor: Tensor, values: Tensor) -> None:

@@ -7,7 +7,7 @@ from tests import strange
 from tests.blobs import BatchNormBlobs, Blobs, DropoutBlobs
 from workloads.errors import WorkloadError
 from workloads.examination.direction import refuse_rising
-from workloads.examination.observation import few
+from workloads.examination.samples import few
 
 
 def judged(workload):
