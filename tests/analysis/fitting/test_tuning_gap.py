@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from analysis.fitting.tuning_gap import GAPS, NEAR, tuning_gap
+from analysis.fitting.tuning_gap import GAPS, NEAR, TuningGap, margins, tuning_gap
 
 
 def gap_of(log_steps, searched=2, trials=64, shift=0.0):
@@ -60,3 +60,11 @@ def test_few_and_equal_trials_give_finite_gaps(log_steps):
     assert np.isfinite(found.weights).all()
     assert found.weights.sum() == pytest.approx(1)
     assert 0 < found.excess(0.5) < found.excess(0.95) < np.inf
+
+
+def test_a_margin_of_common_gaps_is_not_moved_by_one_that_is_hardly_known():
+    narrow, wide = (TuningGap(weights=np.eye(len(GAPS))[place], common=True) for place in (40, 95))
+    gaps = {2.0: narrow, 4.0: wide, 8.0: narrow, 32.0: narrow, 64.0: narrow, 128.0: wide}
+    down, up = margins(gaps, 16.0)
+    assert down == pytest.approx(1 + narrow.excess(0.75))
+    assert up == down
