@@ -89,7 +89,7 @@ def _tuning_of(study: StudyTables, table: pd.DataFrame, target: float | None) ->
             bound=float(np.log(sample.bound)) if sample.cut else math.inf,
         )
         common = study.adaptive and _COMMON[sampler]
-        gaps[float(row["batch_size"])] = gap.of_common_search() if common else gap
+        gaps[float(row["batch_size"])] = gap.of_common_search(len(study.space)) if common else gap
     if without:
         return Tuning(gaps={}, missing=NONE_REACHED.format(sizes=", ".join(without)))
     return Tuning(gaps=gaps, missing="")
