@@ -1,5 +1,6 @@
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
 from analysis.fitting.tuning_gap import LEAST_COMMON
