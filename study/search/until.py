@@ -31,6 +31,7 @@ ENOUGH = max(model.least_points for model in MODELS.values())
 """Batch sizes that show the form of the curve too, so that no fewer end a sweep that chooses."""
 AT_ONCE = 2
 """Batch sizes that are granted more in one step: the optimum seldom needs others."""
+_BEYOND = "what would come next goes beyond"
 _MISFIT = (
     "more seeds or trials would not narrow it: points off the curve make it wide; add batch sizes "
     "or search.trials, or see the other models"
@@ -91,7 +92,8 @@ def next_grants(resolved: ResolvedStudy, found: Analysis, spent: Spent) -> Grant
     if not chosen:
         return Grants(why=f"{known}; {_remedy(side, found, resolved) if side else _MISFIT}")
     if cap is not None:
-        return Grants(why=f"{known}; {cap} is spent{_still_needed(resolved, estimate, spent)}")
+        more = _still_needed(resolved, estimate, spent)
+        return Grants(why=f"{known}; {_BEYOND} {cap}{more}")
     return Grants(granted=tuple(option.grant for option in chosen), why=known)
 
 
@@ -133,7 +135,9 @@ def _toward_a_fit(resolved: ResolvedStudy, found: Analysis, spent: Spent) -> Gra
             "search.space, loosen race.target or add batch sizes"
         )
     if (cap := _over(resolved.until, spent, sum(option.steps for option in chosen))) is not None:
-        return Grants(why=f"{known}; {cap} is spent; raise it, or loosen race.target")
+        return Grants(
+            why=f"{known}; what would come next goes beyond {cap}; raise it, or loosen race.target"
+        )
     return Grants(granted=tuple(option.grant for option in chosen), why=known)
 
 

@@ -116,10 +116,10 @@ def test_a_cap_ends_it_and_it_says_what_it_would_take(make, narrowed, planned):
     cap = (plan + narrowed[3].steps) // 2
     _, why, _, spent = swept(make(b_crit=0.4, trial_steps=cap))
     assert plan < spent.steps <= cap
-    assert f"until.trial_steps = {cap:,} is spent; until.b_crit = 0.4 would take about " in why
+    assert f"next goes beyond until.trial_steps = {cap:,}; until.b_crit = 0.4 would take " in why
     assert "times the" in why
     hours = next_grants(make(hours=0.001), planned[2], replace(planned[3], hours=0.002))
-    assert hours.why.endswith("until.hours = 0.001 is spent")
+    assert hours.why.endswith("goes beyond until.hours = 0.001")
 
 
 def test_what_narrows_is_where_steps_move_b_crit(make):
@@ -137,7 +137,7 @@ def test_a_bound_that_noise_hides_is_found(make):
     _, why, found, spent = swept(make(trial_steps=1), ends=made(400, 0.3))
     assert not found.critical["b_crit"].estimate.identified
     assert why.endswith(
-        "until.trial_steps = 1 is spent; raise it, or add batch sizes on the side that has no bound"
+        "until.trial_steps = 1; raise it, or add batch sizes on the side that has no bound"
     )
     _, why, _, more = swept(make(b_crit=3.0), ends=made(400, 0.3))
     assert spent.steps < more.steps < 1.1 * spent.steps
@@ -164,7 +164,7 @@ def test_batch_sizes_that_missed_the_target_get_more_trials(make):
     assert "as asked for" in why
     study = make(trial_steps=1)
     _, why, found, spent = swept(study, ends=lambda *_: missed())
-    assert "until.trial_steps = 1 is spent; raise it, or loosen race.target" in why
+    assert "goes beyond until.trial_steps = 1; raise it, or loosen race.target" in why
     study = study.with_grants([Grant(batch_size=size, trials=32, seeds=3) for size in SIZES])
     why = next_grants(study, found, spent).why
     assert "even with more trials where it was missed; raise race.max_steps" in why
@@ -209,7 +209,7 @@ def test_a_sweep_that_chooses_adds_batch_sizes_until_it_is_narrow(make):
 
 def test_a_sweep_that_chooses_says_nothing_of_batch_sizes_to_add(make):
     _, why, _, _ = swept(choosing(make, trial_steps=1), ends=made(400, 0.3))
-    assert why.endswith("until.trial_steps = 1 is spent; raise it")
+    assert why.endswith("goes beyond until.trial_steps = 1; raise it")
 
 
 def test_a_sweep_that_chooses_looks_beyond_its_batch_sizes(make):
