@@ -38,6 +38,7 @@ SETTINGS = (
     Setting("halton", 96, 32),
     Setting("halton", 96, 32, prune=True),
     Setting("tpe", 64, 16),
+    Setting("shared", 32, 16, prune=True),
     Setting("shared", 64, 16),
     Setting("shared", 64, 16, prune=True),
     Setting("shared", 128, 16, prune=True),
