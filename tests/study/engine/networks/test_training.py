@@ -8,7 +8,6 @@ import torch
 
 from study.engine.data_order import DataOrder
 from study.engine.lanes import GradientLanes, UpdateSettings
-from study.engine.networks import training
 from study.engine.networks.looped import LoopedNetwork
 from study.engine.networks.packed import PackedNetworks
 from study.engine.networks.training import fresh_model, load
@@ -17,6 +16,7 @@ from tests import strange, strange_losses
 from tests.blobs import Blobs
 from workloads.builtin.classification import DigitsCNN
 from workloads.errors import WorkloadError
+from workloads.examination import loading
 from workloads.randomness import forked, seed_all
 
 CPU = torch.device("cpu")
@@ -180,6 +180,6 @@ class Shifted(Blobs):
     ],
 )
 def test_data_without_a_seed_are_refused(draw, within, monkeypatch):
-    monkeypatch.setattr(training, "_QUICK_SECONDS", within)
+    monkeypatch.setattr(loading, "_QUICK_SECONDS", within)
     with pytest.raises(WorkloadError, match="two calls of data.* different train tensors"):
         load(Shifted(draw), CPU)
