@@ -13,11 +13,7 @@ import pandas as pd
 from scipy.stats import spearmanr
 
 from analysis.fitting.estimates import Estimate, rounded
-from analysis.measures.branches import (
-    BRANCH,
-    interval_text,
-    local_sentences,
-)
+from analysis.measures.branches import BRANCH, interval_text, local_sentences
 from analysis.measures.federated import example_unit
 from analysis.measures.layers import layer_sentences, layer_table
 from analysis.measures.seed_means import over_seeds, seed_counts

@@ -8,10 +8,8 @@ import torch
 from study.engine.networks.looped import LoopedNetwork
 from study.engine.networks.training import LoadedWorkload
 from workloads.examination.python_state import digest
-from workloads.examination.samples import compared, few
+from workloads.examination.samples import FEW, compared, few
 from workloads.trees import named_leaves
-
-_FEW = 13
 
 
 def fingerprint(loaded: LoadedWorkload) -> dict[str, Any]:
@@ -28,7 +26,7 @@ def fingerprint(loaded: LoadedWorkload) -> dict[str, Any]:
 def start_of(loaded: LoadedWorkload) -> dict[str, Any]:
     """Return the number of parameters and what an untrained model gives on a few examples."""
     network = LoopedNetwork(loaded, 0)
-    examples = torch.arange(min(_FEW, loaded.data.train.size)).unsqueeze(0)
+    examples = torch.arange(min(FEW, loaded.data.train.size)).unsqueeze(0)
     gradient, train_loss = network.gradients(examples)
     measured = network.evaluate(few(loaded.data.validation).to(loaded.device))
     return {

@@ -8,7 +8,8 @@ from workloads.randomness import forked, seed_all
 from workloads.trees import rebuilt
 from workloads.workload import Examples, Split
 
-_FEW = 13
+FEW = 13
+"""Examples that are looked at: a prime, so that it is seldom also another size of the model."""
 _RAREST = 8
 """Classes of which an example is sought."""
 _SOUGHT = 2**24
@@ -19,14 +20,11 @@ _SAMPLE = 4096
 
 
 def few(examples: Examples | Items) -> Examples:
-    """Return copies of at most 13 examples from all over a set, in order.
-
-    The number is prime, so that it is seldom also another size of the model.
-    """
+    """Return copies of at most `FEW` examples from all over a set, in order."""
     count = examples.size
     with forked(torch.device("cpu")):
         seed_all(0)  # an item of a data set may draw
-        return examples.rows(torch.arange(min(_FEW, count)) * count // min(_FEW, count))
+        return examples.rows(torch.arange(min(FEW, count)) * count // min(FEW, count))
 
 
 def compared(split: Split) -> Examples:

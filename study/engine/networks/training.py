@@ -19,14 +19,13 @@ from workloads.command import Command
 from workloads.errors import WorkloadError
 from workloads.examination.loading import first_data
 from workloads.examination.observation import Observation, observe
-from workloads.examination.samples import few, telling
+from workloads.examination.samples import FEW, few, telling
 from workloads.items import Items
 from workloads.randomness import forked, seed_all
 from workloads.soundness import augmented, quantities, sound_model, sound_values
 from workloads.workload import Data, Dynamics, Examples, Workload
 
 _NEAR = {Precision.FLOAT32: 1e-4, Precision.TF32: 1e-3, Precision.BF16: 2e-2}
-_FEW = 13
 _GROWN = 0.05
 """Relative change of a loss that is no rounding; and of that change from one to the next."""
 _MATMUL = {Precision.FLOAT32: "highest", Precision.TF32: "high", Precision.BF16: "high"}
@@ -147,7 +146,7 @@ def load(
 def _mixing(loaded: LoadedWorkload) -> str | None:
     """Return that the training loss of a batch is not the mean over its halves; None if it is."""
     # the last ones tell most, and all would need more memory than a batch
-    batch = telling(loaded.data.train).rows(slice(-_FEW, None)).to(loaded.device)
+    batch = telling(loaded.data.train).rows(slice(-FEW, None)).to(loaded.device)
     half = batch.size // 2
 
     def loss(rows: slice | Tensor) -> float:
