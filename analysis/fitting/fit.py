@@ -111,19 +111,14 @@ class ScalingFit:
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class Fits:
-    """All models fitted to the same points.
+    """All models fitted to the same points."""
 
-    Attributes:
-        by_name: fits by name of the model; the hyperbola comes first and is always present.
-        missing: reason why a model was not fitted, by name of the model.
-        found: where these are curves of the best points there are, those of the points found;
-            else None.
-        common: tuning gaps that batch sizes have in common, by batch size: only b_crit holds them.
-    """
-
+    # fits by name of the model; the hyperbola comes first and is always present
     by_name: Mapping[str, ScalingFit]
-    missing: Mapping[str, str]
+    missing: Mapping[str, str]  # reason why a model was not fitted, by name of the model
+    # where these are curves of the best points there are, those of the points found; else None
     found: "Fits | None" = None
+    # tuning gaps that batch sizes have in common, by batch size: only b_crit holds them
     common: Mapping[float, TuningGap] = field(default_factory=dict)
 
     def __getitem__(self, name: str) -> ScalingFit:

@@ -177,19 +177,13 @@ def _mean_below(density: Floats, width: float) -> Floats:
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class _Likelihood:
-    """Log-likelihood of each point's residual from the curve, the gap integrated out.
+    """Log-likelihood of each point's residual from the curve, the gap integrated out."""
 
-    Attributes:
-        tables: at every one of `_RESIDUALS`, point and scale of the noise, flat.
-        starts: where the table of each point and scale begins, shape (scales, n).
-        weights: of the gaps of each point, shape (n, gaps).
-        noise: noise family.
-    """
-
-    tables: Floats
+    tables: Floats  # at every one of `_RESIDUALS`, point and scale of the noise, flat
+    # where the table of each point and scale begins, shape (scales, n)
     starts: "np.ndarray[tuple[int, ...], np.dtype[np.intp]]"
-    weights: Floats
-    noise: Noise
+    weights: Floats  # of the gaps of each point, shape (n, gaps)
+    noise: Noise  # noise family
 
     @classmethod
     def of(cls, points: Points, gaps: Mapping[float, TuningGap], noise: Noise) -> "_Likelihood":

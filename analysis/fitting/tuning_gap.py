@@ -49,15 +49,10 @@ _LEAST_WINDOW = 1e-3
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class TuningGap:
-    """What the trials of one search say of its gap.
+    """What the trials of one search say of its gap."""
 
-    Attributes:
-        weights: probability of each of `GAPS`, shape (gaps,).
-        common: whether gaps at neighboring batch sizes are alike.
-    """
-
-    weights: Floats
-    common: bool = False
+    weights: Floats  # probability of each of `GAPS`, shape (gaps,)
+    common: bool = False  # whether gaps at neighboring batch sizes are alike
 
     def excess(self, level: float) -> float:
         """Return the share of steps above the best there is, at a quantile.

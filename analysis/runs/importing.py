@@ -32,25 +32,19 @@ _MOST_CHARACTERS = 100
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Choices:
-    """What is imported, and what its columns and numbers mean.
+    """What is imported, and what its columns and numbers mean."""
 
-    Attributes:
-        mapping: columns by the names that batchscale has for them.
-        units: what steps count.
-        only: pattern of the names of the results folders.
-        target: validation error to get below; None for the column of that name, if there is one.
-        metric: what becomes the error, of `columns.METRICS`; None for the first that there is.
-        space: ranges that the points were drawn from evenly; empty if unknown.
-        join: table of one row per run, whose columns are added by run.
-    """
-
+    # columns by the names that batchscale has for them
     mapping: Mapping[str, str] = field(default_factory=dict)
-    units: Units = field(default_factory=Units)
-    only: str = "*"
+    units: Units = field(default_factory=Units)  # what steps count
+    only: str = "*"  # pattern of the names of the results folders
+    # validation error to get below; None for the column of that name, if there is one
     target: float | None = None
+    # what becomes the error, of `columns.METRICS`; None for the first that there is
     metric: str | None = None
+    # ranges that the points were drawn from evenly; empty if unknown
     space: Space = field(default_factory=dict)
-    join: Path | None = None
+    join: Path | None = None  # table of one row per run, whose columns are added by run
 
 
 def import_runs(source: str, results: ResultsFolder, choices: Choices) -> list[Imported]:

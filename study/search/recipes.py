@@ -25,31 +25,22 @@ SCALED = "lr"
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Published:
-    """A published point, which needs no search.
+    """A published point, which needs no search."""
 
-    Attributes:
-        optimizer: its optimizer.
-        batch_size: its batch size.
-        values: its hyperparameters; others have the optimizer's defaults.
-    """
-
-    optimizer: str
-    batch_size: int
-    values: Mapping[str, float]
+    optimizer: str  # its optimizer
+    batch_size: int  # its batch size
+    values: Mapping[str, float]  # its hyperparameters; others have the optimizer's defaults
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Scaling:
-    """How hyperparameters follow from a point at another batch size.
+    """How hyperparameters follow from a point at another batch size."""
 
-    Attributes:
-        powers: the power of the batch size by which each hyperparameter grows; others stay.
-        complements: hyperparameters of which 1 - value is proportional to the batch size.
-        start: the published point that is scaled; None for one that the study tunes.
-    """
-
+    # the power of the batch size by which each hyperparameter grows; others stay
     powers: Mapping[str, float]
+    # hyperparameters of which 1 - value is proportional to the batch size
     complements: tuple[str, ...] = ()
+    # the published point that is scaled; None for one that the study tunes
     start: Published | None = None
 
     def scaled(self, values: Mapping[str, float], growth: float) -> dict[str, float]:
