@@ -15,11 +15,7 @@ _GS_RETRY = "retry_limit_seconds"  # pyarrow's default is 15 minutes
 
 
 def is_uri(location: str) -> bool:
-    """Return whether a location is meant as a URI, and not as a path.
-
-    Raises:
-        AnalysisError: it is a URI with one slash, which would name a local folder.
-    """
+    """Return whether a location is meant as a URI, and not as a path."""
     if "://" in location:
         return True
     if _URI_WITH_ONE_SLASH.match(location):
@@ -32,11 +28,7 @@ def is_uri(location: str) -> bool:
 
 
 def check_uri(uri: str) -> None:
-    """Refuse a URI that pyarrow cannot open, or that holds a password, a key or a token.
-
-    Raises:
-        AnalysisError: it is one of those; the message repeats no secret.
-    """
+    """Refuse a URI that pyarrow cannot open, or that holds a password, a key or a token."""
     scheme = uri.partition("://")[0].lower()
     plain = _decoded(uri)
     if scheme in _SCHEMES and redacted(plain) != plain:
