@@ -68,9 +68,6 @@ def export_study(folder: ResultsFolder, to: Path) -> Exported:
 
     Returns:
         What was written.
-
-    Raises:
-        AnalysisError: the study is federated, holds no such trial, or its place in `to` is taken.
     """
     study = read_study(folder)
     if is_federated(study.config):

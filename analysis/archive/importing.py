@@ -66,10 +66,6 @@ def import_archive(archive: Path, results: ResultsFolder, choices: Choices) -> l
 
     Returns:
         The folders made, in the order of the archive.
-
-    Raises:
-        AnalysisError: the archive is malformed or unsafe, a folder is taken, or no workload
-            matches.
     """
     source = origin(archive)
     with tempfile.TemporaryDirectory(prefix="batchscale-", ignore_cleanup_errors=True) as staged:

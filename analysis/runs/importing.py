@@ -55,9 +55,6 @@ def import_runs(source: str, results: ResultsFolder, choices: Choices) -> list[I
 
     Returns:
         The folders made.
-
-    Raises:
-        AnalysisError: the runs cannot be read, contradict each other, or a folder is taken.
     """
     reader = reader_of(source)
     if reader is None:
@@ -75,9 +72,6 @@ def import_rows(
 
     Returns:
         The folders made.
-
-    Raises:
-        AnalysisError: the runs contradict each other, or a folder is taken.
     """
     if choices.join is not None:
         rows = joined(rows, choices.join, choices.mapping)

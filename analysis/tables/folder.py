@@ -49,9 +49,6 @@ class ResultsFolder:
 
         Args:
             location: a path, or a URI such as `s3://bucket/results`, `gs://...`, `file:///...`.
-
-        Raises:
-            AnalysisError: the URI has an unknown form, or its store cannot be reached.
         """
         text = str(location)
         if not is_uri(text):
@@ -171,9 +168,6 @@ class ResultsFolder:
 
         Yields:
             Nothing.
-
-        Raises:
-            AnalysisError: another process holds the lock, or the folder cannot be written.
         """
         if not self.on_disk:
             yield

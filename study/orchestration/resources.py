@@ -47,9 +47,6 @@ def check_address(address: str | None) -> None:
 
     Args:
         address: `auto`, or `host:port` of a cluster's head; None for no cluster.
-
-    Raises:
-        StudyError: the address has another form, or accepts no connection.
     """
     if address is None or address == AUTO:
         return

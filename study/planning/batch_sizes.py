@@ -16,9 +16,6 @@ def batch_sizes_of(
     Args:
         config: the study file with its defaults.
         examples: number of training examples; None if the data never end.
-
-    Raises:
-        StudyError: they are too large, or for a sweep that chooses nothing says how far it goes.
     """
     if config.race.max_epochs is not None and examples is None:
         raise StudyError(
