@@ -59,13 +59,10 @@ class Choices:
 
 
 def import_archive(archive: Path, results: ResultsFolder, choices: Choices) -> list[Imported]:
-    """Make a results folder for each chosen workload of an archive.
+    """Return the folders made of an archive, one for each chosen workload, in its order.
 
     Nothing is written unless everything chosen could be read. An archive is a folder or a tar file
     in the layout of `analysis.archive.layout`.
-
-    Returns:
-        The folders made, in the order of the archive.
     """
     source = origin(archive)
     with tempfile.TemporaryDirectory(prefix="batchscale-", ignore_cleanup_errors=True) as staged:

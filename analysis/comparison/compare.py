@@ -136,15 +136,9 @@ def compare(
     """Return a comparison of two or more studies by unique names.
 
     Medians of replicates are compared if every study has them at every batch size that reached the
-    target, else the fewest steps in all: the fewest are biased low, so the two do not mix.
-
-    Args:
-        studies: by name.
-        target: validation error to get below in all; None for each study's own.
-        equal_trials: whether to use as many trials of every search as all of them have.
-
-    Returns:
-        The comparison.
+    target, else the fewest steps in all: the fewest are biased low, so the two do not mix. A target
+    of None is each study's own; with `equal_trials`, as many trials of every search are used as all
+    of them have.
     """
     check_comparable({name: study.config for name, study in studies.items()})
     first = min(map(most_equal_trials, studies.values())) if equal_trials else None

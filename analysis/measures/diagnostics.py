@@ -91,9 +91,10 @@ def read_diagnostics(folder: ResultsFolder, config: Mapping[str, Any]) -> Diagno
             b_crit = Estimate.of(record["b_crit"]) if "b_crit" in record else None
     optimizer = str(config["optimizer"])
     table = read_table(folder, DIAGNOSTICS_FILE)
+    seeds = seed_counts(table)
     return Diagnosed(
-        table=over_seeds(table),
-        seeds=seed_counts(table),
+        table=over_seeds(table) if seeds else table,
+        seeds=seeds,
         subject=f"{str(config['workload']).rpartition(':')[2]}, {optimizer}",
         optimizer=optimizer,
         b_crit=b_crit,

@@ -52,14 +52,10 @@ def timed_steps(
     batch_size: int,
     seconds: float,
 ) -> dict[str, Any]:
-    """Return the row of `cost.parquet` for one batch size.
+    """Return the row of `cost.parquet` for one batch size, of a study as `alone` returns it.
 
-    Args:
-        resolved: the study, as `alone` returns it.
-        trainable: its workload, on the device that trains.
-        point: hyperparameters to train with.
-        batch_size: examples per step.
-        seconds: to time for, > 0; slow steps are still timed seven times.
+    The workload is on the device that trains. Steps are timed for some seconds > 0; slow ones are
+    still timed seven times.
     """
     device = trainable.device.type
     reset_peak()

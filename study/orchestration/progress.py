@@ -161,9 +161,7 @@ def recorded_row(row: Row) -> dict[str, Any]:
 def seconds_left(elapsed: float, before: float, now: float) -> float:
     """Return the seconds that a sweep still needs at this rate; inf without progress.
 
-    Args:
-        elapsed: seconds since it began.
-        before: share of the work, from 0 to 1, that was done then.
-        now: share that is done now.
+    `before` and `now` are the shares of the work, from 0 to 1, that were done when it began, some
+    seconds ago, and are done now.
     """
     return elapsed * (1 - now) / (now - before) if now > before else math.inf

@@ -24,12 +24,7 @@ class Journal:
     """
 
     def __init__(self, path: Path, trials: int = 0) -> None:
-        """Go on with the file of an earlier sweep if it is whole; start a new one otherwise.
-
-        Args:
-            path: the file.
-            trials: how many are recorded, which a whole file holds.
-        """
+        """Go on with a file of so many trials, if it is whole; start a new one otherwise."""
         path.with_name(f"{path.name}.lock").unlink(missing_ok=True)  # of a killed sweep
         self._lines = _Lines(path)
         self._names = self._lines.resume(trials)

@@ -80,12 +80,8 @@ def recipe_points(
     """Return the scaled point at a batch size that is not the base, once for each fresh seed.
 
     Seeds follow from the study's seed, the batch size and their count, so that recipes are compared
-    on the same initializations and data orders.
-
-    Args:
-        resolved: a study with a recipe.
-        batch_size: where the point will run.
-        base: the trial at the base that is scaled; None for a published point.
+    on the same initializations and data orders. `base` is the trial at the base that is scaled;
+    None for a published point.
     """
     rule, source = _origin(resolved, base)
     start = resolved.search.space if base is None else base.point.values

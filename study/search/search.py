@@ -88,17 +88,10 @@ class Search:
     def propose(
         self, trials: Sequence[int], region: Region | None = None
     ) -> list[dict[str, float]]:
-        """Return one point per trial number.
+        """Return one point per trial number: values of every hyperparameter, in their order.
 
         A region has a fixed sequence of its own, as dense as that of the box; a search that learns
-        proposes other points in the complete widened box.
-
-        Args:
-            trials: numbers of the trials, >= 0, rising.
-            region: the region to sample; None for the study's box.
-
-        Returns:
-            Values of every hyperparameter, searched or fixed, in the order of their columns.
+        proposes other points in the complete widened box. Numbers are rising and >= 0.
         """
         if self._sampler.adaptive is not None:
             path = (trials[0],) if region is None else ("extension", trials[0])
