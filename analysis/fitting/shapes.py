@@ -31,7 +31,7 @@ _KNEES, _KNEES_WITH_EXPONENT = 80, 30
 class Shapes:
     """Shapes of a model that no property of training forbids, and how likely they are."""
 
-    model: Model  # the model
+    model: Model
     log_b_crit: Floats  # shape (m,); the least and the greatest stand for the limits of the curve
     exponent: Floats  # shape (m,)
     heights: Floats  # log-likelihood, maximized over S_min and the noise, shape (m,)

@@ -180,7 +180,7 @@ class _Likelihood:
     # where the table of each point and scale begins, shape (scales, n)
     starts: "np.ndarray[tuple[int, ...], np.dtype[np.intp]]"
     weights: Floats  # of the gaps of each point, shape (n, gaps)
-    noise: Noise  # noise family
+    noise: Noise
 
     @classmethod
     def of(cls, points: Points, gaps: Mapping[float, TuningGap], noise: Noise) -> "_Likelihood":

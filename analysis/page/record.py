@@ -58,7 +58,7 @@ class Records:
 class StudyPage:
     """What is shown of one study."""
 
-    analysis: Analysis  # its analysis
+    analysis: Analysis
     label: str  # what distinguishes it from the other studies of the page
     records: Records  # what else is known of it
     summary: Mapping[str, Any]  # its `summary_record`, the content of `summary.json`

@@ -49,7 +49,7 @@ _RECORDED = ("batch_size", "steps", "steps_before", "examples", "stopped_at")
 class Goal:
     """The result of a study at one of several targets."""
 
-    study: StudyTables  # the tables
+    study: StudyTables
     target: float  # validation error to get below
     table: pd.DataFrame  # one row per batch size, as `steps_to_target` returns it
     of: str = FEWEST  # what is fitted, in words

@@ -27,7 +27,7 @@ from analysis.tables.study import StudyTables
 class Analysis:
     """What a study shows at one target."""
 
-    study: StudyTables  # the tables
+    study: StudyTables
     target: float  # validation error to get below
     # one row per batch size: `steps_to_target` and the columns of `with_replicates`
     table: pd.DataFrame

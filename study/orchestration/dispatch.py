@@ -18,22 +18,16 @@ from study.storage.parts import Parts, write_part
 
 
 class Dispatch:
-    """Hands out cohorts and returns their trials to one search per batch size.
-
-    Attributes:
-        queue: the missing cohorts.
-        errors: why cohorts were lost or the sweep stopped, one sentence each.
-        notes: what workers reported about checkpoints.
-    """
+    """Hands out cohorts and returns their trials to one search per batch size."""
 
     def __init__(
         self, parts: Parts, queue: CohortQueue, journal: Journal, progress: Progress
     ) -> None:
-        self.queue = queue
+        self.queue = queue  # the missing cohorts
         self._parts, self._journal, self._progress = parts, journal, progress
         self._resolved = parts.resolved
-        self.errors: list[str] = []
-        self.notes: list[str] = []
+        self.errors: list[str] = []  # why cohorts were lost or the sweep stopped, one sentence each
+        self.notes: list[str] = []  # what workers reported about checkpoints
         self._any_ran = False
         self._failed_sizes: set[int] = set()
 

@@ -40,17 +40,14 @@ _End = tuple[Role, Status, int | None]
 
 
 class Progress:
-    """The rows of a study, counted as its trials are recorded; safe to use from two threads.
-
-    Attributes:
-        listeners: are called with the trials of each cohort that has just been recorded.
-    """
+    """The rows of a study, counted as its trials are recorded; safe to use from two threads."""
 
     def __init__(self, resolved: ResolvedStudy, recorded: Iterable[TrialResult] = ()) -> None:
         """Count the trials that are recorded already, in any order."""
         self._resolved = resolved
         # counts, not trials: a sweep may record very many, each with its curve
         self._ends: dict[int, Counter[_End]] = {size: Counter() for size in resolved.batch_sizes}
+        # are called with the trials of each cohort that has just been recorded
         self.listeners: list[Callable[[Sequence[TrialResult]], None]] = []
         for _ in self.counting(recorded):
             pass

@@ -67,7 +67,7 @@ def _variance_of(b_crit: Estimate) -> float:
 class Narrowing:
     """What can be granted in a study whose curve is fitted."""
 
-    resolved: ResolvedStudy  # the study
+    resolved: ResolvedStudy
     found: Analysis  # its analysis, with fits
     b_crit: Estimate  # its headline
 

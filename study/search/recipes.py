@@ -27,8 +27,8 @@ SCALED = "lr"
 class Published:
     """A published point, which needs no search."""
 
-    optimizer: str  # its optimizer
-    batch_size: int  # its batch size
+    optimizer: str
+    batch_size: int
     values: Mapping[str, float]  # its hyperparameters; others have the optimizer's defaults
 
 

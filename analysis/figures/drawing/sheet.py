@@ -41,16 +41,11 @@ class _ShownFigure(Figure):
 
 
 class Sheet:
-    """A figure to be drawn, within the style that it is to have.
-
-    Attributes:
-        figure: the figure.
-        ax: the user's axes to draw into; None for a new figure.
-    """
+    """A figure to be drawn, within the style that it is to have."""
 
     def __init__(self, ax: Axes | None = None, titled: bool = True) -> None:
         """Take the user's axes, if any, and whether a new figure has a title."""
-        self.ax = ax
+        self.ax = ax  # the user's axes to draw into; None for a new figure
         self._titled = titled
         self._label: Text | None = None
         self.figure = _ShownFigure(layout="constrained") if ax is None else _figure_of(ax)
