@@ -60,12 +60,7 @@ class SweepEnd:
 
 
 class Sweep:
-    """The remaining work of a study, ready to run.
-
-    Attributes:
-        progress: counts the study's trials as they are recorded.
-        display: what may be shown of it meanwhile.
-    """
+    """The remaining work of a study, ready to run."""
 
     def __init__(
         self, folder: ResultsFolder, resolved: ResolvedStudy, trainable: Trainable
@@ -74,13 +69,13 @@ class Sweep:
         self._folder, self._resolved, self._trainable = folder, resolved, trainable
         recorded_sweeps(folder)  # refuses a damaged record before anything is added to it
         self._parts = Parts(folder, resolved)
-        self.progress = Progress(resolved)
+        self.progress = Progress(resolved)  # counts the trials as they are recorded
         self._queue = CohortQueue(resolved, self.progress.counting(self._parts))
         self._notes: list[str] = []
         self._remarks: list[str] = []
         self._workload = self._unchanged()
         self._laps: Callable[[], Sequence[Lap]] = tuple
-        # both are replaced where Ray takes over
+        # what may be shown meanwhile; queue and laps are replaced where Ray takes over
         self.display = Display(self.progress, lambda: self._queue.standings(), lambda: self._laps())
 
     def run(self, resources: Resources, stop: Stop) -> SweepEnd:
