@@ -52,8 +52,7 @@ class CriticalBatchSize:
 def critical_batch_sizes(fits: Fits) -> Mapping[str, CriticalBatchSize]:
     """Return every critical batch size that the fits allow, by name in the order of `DEFINITIONS`.
 
-    Args:
-        fits: the fitted curves; their points hold each batch size once.
+    The points of the fits hold each batch size once.
     """
     hyperbola = fits["hyperbola"].b_crit
     b_ref = float(fits.best.points.batch_sizes[~fits.best.points.missed][0])

@@ -82,10 +82,9 @@ class ScalingFit:
         return self._best.log_b_crit
 
     def log_likelihood_of(self, values: Floats) -> Floats:
-        """Return the log-likelihood of log steps less a curve's rise, maximized over the rest.
+        """Return the log-likelihood of log steps less `model.rise`, maximized over the rest.
 
-        Args:
-            values: log steps of the points less `model.rise`, shape (..., n).
+        The values have shape (..., n).
         """
         if self._log_likelihood is not None:
             return self._log_likelihood(values)

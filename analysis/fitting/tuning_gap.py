@@ -55,18 +55,13 @@ class TuningGap:
     common: bool = False  # whether gaps at neighboring batch sizes are alike
 
     def excess(self, level: float) -> float:
-        """Return the share of steps above the best there is, at a quantile.
-
-        Args:
-            level: probability that the share is no greater; 0.5 for the median.
-        """
+        """Return the share of steps above the best there is, at a quantile; 0.5 for the median."""
         return math.expm1(float(np.interp(level, np.cumsum(self.weights), GAPS)))
 
     def of_common_search(self, searched: int) -> "TuningGap":
         """Return the gap of a search that all batch sizes share, given what its trials show.
 
-        Args:
-            searched: number of hyperparameters searched, >= 1.
+        It searched one hyperparameter or more.
         """
         logs = np.log(GAPS)
         spread = np.exp(-((np.subtract.outer(logs, logs) / BLUR) ** 2) / 2)

@@ -47,8 +47,7 @@ class ResultsFolder:
     def at(cls, location: str | Path) -> Self:
         """Return the folder at a path or URI; it need not exist.
 
-        Args:
-            location: a path, or a URI such as `s3://bucket/results`, `gs://...`, `file:///...`.
+        URIs are such as `s3://bucket/results`, `gs://...`, `file:///...`.
         """
         text = str(location)
         if not is_uri(text):

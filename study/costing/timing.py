@@ -123,12 +123,8 @@ def processor() -> str:
 def lacking_since(threads: int, stat: Path = _STAT) -> Callable[[], float] | None:
     """Return what tells how many cores other programs have kept from this one since this call.
 
-    They are those that others used, as far as fewer were left than this program has threads. None
-    where the kernel does not tell (Linux does).
-
-    Args:
-        threads: of this program that compute at once, >= 1.
-        stat: the kernel's count of each core's time.
+    They are those that others used, as far as fewer were left than this program has threads that
+    compute at once. None where the kernel does not tell; Linux does, in `stat`.
     """
     if not stat.exists():
         return None

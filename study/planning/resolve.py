@@ -48,9 +48,7 @@ def resolve(
 ) -> tuple[ResolvedStudy, Trainable]:
     """Return a study as it will run, and its loaded workload, which is built once for that.
 
-    Args:
-        data: a study file as plain data; also one that a sweep has recorded.
-        device: what it will be computed on; None for a CPU.
+    The study file may be one that a sweep has recorded. Without a device it is computed on a CPU.
     """
     device = device or Device()
     recorded = {key: data[key] for key in FOUND if key in data}

@@ -53,8 +53,7 @@ class Sheet:
     def axes(self, height: float) -> Axes:
         """Return the one pair of axes of a figure.
 
-        Args:
-            height: of the figure without its legend, inches, at matplotlib's usual width.
+        The height is that of the figure without its legend, in inches, at matplotlib's usual width.
         """
         if self.ax is not None:
             return self.ax
