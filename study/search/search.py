@@ -48,7 +48,8 @@ class Search:
         self._seed = derive_seed(resolved.seed, batch_size, "search")
         self._name = resolved.search.sampler
         builtin = SAMPLERS.get(self._name)
-        self._learns = builtin.learns if builtin else resolved.adaptive
+        # whether points depend on earlier results, so that cohorts must wait for one another
+        self.adaptive = builtin.learns if builtin else resolved.adaptive
         self._told: list[TrialResult] = []
         self._budget = resolved.budget(batch_size)
         self._fixed = {n: e for n, e in resolved.search.space.items() if not isinstance(e, Range)}
@@ -56,11 +57,6 @@ class Search:
         self._ranges = dict(self._box)
         self._resolved = resolved
         self._optuna = optuna.create_study()
-
-    @property
-    def adaptive(self) -> bool:
-        """Whether points depend on earlier results, so that cohorts must wait for one another."""
-        return self._learns
 
     @cached_property
     def _sampler(self) -> Sampler:
@@ -112,7 +108,7 @@ class Search:
         """
         if self._shared is not None:
             self._shared.learn(results)
-        if self._name not in SAMPLERS and self._learns:
+        if self._name not in SAMPLERS and self.adaptive:
             self._told += [result.without_curve() for result in results]
         if self._name not in SAMPLERS or self._sampler.adaptive is None:
             return
