@@ -47,7 +47,11 @@ class ResultsFolder:
     def at(cls, location: str | Path) -> Self:
         """Return the folder at a path or URI; it need not exist.
 
-        URIs are such as `s3://bucket/results`, `gs://...`, `file:///...`.
+        Args:
+            location: a path, or a URI such as `s3://bucket/results`, `gs://...`, `file:///...`.
+
+        Raises:
+            AnalysisError: the URI has an unknown form, or its store cannot be reached.
         """
         text = str(location)
         if not is_uri(text):

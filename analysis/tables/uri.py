@@ -15,7 +15,11 @@ _GS_RETRY = "retry_limit_seconds"  # pyarrow's default is 15 minutes
 
 
 def is_uri(location: str) -> bool:
-    """Return whether a location is meant as a URI, and not as a path."""
+    """Return whether a location is meant as a URI, and not as a path.
+
+    Raises:
+        AnalysisError: it is a URI with one slash, which would name a local folder.
+    """
     if "://" in location:
         return True
     if _URI_WITH_ONE_SLASH.match(location):
