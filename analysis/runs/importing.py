@@ -32,19 +32,25 @@ _MOST_CHARACTERS = 100
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Choices:
-    """What is imported, and what its columns and numbers mean."""
+    """What is imported, and what its columns and numbers mean.
 
-    # columns by the names that batchscale has for them
+    Attributes:
+        mapping: columns by the names that batchscale has for them.
+        units: what steps count.
+        only: pattern of the names of the results folders.
+        target: validation error to get below; None for the column of that name, if there is one.
+        metric: what becomes the error, of `columns.METRICS`; None for the first that there is.
+        space: ranges that the points were drawn from evenly; empty if unknown.
+        join: table of one row per run, whose columns are added by run.
+    """
+
     mapping: Mapping[str, str] = field(default_factory=dict)
-    units: Units = field(default_factory=Units)  # what steps count
-    only: str = "*"  # pattern of the names of the results folders
-    # validation error to get below; None for the column of that name, if there is one
+    units: Units = field(default_factory=Units)
+    only: str = "*"
     target: float | None = None
-    # what becomes the error, of `columns.METRICS`; None for the first that there is
     metric: str | None = None
-    # ranges that the points were drawn from evenly; empty if unknown
     space: Space = field(default_factory=dict)
-    join: Path | None = None  # table of one row per run, whose columns are added by run
+    join: Path | None = None
 
 
 def import_runs(source: str, results: ResultsFolder, choices: Choices) -> list[Imported]:
@@ -55,6 +61,9 @@ def import_runs(source: str, results: ResultsFolder, choices: Choices) -> list[I
 
     Returns:
         The folders made.
+
+    Raises:
+        AnalysisError: the runs cannot be read, contradict each other, or a folder is taken.
     """
     reader = reader_of(source)
     if reader is None:
@@ -72,6 +81,9 @@ def import_rows(
 
     Returns:
         The folders made.
+
+    Raises:
+        AnalysisError: the runs contradict each other, or a folder is taken.
     """
     if choices.join is not None:
         rows = joined(rows, choices.join, choices.mapping)
