@@ -57,7 +57,7 @@ class Exported:
 
 
 def export_study(folder: ResultsFolder, to: Path) -> Exported:
-    """Write a study in the published layout, to dataset/model/optimizer in the folder `to`.
+    """Return what was written of a study in the published layout, to dataset/model/optimizer.
 
     The data set is the workload's name and the model is `model`; for `path/to/file.py:Class` they
     are the file's stem and the class. An imported study goes back to its place, with its own
@@ -65,12 +65,6 @@ def export_study(folder: ResultsFolder, to: Path) -> Exported:
     `extension` and `warm` with the numbers after them. Replicates are left out: the archive would
     count a re-run of the best point as another trial of the search. The error of the study becomes
     `val/classification_error`, whatever it measures, unless it is a loss.
-
-    Returns:
-        What was written.
-
-    Raises:
-        AnalysisError: the study is federated, holds no such trial, or its place in `to` is taken.
     """
     study = read_study(folder)
     if is_federated(study.config):

@@ -42,9 +42,6 @@ def search_trials(study: StudyTables, target: float | None = None) -> pd.DataFra
     Returns:
         One row per trial that competes for the fewest steps, sorted by batch size, role and
         trial, columns as in `trials.parquet`.
-
-    Raises:
-        AnalysisError: there is no such trial, or the target cannot be judged from the curves.
     """
     trials = trials_at(study, CANDIDATES, target)
     if trials.empty and not follows_rule(study):
@@ -147,11 +144,7 @@ def steps_to_target(study: StudyTables, target: float | None = None) -> pd.DataF
 
 
 def check_target(target: float, race: Mapping[str, Any]) -> None:
-    """Refuse a target that the curves of a study cannot decide, given its section `race`.
-
-    Raises:
-        AnalysisError: it is not a finite number, or tighter than the one that trials stopped at.
-    """
+    """Refuse a target that the curves of a study cannot decide, given its section `race`."""
     if not math.isfinite(target):
         raise AnalysisError(f"a target must be a finite number, got {target}")
     raced_to = race.get("target") if race.get("to", "target") == "target" else None

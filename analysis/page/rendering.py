@@ -46,11 +46,7 @@ _IN_JSON = {ord(char): f"\\u{ord(char):04x}" for char in "<>&"}
 
 
 def page_html(page: Page) -> str:
-    """Return a page as HTML, of at most `MOST_BYTES`.
-
-    Raises:
-        AnalysisError: there are too many studies for even the least of each to fit.
-    """
+    """Return a page as HTML, of at most `MOST_BYTES`."""
     for share in _SHARES:
         html = _rendered(page, page_record(page, ROOM.of(share)))
         if len(html.encode()) < MOST_BYTES:

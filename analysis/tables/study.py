@@ -39,23 +39,16 @@ def _no_boxes() -> pd.DataFrame:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class StudyTables:
-    """The configuration and the tables of a study.
+    """The configuration and the tables of a study."""
 
-    Attributes:
-        name: name of the results folder.
-        config: the resolved study file as plain data.
-        trials: one row per trial, columns as in `trial_schema`.
-        curves: one row per measurement, columns as in `curve_schema`.
-        boxes: searched ranges, columns as in `BOX_COLUMNS`; a batch size without rows was searched
-            in the study's `space`.
-        data: digests of the data by split, where they were recorded.
-    """
-
-    name: str
-    config: Mapping[str, Any]
-    trials: pd.DataFrame
-    curves: pd.DataFrame
+    name: str  # name of the results folder
+    config: Mapping[str, Any]  # the resolved study file as plain data
+    trials: pd.DataFrame  # one row per trial, columns as in `trial_schema`
+    curves: pd.DataFrame  # one row per measurement, columns as in `curve_schema`
+    # searched ranges, columns as in `BOX_COLUMNS`; a batch size without rows was searched in the
+    # study's `space`
     boxes: pd.DataFrame = field(default_factory=_no_boxes)
+    # digests of the data by split, where they were recorded
     data: Mapping[str, Any] = field(default_factory=dict)
     _made: dict[Any, Any] = field(default_factory=dict, init=False, repr=False, compare=False)
 
@@ -144,9 +137,6 @@ def read_study(folder: ResultsFolder, measured: Collection[str] | None = None) -
     """Return the study in a results folder, with all columns of the curves or those named.
 
     All columns are checked, whichever are held.
-
-    Raises:
-        AnalysisError: a file is missing, damaged, of another schema version, or of another study.
     """
     config = read_study_file(folder)
     check_config(str(folder / STUDY_FILE), config)
@@ -174,10 +164,7 @@ def require_planned(where: str, study: StudyTables) -> None:
 
     What may grow from sweep to sweep is in no digest of a part. It never shrinks, so a file that
     asks for less was edited, or is of another study.
-
-    Raises:
-        AnalysisError: it asks for less.
-    """  # noqa: DOC502  (raised by _refuse)
+    """
     config, trials = study.config, study.trials
     if study.imported or "batch_sizes" not in config:
         return

@@ -191,11 +191,7 @@ def _start(loaded: LoadedWorkload, seed: int = 0) -> float:
 
 
 def refuse_smallest(loaded: LoadedWorkload, size: int) -> None:
-    """Refuse a smallest batch that cannot train, as one example under batch statistics.
-
-    Raises:
-        StudyError: its loss fails, or is no finite number.
-    """
+    """Refuse a smallest batch that cannot train, as one example under batch statistics."""
     if size >= _TRIED:
         return
     try:

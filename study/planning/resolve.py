@@ -48,9 +48,7 @@ def resolve(
 ) -> tuple[ResolvedStudy, Trainable]:
     """Return a study as it will run, and its loaded workload, which is built once for that.
 
-    Args:
-        data: a study file as plain data; also one that a sweep has recorded.
-        device: what it will be computed on; None for a CPU.
+    The study file may be one that a sweep has recorded. Without a device it is computed on a CPU.
     """
     device = device or Device()
     recorded = {key: data[key] for key in FOUND if key in data}
@@ -189,11 +187,7 @@ def plug_in_errors() -> Iterator[None]:
 
 
 def study_defaults(workload: object) -> Mapping[str, Any]:
-    """Return what a workload, or its class, sets instead of the defaults of a study file.
-
-    Raises:
-        StudyError: it is not shaped like a study file.
-    """
+    """Return what a workload, or its class, sets instead of the defaults of a study file."""
     defaults = getattr(workload, "study_defaults", {})
     if not isinstance(defaults, Mapping):
         raise StudyError(

@@ -67,14 +67,9 @@ def _refuse_taken(owner: str, group: Group, taken: Collection[str]) -> None:
 def measured_beside(config: StudyConfig, space: Space, *, own: bool) -> tuple[str, ...]:
     """Return the column of the weights that the target does not count on; none without averages.
 
-    Args:
-        config: the study.
-        space: its search space.
-        own: whether the optimizer averages the weights itself.
-
-    Raises:
-        StudyError: the target counts on averages that there are not, there are two kinds of them,
-            or one is searched that no target counts on.
+    `own` tells whether the optimizer averages the weights itself. Refused are a target that counts
+    on averages that there are not, two kinds of them, and one that is searched where no target
+    counts on it.
     """
     named = [name for name in of_averaging().known if name in space]
     used = [name for name in named if space[name] != 0.0]
@@ -111,9 +106,6 @@ def refuse_names(quantities: Sequence[str], space: Space, allowed: Collection[st
     """Refuse names of measured quantities that no column of the curves may have.
 
     `allowed` mean to a program what they mean to the tables.
-
-    Raises:
-        StudyError: a name is malformed, given twice, or taken.
     """
     if len(quantities) > MOST_FURTHER:
         raise StudyError(
@@ -162,11 +154,7 @@ def applicable(
 
 
 def full_space(config: StudyConfig, groups: Sequence[Group]) -> dict[str, Range | float]:
-    """Return the search space with defaults filled in, required hyperparameters first.
-
-    Raises:
-        StudyError: an entry has an unknown name, or leaves its domain.
-    """
+    """Return the search space with defaults filled in, required hyperparameters first."""
     known, named = _known(groups), config.search.space
     for name, entry in named.items():
         if name not in known:

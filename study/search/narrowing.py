@@ -65,17 +65,11 @@ def _variance_of(b_crit: Estimate) -> float:
 
 @dataclass(frozen=True)
 class Narrowing:
-    """What can be granted in a study whose curve is fitted.
-
-    Attributes:
-        resolved: the study.
-        found: its analysis, with fits.
-        b_crit: its headline.
-    """
+    """What can be granted in a study whose curve is fitted."""
 
     resolved: ResolvedStudy
-    found: Analysis
-    b_crit: Estimate
+    found: Analysis  # its analysis, with fits
+    b_crit: Estimate  # its headline
 
     @property
     def by_noise(self) -> float:

@@ -74,11 +74,7 @@ class Make(Protocol):
 
 
 def made_sampler(made: object, name: str) -> Make:
-    """Return a sampler's class, checked to have what is asked of it.
-
-    Raises:
-        StudyError: it has not; `name` is what the message calls it.
-    """
+    """Return a sampler's class, checked to have what is asked of it; `name` is for messages."""
     adaptive = getattr(made, "adaptive", None)
     wanted = ["suggest", "tell"] if adaptive else ["suggest"]
     missing = [f"{method}()" for method in wanted if not callable(getattr(made, method, None))]
@@ -105,9 +101,6 @@ def suggested(
         size: dimensions and seed.
         trials: numbers of the trials, rising.
         told: what it knows; none of this unless it is adaptive.
-
-    Raises:
-        StudyError: it fails, or its points have another shape or lie outside of [0, 1].
     """
     try:
         sampler = make(*size)
@@ -134,19 +127,15 @@ def suggested(
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Sampler:
-    """A source of points; one of `points`, `adaptive` and `own` is set.
+    """A source of points; one of `points`, `adaptive` and `own` is set."""
 
-    Attributes:
-        points: maps (dimensions, count, seed) to the first `count` points of a fixed sequence in
-            the unit cube, shape (count, dimensions); fewer points are a prefix of more.
-        adaptive: maps a seed to an Optuna sampler that learns from finished trials.
-        own: maps dimensions and seed to a sampler of a user's own that learns.
-        together: makes what replaces most of the `points`, given the trials of all batch sizes.
-    """
-
+    # maps (dimensions, count, seed) to the first `count` points of a fixed sequence in the unit
+    # cube, shape (count, dimensions); fewer points are a prefix of more
     points: Callable[[int, int, int], UnitPoints] | None = None
+    # maps a seed to an Optuna sampler that learns from finished trials
     adaptive: Callable[[int], optuna.samplers.BaseSampler] | None = None
-    own: Make | None = None
+    own: Make | None = None  # maps dimensions and seed to a sampler of a user's own that learns
+    # makes what replaces most of the `points`, given the trials of all batch sizes
     together: Callable[[ResolvedStudy], SharedSearch] | None = None
 
     @property
@@ -196,12 +185,7 @@ _KIND = Kind(noun="sampler", article="a", builtin=SAMPLERS, error=StudyError)
 
 
 def sampler_named(name: str) -> Sampler:
-    """Return the sampler of a name in a study file, or of path/to/file.py:Class.
-
-    Raises:
-        StudyError: the name is unknown, two packages provide it, or what it names is no sampler.
-        WorkloadError: the file does not import, or may not run.
-    """  # noqa: DOC502  (raised inside)
+    """Return the sampler of a name in a study file, or of path/to/file.py:Class."""
     made = plug_in(_KIND, "search.sampler", name)
     return SAMPLERS[name] if made is None else of_class(name, made_sampler(made, name))
 

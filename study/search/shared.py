@@ -59,19 +59,12 @@ class _Lane:
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class _Elite:
-    """The best trials of one batch size.
+    """The best trials of one batch size."""
 
-    Attributes:
-        positions: shape (trials, searched), the best first.
-        others: those of the trials that are not among them, shape (trials, searched).
-        weights: of each of the best, with sum 1.
-        away: doublings from the batch size that is searched.
-    """
-
-    positions: Floats
-    others: Floats
-    weights: Floats
-    away: float
+    positions: Floats  # shape (trials, searched), the best first
+    others: Floats  # those of the trials that are not among them, shape (trials, searched)
+    weights: Floats  # of each of the best, with sum 1
+    away: float  # doublings from the batch size that is searched
 
 
 class SharedSearch:

@@ -91,12 +91,10 @@ def changed_files(folder: ResultsFolder, files: Mapping[str, str]) -> list[str]:
 
 
 def changed_workload(folder: ResultsFolder, found: Mapping[str, Any]) -> list[str]:
-    """Return how a workload differs from that of the latest sweep, one phrase each.
+    """Return how a workload differs by its fingerprint from the latest sweep's, one phrase each.
 
-    Args:
-        folder: the results.
-        found: its fingerprint. Digests of data, if any, count only where the machine and all
-            versions are the same: data that are computed may be rounded otherwise elsewhere.
+    Digests of data, if any, count only where the machine and all versions are the same: data that
+    are computed may be rounded otherwise elsewhere.
     """
     then = _latest(folder, "admission").get("workload") or {"data": {}, "start": {}}
     other = [
@@ -135,11 +133,7 @@ def _flat(entry: Mapping[str, Any]) -> dict[str, str]:
 
 
 def recorded_sweeps(folder: ResultsFolder) -> list[dict[str, Any]]:
-    """Return the entries of all sweeps into a folder, the first one first; none without a record.
-
-    Raises:
-        AnalysisError: the record is not as batchscale wrote it.
-    """  # noqa: DOC502  (raised inside)
+    """Return the entries of all sweeps into a folder, oldest first; none without a record."""
     if not folder.exists(PROVENANCE_FILE):
         return []
     content = read_file(folder, PROVENANCE_FILE)

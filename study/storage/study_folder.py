@@ -22,11 +22,7 @@ _Section = TypeVar("_Section", SearchConfig, ReplicatesConfig)
 
 
 def folder_of(study_file: str) -> ResultsFolder | None:
-    """Return the results folder whose `study.toml` a path names; None if it is no such file.
-
-    Raises:
-        StudyError: the folder's study cannot be run: its file is damaged, or was imported.
-    """  # noqa: DOC502  (raised by read_study_toml)
+    """Return the results folder whose `study.toml` a path names; None if it is no such file."""
     path = Path(study_file)
     if path.name != STUDY_FILE or not os.path.isfile(path):  # of a name of any length
         return None
@@ -56,9 +52,6 @@ def continued(folder: ResultsFolder, resolved: ResolvedStudy) -> ResolvedStudy:
     """Return a study with the batch sizes and trials that its results folder already has.
 
     Nothing is written; the folder need not exist.
-
-    Raises:
-        StudyError: the folder belongs to another study, or holds other files.
     """
     if not folder.exists(STUDY_FILE):
         if folder.is_empty:

@@ -23,11 +23,7 @@ _START = "_hparams_/session_start_info"
 
 
 def read_event_files(folder: Path, mapping: Mapping[str, str]) -> Rows:
-    """Return the runs in a folder of event files.
-
-    Raises:
-        AnalysisError: tensorboardX is missing, or a file is damaged.
-    """
+    """Return the runs in a folder of event files."""
     try:
         from tensorboardX.proto.event_pb2 import Event
     except ImportError as error:

@@ -10,11 +10,7 @@ from analysis.tables.nested import leaves
 
 
 def read_wandb(project: str, mapping: Mapping[str, str]) -> Rows:
-    """Return the runs of a project, entity/project; the mapping must name the step.
-
-    Raises:
-        AnalysisError: wandb is missing, the step is not named, or the project cannot be read.
-    """
+    """Return the runs of a project, entity/project; the mapping must name the step."""
     if "step" not in mapping:
         raise AnalysisError(
             "an import from Weights & Biases needs the name of the step, got none: its own `_step` "
