@@ -54,6 +54,9 @@ def stacked(trees: Sequence[Tree], name: str) -> Any:
     """Return trees of one form as one whose tensors have a first axis for them.
 
     Numbers and arrays become tensors too; others are refused. `name` begins the paths in messages.
+
+    Raises:
+        WorkloadError: the trees differ in form.
     """
     first = dict(named_leaves(trees[0], name))
     columns: dict[str, list[Any]] = {path: [] for path in first}

@@ -41,6 +41,9 @@ class NoisyQuadratic:
             a: exponent of the curvatures, >= 0.
             b: exponent of the gradient noise, >= 0.
             target: expected loss to get below, above 0.
+
+        Raises:
+            WorkloadError: one of them is outside its range.
         """
         if not (isinstance(dimension, int) and dimension >= 1):
             raise WorkloadError(f"`dimension` must be an integer of at least 1, got {dimension}")
@@ -57,7 +60,11 @@ class NoisyQuadratic:
         self.noise: Floats = index**-b
 
     def lanes(self, setup: LaneSetup) -> "QuadraticLanes":
-        """Return lanes at theta_0, velocity 0."""
+        """Return lanes at theta_0, velocity 0.
+
+        Raises:
+            WorkloadError: the optimizer is not one whose recursion is known.
+        """
         if setup.optimizer not in _FORMS:
             raise WorkloadError(
                 f"the noisy quadratic supports the optimizers {', '.join(_FORMS)}, got "

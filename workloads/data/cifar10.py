@@ -41,6 +41,9 @@ def cifar10(download: bool) -> Data:
     The five training files are searched in BATCHSCALE_DATA and its usual subfolders, in the binary
     or the Python form of the authors' page, or fetched from the hub if `download`. The last tenth
     validates; the test file is not used.
+
+    Raises:
+        WorkloadError: no files are found, they are damaged, or the hub cannot be reached.
     """
     folders = places(_SUBFOLDERS)
     files = next((found for place in folders if (found := _files(place))), [])

@@ -29,6 +29,9 @@ def hub_file(repository: str, file: str, remedy: str) -> Path:
     """Return the local path of a file of a hub data set, owner/name, fetched if it is not there.
 
     The remedy says what else the user can do, for messages.
+
+    Raises:
+        WorkloadError: the path leads outside, the extra is missing, or the hub is out of reach.
     """
     if not file or "\\" in file or any(part in {"", ".", ".."} for part in file.split("/")):
         raise WorkloadError(
@@ -55,6 +58,9 @@ def hub_images(source: HubImages, remedy: str) -> tuple[NDArray[np.uint8], NDArr
     """Return images (examples, height, width, 3) and labels (examples,) from the hub.
 
     The hub stores them as PNG in parquet. `remedy` says what else the user can do, for messages.
+
+    Raises:
+        WorkloadError: the file is damaged, or another than expected.
     """
     path = hub_file(source.repository, source.file, remedy)
     try:

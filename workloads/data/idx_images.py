@@ -51,6 +51,9 @@ class IdxImages:
 
         The idx files, plain or gzipped, are those of `data_dir`, or of the usual places if it is
         None; with `download`, missing ones are fetched from the hub.
+
+        Raises:
+            WorkloadError: no files are found, they are damaged, or the hub cannot be reached.
         """
         folders = places([self.subfolder], self.package)
         if data_dir is not None:

@@ -44,6 +44,10 @@ def find_images(folder: Path, images: float = 1.0, classes: float = 1.0) -> Imag
     and folders, whose names begin with a dot, and those of operating systems are left out. `images`
     (training images, sampled once) and `classes` (the first by name) keep a fraction up to 1, a
     number above.
+
+    Raises:
+        WorkloadError: there is no such folder, a class lacks images for training or validation, or
+            a folder holds what is neither left out nor read.
     """
     if not os.path.isdir(folder):  # Path.is_dir raises for names that are too long
         raise WorkloadError(f"`folder` must be a folder of images, got {folder}; check the path")

@@ -25,6 +25,9 @@ def image_folder(files: ImageFiles, size: int, cache: Path | None) -> Data:
     The shorter side is resized to `size`, the longer one cropped. They are held in memory or, with
     a folder as `cache`, in a file there, made on first use and mapped, so that it may be larger
     than memory.
+
+    Raises:
+        WorkloadError: they take too much memory, or an image cannot be decoded.
     """
     if size < 1:
         raise WorkloadError(f"`size` must be at least 1 pixel, got {size}")

@@ -27,6 +27,10 @@ def read_pixels(source: Path | IO[bytes], name: object) -> NDArray[np.uint8]:
     """Return an image's colors, (height, width, 3); gray is repeated in each of them.
 
     CMYK becomes RGB as in Pillow, without a color profile. Messages call the image by its name.
+
+    Raises:
+        WorkloadError: it is damaged, has more than 8 bits per color, transparent pixels, or several
+            frames.
     """
     try:
         with Image.open(source, formats=_FORMATS) as image:

@@ -205,6 +205,9 @@ def read_pickle(content: bytes, source: object) -> Any:
     """Return the content of a pickle of dicts, lists, strings, bytes, numbers and number arrays.
 
     One from Python 2 has its strings as bytes. Messages name the source.
+
+    Raises:
+        WorkloadError: it holds anything else, or is not a pickle.
     """
     try:
         return _result(content)

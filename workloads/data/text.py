@@ -63,6 +63,9 @@ def text(path: str | None, context: int, vocabulary: int = BYTES) -> Text:
             for the text of `library`. A path is absolute, or in BATCHSCALE_DATA.
         context: tokens in a window's inputs, >= 1.
         vocabulary: number of tokens, made from the training text; 256 for its bytes.
+
+    Raises:
+        WorkloadError: there is no such file, it is too short, or too large to make tokens from.
     """
     if context < 1:
         raise WorkloadError(f"`context` must be at least 1 token, got {context}")

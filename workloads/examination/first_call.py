@@ -28,6 +28,9 @@ class FirstCall:
         """Refuse a workload whose first call keeps something of its batch for all trials.
 
         `call` is given the copy, to call it on other examples; only where something was kept.
+
+        Raises:
+            WorkloadError: workload and copy have kept different values.
         """
         if not changed(self._before, snapshot(workload=self._workload)):
             return

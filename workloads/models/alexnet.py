@@ -32,10 +32,13 @@ def alexnet(
 
     Five convolutions of 96, 256, 384, 384 and 256 filters, with 3x3 max-pooling by 2 after the
     first, the second and the last, and two dense layers. The first convolution is the paper's,
-    11x11 by 4, for sides from 128 on; smaller images, of at least 15, get 5x5 by 1. The network
-    maps (examples, channels, height, width) to (examples, classes). `norm` is local-response, in
-    the first two layers, or batch, in all five; `width` the filters of the first convolution, to
-    which the others keep their ratios; dropout, in [0, 1), is of a dense layer's inputs.
+    11x11 by 4, for sides from 128 on; smaller images get 5x5 by 1. The network maps (examples,
+    channels, height, width) to (examples, classes). `norm` is local-response, in the first two
+    layers, or batch, in all five; `width` the filters of the first convolution, to which the others
+    keep their ratios; dropout, in [0, 1), is of a dense layer's inputs.
+
+    Raises:
+        WorkloadError: a side of the images is below 15, or the norm unknown.
     """
     if norm not in _NORMS:
         raise WorkloadError(f"`norm` must be one of {', '.join(_NORMS)}, got {norm!r}")

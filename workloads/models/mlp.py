@@ -15,8 +15,10 @@ TOLERANCE = 0.02
 def mlp(inputs: int, hidden: Sequence[int], classes: int, dropout: float = 0.0) -> nn.Sequential:
     """Return a fully connected ReLU network from flattened (examples, ...) to (examples, classes).
 
-    `hidden` has the width of each hidden layer, none for a linear network; `dropout`, in [0, 1), is
-    of each.
+    `hidden` has the width of each hidden layer, none for a linear network; `dropout` is of each.
+
+    Raises:
+        WorkloadError: a width is below 1, or the dropout outside [0, 1).
     """
     if any(width < 1 for width in hidden):
         raise WorkloadError(f"`hidden` must give widths of at least 1, got {list(hidden)}")
@@ -42,6 +44,9 @@ def width_for(ends: tuple[int, int], parameters: int, depth: int) -> int:
 
     Wide and deep networks are comparable at one size (Chen et al. 2018). Of two widths that are
     equally close, the smaller is returned.
+
+    Raises:
+        WorkloadError: an argument is below 1, or no width is within 2 %.
     """
     for name, value in (("parameters", parameters), ("depth", depth)):
         if isinstance(value, bool) or not isinstance(value, int) or value < 1:
@@ -70,6 +75,9 @@ def hidden_layers(
 
     These are `hidden` itself; or `depth` (None is 1) layers of one width, with so many `parameters`
     in all; or the default. `ends` are the numbers per example and the number of logits.
+
+    Raises:
+        WorkloadError: the options contradict one another, or have no solution.
     """
     if parameters is None:
         if depth is not None:

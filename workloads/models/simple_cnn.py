@@ -24,6 +24,9 @@ def simple_cnn(
 
     The network maps (examples, channels, height, width) to (examples, classes), for images with
     sides of at least 4. The paper's dropout, of the hidden units, is 0.4.
+
+    Raises:
+        WorkloadError: a size is below 1, or the dropout outside [0, 1).
     """
     if min(sizes) < 1:
         raise WorkloadError(f"a layer's size must be at least 1, got {list(sizes)}")

@@ -18,9 +18,12 @@ def vgg11(
 ) -> nn.Sequential:
     """Return eight 3x3 convolutions in five stages, each max-pooled, and three dense layers.
 
-    The network maps (examples, channels, height, width) to (examples, classes), for sides of at
-    least 32. `width` are the filters of the first stage (the paper's: 64), `dense` the units of the
-    two hidden dense layers (4,096), whose dropout lies in [0, 1).
+    The network maps (examples, channels, height, width) to (examples, classes). `width` are the
+    filters of the first stage (the paper's: 64), `dense` the units of the two hidden dense layers
+    (4,096), whose dropout lies in [0, 1).
+
+    Raises:
+        WorkloadError: a side of the images is below 32.
     """
     before, height, breadth = image
     if min(height, breadth) < 32:
