@@ -65,6 +65,12 @@ def export_study(folder: ResultsFolder, to: Path) -> Exported:
     `extension` and `warm` with the numbers after them. Replicates are left out: the archive would
     count a re-run of the best point as another trial of the search. The error of the study becomes
     `val/classification_error`, whatever it measures, unless it is a loss.
+
+    Returns:
+        What was written.
+
+    Raises:
+        AnalysisError: the study is federated, holds no such trial, or its place in `to` is taken.
     """
     study = read_study(folder)
     if is_federated(study.config):

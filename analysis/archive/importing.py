@@ -63,6 +63,13 @@ def import_archive(archive: Path, results: ResultsFolder, choices: Choices) -> l
 
     Nothing is written unless everything chosen could be read. An archive is a folder or a tar file
     in the layout of `analysis.archive.layout`.
+
+    Returns:
+        The folders made, in the order of the archive.
+
+    Raises:
+        AnalysisError: the archive is malformed or unsafe, a folder is taken, or no workload
+            matches.
     """
     source = origin(archive)
     with tempfile.TemporaryDirectory(prefix="batchscale-", ignore_cleanup_errors=True) as staged:

@@ -57,6 +57,9 @@ def workloads(
 
     Files that are not in the layout, such as a README, are skipped. Those of one workload must
     follow each other.
+
+    Raises:
+        AnalysisError: a file is malformed or missing, or the files are in no order.
     """
     placed = ((place, file) for file in files if (place := place_of(file.parts)) is not None)
     seen: set[tuple[str, ...]] = set()

@@ -123,9 +123,13 @@ def write_costs(folder: ResultsFolder, rows: Sequence[Mapping[str, Any]]) -> Non
 def step_times(path: Path) -> list[dict[str, Any]]:
     """Return the rows of `cost.parquet` for step times measured elsewhere; faulty rows are named.
 
-    They are in a CSV, TSV, Parquet or JSON lines file with the columns batch_size and
-    seconds_per_step, and low, high (ends of the interval, seconds) and energy (joules of a step)
-    where they are known.
+    Args:
+        path: a CSV, TSV, Parquet or JSON lines file with the columns batch_size and
+            seconds_per_step, and low, high (ends of the interval, seconds) and energy (joules of a
+            step) where they are known.
+
+    Raises:
+        AnalysisError: a column or a value is not as described; the rows are named.
     """
     if not is_table(path):
         raise AnalysisError(

@@ -42,6 +42,9 @@ def search_trials(study: StudyTables, target: float | None = None) -> pd.DataFra
     Returns:
         One row per trial that competes for the fewest steps, sorted by batch size, role and
         trial, columns as in `trials.parquet`.
+
+    Raises:
+        AnalysisError: there is no such trial, or the target cannot be judged from the curves.
     """
     trials = trials_at(study, CANDIDATES, target)
     if trials.empty and not follows_rule(study):

@@ -27,6 +27,10 @@ def export_table(folder: ResultsFolder, to: Path) -> Path:
 
     Returns:
         The file.
+
+    Raises:
+        AnalysisError: the study is federated or a recipe, whose trials are no runs of one search,
+            or the file is there or cannot be written.
     """
     study = read_study(folder)
     rounds = is_federated(study.config) or is_planned(study.config)

@@ -50,7 +50,11 @@ def _is_tar(path: Path) -> bool:
 
 
 def joined(rows: Rows, table: Path, mapping: Mapping[str, str]) -> Rows:
-    """Return rows with the further columns of a table of one row per run, joined by run."""
+    """Return rows with the columns of a table of one row per run, which they do not have, by run.
+
+    Raises:
+        AnalysisError: either has no column for the run, or the table has none or two rows for one.
+    """
     if not is_table(table):
         raise AnalysisError(f"--join must be a table, {', '.join(READERS)}, got {table}")
     more = read_table_of_runs(table)

@@ -15,7 +15,11 @@ _RANGE = re.compile(r"(?P<name>[^=]+)=(?P<low>[^:]+):(?P<high>[^:]+)(?::(?P<scal
 
 
 def parse_space(texts: list[str]) -> dict[str, dict[str, Any]]:
-    """Return the ranges in the options `--space lr=1e-4:1:log,...`; linear ones by default."""
+    """Return the ranges in the options `--space lr=1e-4:1:log,...`; scales are linear by default.
+
+    Raises:
+        AnalysisError: an entry has another form, or is no range on its scale.
+    """
     found: dict[str, dict[str, Any]] = {}
     for entry in ",".join(texts).split(",") if texts else ():
         match = _RANGE.fullmatch(entry.strip())

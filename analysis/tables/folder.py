@@ -171,6 +171,9 @@ class ResultsFolder:
 
         Yields:
             Nothing.
+
+        Raises:
+            AnalysisError: another process holds the lock, or the folder cannot be written.
         """
         if not self.on_disk:
             yield

@@ -137,6 +137,9 @@ def read_study(folder: ResultsFolder, measured: Collection[str] | None = None) -
     """Return the study in a results folder, with all columns of the curves or those named.
 
     All columns are checked, whichever are held.
+
+    Raises:
+        AnalysisError: a file is missing, damaged, of another schema version, or of another study.
     """
     config = read_study_file(folder)
     check_config(str(folder / STUDY_FILE), config)

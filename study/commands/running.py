@@ -89,6 +89,9 @@ class Studies:
         """Return the results folder of each study, checked to be free or its own; write nothing.
 
         `place` is the folder of the only study, or the parent of the folders of a grid.
+
+        Raises:
+            StudyError: a folder belongs to another study, or the parent is itself a study's folder.
         """
         if any(member.name is not None for member in self.members) and place.exists(STUDY_FILE):
             raise StudyError(

@@ -85,7 +85,11 @@ def members_of(data: Mapping[str, Any], folder: Path) -> list[Member]:
 
 
 def expand(base: Mapping[str, Any], grid: object, folder: Path) -> list[Member]:
-    """Return the studies of a grid over a study file without it, by combination or by table."""
+    """Return the studies of a grid over a study file without it, one per combination or per table.
+
+    Raises:
+        StudyError: the grid has neither form, sets a key twice, or makes a name twice.
+    """
     if isinstance(grid, Mapping) and grid:
         choices = _combinations(grid)
     elif isinstance(grid, list) and grid:

@@ -43,6 +43,9 @@ def read_study(source: str) -> dict[str, Any]:
     """Return a study file as plain data, or one that only names a workload.
 
     The paths of plug-in files become absolute.
+
+    Raises:
+        StudyError: the file cannot be read or is not TOML.
     """
     if not source.endswith(".toml"):
         return {"workload": absolute(source, Path.cwd())}
@@ -90,6 +93,9 @@ def override(data: Mapping[str, Any], settings: Iterable[str]) -> dict[str, Any]
     """Return a copy of a study file with settings such as `search.trials=32` applied.
 
     A value that is not TOML is taken as text.
+
+    Raises:
+        StudyError: a setting has another form.
     """
     changed = dict(data)
     for setting in settings:
@@ -153,7 +159,11 @@ def with_program_folder(data: dict[str, Any], folder: Path) -> dict[str, Any]:
 def with_value(
     data: Mapping[str, Any], keys: Sequence[str], value: object, setting: str
 ) -> dict[str, Any]:
-    """Return a copy of nested tables with one key set at any depth; `setting` is for messages."""
+    """Return a copy of nested tables with one key set, at any depth; `setting` is for the message.
+
+    Raises:
+        StudyError: the key leads through a value that is not a table.
+    """
     key, *rest = keys
     if not rest:
         return {**data, key: value}

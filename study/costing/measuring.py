@@ -58,6 +58,9 @@ def good_points(recorded: Sequence[TrialResult]) -> dict[int, Point]:
     """Return the best recorded point at each batch size at which any trial trained.
 
     Steps take as long at any point, except where numbers diverge or vanish.
+
+    Raises:
+        StudyError: no trial is recorded.
     """
     best: dict[int, TrialResult] = {}
     for result in recorded:
@@ -83,6 +86,9 @@ def timed_on_cluster(job: Job, address: str, run_code: bool) -> list[Row]:
     """Return the rows of `cost.parquet`, timed on a machine of a Ray cluster, alone on it.
 
     That is one with a GPU, if there is any, else the one with the most cores.
+
+    Raises:
+        StudyError: the study is one of programs, or the cluster cannot be joined.
     """
     from study.orchestration.actor import shared_data
     from study.orchestration.cluster import run_alone

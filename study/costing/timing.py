@@ -89,6 +89,9 @@ def timed_program(
 
     The time of a step is what passes between its first report and its last, over the steps between
     them, measurements included.
+
+    Raises:
+        StudyError: the program fails, or reports nothing while it trains.
     """
     run = trial_run(resolved, command, Cohort(batch_size=batch_size, points=(point,)), seconds)
     require_measured(run)

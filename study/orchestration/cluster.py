@@ -88,6 +88,9 @@ def run_alone(address: str, work: Callable[..., T], *arguments: Any) -> T:
 
     The task has all cores of the machine, or a whole GPU where any machine has one, and waits until
     they are free. `device` is cpu or cuda.
+
+    Raises:
+        StudyError: the cluster cannot be joined, or the work fails there.
     """
     resources = Resources(workers=1, address=address)
     with (

@@ -45,7 +45,11 @@ class Resources:
 def check_address(address: str | None) -> None:
     """Refuse an address where nothing answers, which Ray itself would try for two minutes.
 
-    It is `auto`, or `host:port` of a cluster's head; None for no cluster.
+    Args:
+        address: `auto`, or `host:port` of a cluster's head; None for no cluster.
+
+    Raises:
+        StudyError: the address has another form, or accepts no connection.
     """
     if address is None or address == AUTO:
         return

@@ -23,6 +23,9 @@ def staged(config: StudyConfig, space: Space) -> BatchScheduleConfig | None:
     """Return a study's batch schedule as stages, also where a rule gives it.
 
     Seesaw: where the learning-rate schedule falls to 1/2, 1/4, ... (arXiv 2510.14717).
+
+    Raises:
+        StudyError: no schedule falls, or it is searched.
     """
     given, name = config.batch_schedule, config.schedule.name
     if given is None or given.rule is None:

@@ -13,7 +13,12 @@ def batch_sizes_of(
 ) -> tuple[tuple[int, ...], tuple[int, ...] | None]:
     """Return the batch sizes with which a study begins, and all, where its sweep chooses.
 
-    `examples` are those of the training set; None if the data never end.
+    Args:
+        config: the study file with its defaults.
+        examples: number of training examples; None if the data never end.
+
+    Raises:
+        StudyError: they are too large, or for a sweep that chooses nothing says how far it goes.
     """
     if config.race.max_epochs is not None and examples is None:
         raise StudyError(

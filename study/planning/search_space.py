@@ -106,6 +106,9 @@ def refuse_names(quantities: Sequence[str], space: Space, allowed: Collection[st
     """Refuse names of measured quantities that no column of the curves may have.
 
     `allowed` mean to a program what they mean to the tables.
+
+    Raises:
+        StudyError: a name is malformed, given twice, or taken.
     """
     if len(quantities) > MOST_FURTHER:
         raise StudyError(

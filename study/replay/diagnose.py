@@ -68,6 +68,10 @@ def best_trials(
     """Return the trials of fewest steps by batch size; with `seeds`, up to so many re-runs of each.
 
     `batch_sizes` of None are all that reached the target.
+
+    Raises:
+        StudyError: a batch size did not reach the target, or none did, or it has no fresh seeds; or
+            it is of a program.
     """
     if resolved.compute.mode == PROGRAM:
         raise StudyError(

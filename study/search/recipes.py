@@ -119,6 +119,9 @@ def recipe_defaults(config: StudyConfig, *, endless: bool) -> dict[str, Any]:
 
     That is the published point of its scaling rule, or the warm-up: its length, and a factor of 1,
     which has no effect at the base.
+
+    Raises:
+        StudyError: mode and recipe do not match, or the recipe is invalid.
     """
     recipe = config.recipe
     if (config.mode == "recipe") != (recipe is not None):

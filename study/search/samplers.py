@@ -74,7 +74,11 @@ class Make(Protocol):
 
 
 def made_sampler(made: object, name: str) -> Make:
-    """Return a sampler's class, checked to have what is asked of it; `name` is for messages."""
+    """Return a sampler's class, checked to have what is asked of it.
+
+    Raises:
+        StudyError: it has not; `name` is what the message calls it.
+    """
     adaptive = getattr(made, "adaptive", None)
     wanted = ["suggest", "tell"] if adaptive else ["suggest"]
     missing = [f"{method}()" for method in wanted if not callable(getattr(made, method, None))]
@@ -101,6 +105,9 @@ def suggested(
         size: dimensions and seed.
         trials: numbers of the trials, rising.
         told: what it knows; none of this unless it is adaptive.
+
+    Raises:
+        StudyError: it fails, or its points have another shape or lie outside of [0, 1].
     """
     try:
         sampler = make(*size)

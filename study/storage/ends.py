@@ -49,7 +49,11 @@ def read_ends(folder: ResultsFolder, resolved: ResolvedStudy) -> Ends:
     """Return how the trials of a study ended, judged by all trials of their batch size.
 
     A study whose tables hold all of its parts, or that was moved without these, is read from them.
-    """
+
+    Raises:
+        AnalysisError: a part or a table is damaged.
+        StudyError: a part belongs to another study, or holds what no worker writes.
+    """  # noqa: DOC501, DOC502  (raised inside)
     names = part_names(folder)
     if folder.exists(TRIALS_FILE) and (not names or folder.up_to_date(TRIALS_FILE, PARTS)):
         try:

@@ -133,7 +133,11 @@ def _flat(entry: Mapping[str, Any]) -> dict[str, str]:
 
 
 def recorded_sweeps(folder: ResultsFolder) -> list[dict[str, Any]]:
-    """Return the entries of all sweeps into a folder, oldest first; none without a record."""
+    """Return the entries of all sweeps into a folder, the first one first; none without a record.
+
+    Raises:
+        AnalysisError: the record is not as batchscale wrote it.
+    """  # noqa: DOC502  (raised inside)
     if not folder.exists(PROVENANCE_FILE):
         return []
     content = read_file(folder, PROVENANCE_FILE)

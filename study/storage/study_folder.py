@@ -52,6 +52,9 @@ def continued(folder: ResultsFolder, resolved: ResolvedStudy) -> ResolvedStudy:
     """Return a study with the batch sizes and trials that its results folder already has.
 
     Nothing is written; the folder need not exist.
+
+    Raises:
+        StudyError: the folder belongs to another study, or holds other files.
     """
     if not folder.exists(STUDY_FILE):
         if folder.is_empty:

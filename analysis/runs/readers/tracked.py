@@ -30,7 +30,11 @@ def wanted(mapping: Mapping[str, str]) -> frozenset[str]:
 def tracked_rows(
     where: str, runs: Iterable[TrackedRun], mapping: Mapping[str, str], step: str = "step"
 ) -> Rows:
-    """Return the runs of a tracker, `where` in messages, as rows with the column `step`."""
+    """Return the runs of a tracker, `where` in messages, as rows; steps are in the column `step`.
+
+    Raises:
+        AnalysisError: there is no run, or more than fits.
+    """
     names = wanted(mapping)
     records: list[dict[str, Any]] = []
     others: dict[str, None] = {}
