@@ -58,7 +58,10 @@ def resolve(
     """Return a workload, built from its class with these options as keyword arguments.
 
     The reference is a name, path/to/file.py:Class, or "command" for a program.
-    """
+
+    Raises:
+        WorkloadError: it is not found, does not import, refuses its options or lacks a member.
+    """  # noqa: DOC502  (raised inside)
     if reference == COMMAND:
         return _program(options or {})
     workload = _built(maker(reference), reference, options or {})

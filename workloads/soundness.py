@@ -58,7 +58,12 @@ def _is_between(low: float, value: Any, high: float) -> bool:
 
 
 def sound_data(data: object) -> Data:
-    """Return data, checked to be trainable."""
+    """Return data, checked to be trainable.
+
+    Raises:
+        WorkloadError: it is not a `Data`, a split is empty, inputs and targets differ in length, or
+            a number is not finite.
+    """
     if not isinstance(data, Data):
         raise WorkloadError(
             f"data() must return a Data, got {type(data).__name__}; return "
@@ -121,7 +126,11 @@ def _sound_examples(split: str, examples: Examples, *, values_checked: bool) -> 
 
 
 def sound_values(split: str, examples: Examples) -> None:
-    """Refuse NaN and infinity in examples; `split` names them in messages."""
+    """Refuse NaN and infinity in examples; `split` names them in messages.
+
+    Raises:
+        WorkloadError: there are some.
+    """  # noqa: DOC502  (raised inside)
     for path, tensor in named_leaves(examples):
         _all_finite(f"{path.removeprefix('.')} of {split}", tensor)
 
@@ -136,7 +145,12 @@ def _all_finite(name: str, tensor: Tensor) -> None:
 
 
 def sound_model(model: object) -> nn.Module:
-    """Return a model, checked to be trainable."""
+    """Return a model, checked to be trainable.
+
+    Raises:
+        WorkloadError: it is not a module or has nothing to train; a parameter has no values, or
+            memory or a type that does not fit to the others.
+    """
     if not isinstance(model, nn.Module):
         raise WorkloadError(f"model() must return a torch.nn.Module, got {type(model).__name__}")
     _refuse_shared_memory(model)

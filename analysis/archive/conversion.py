@@ -46,7 +46,11 @@ class Tables:
 
 
 def choose_metric(workload: ArchivedWorkload, name: str | None) -> Metric:
-    """Return a metric of a workload, by its name or as the first known one."""
+    """Return a metric of a workload, by its name or as the first known one.
+
+    Raises:
+        AnalysisError: the workload has no such measurement, or no known one.
+    """
     columns = _measured(workload)
     for candidate in METRICS if name is None else (name,):
         if METRICS[candidate].column in columns:

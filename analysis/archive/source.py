@@ -64,7 +64,11 @@ class ArchiveFile:
 
 
 def origin(archive: Path) -> Origin:
-    """Return where an archive comes from."""
+    """Return where an archive comes from.
+
+    Raises:
+        AnalysisError: it does not exist, or has the published name and another content.
+    """
     with _read_errors(archive):
         name = archive.resolve().name
         if archive.is_dir():
@@ -94,7 +98,11 @@ def _check_tar(archive: Path) -> None:
 
 
 def files(archive: Path) -> Iterator[ArchiveFile]:
-    """Yield the files of a folder, in the order of their names, or of a tar file."""
+    """Yield the files of a folder, in the order of their names, or of a tar file.
+
+    Raises:
+        AnalysisError: it cannot be read to its end, or holds something unsafe.
+    """
     found = _folder_files(archive, ()) if archive.is_dir() else _tar_files(archive)
     with _read_errors(archive):
         for count, file in enumerate(found, start=1):

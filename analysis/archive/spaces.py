@@ -26,7 +26,11 @@ def is_finite(value: object) -> bool:
 
 
 def check_parameter(where: str, name: str, config: object) -> None:
-    """Check an entry of `parameter_configs` in the file `where`."""
+    """Check an entry of `parameter_configs` in the file `where`.
+
+    Raises:
+        AnalysisError: its type is unknown, or its scale does not allow its range.
+    """
     check_name("parameters", name, where)
     kind = config.get("type") if isinstance(config, Mapping) else None
     bounds = _BOUNDS.get(str(kind))

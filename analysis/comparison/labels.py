@@ -48,7 +48,11 @@ _LONGEST = 60
 
 
 def study_folders(locations: Sequence[str]) -> Mapping[str, ResultsFolder]:
-    """Return the folders of studies to compare, in the order given, by names that differ."""
+    """Return the folders of studies to compare, in the order given, by names that differ.
+
+    Raises:
+        AnalysisError: there are fewer than two, or one is given twice.
+    """
     if len(locations) < LEAST_STUDIES:
         raise AnalysisError(
             f"a comparison needs {LEAST_STUDIES} or more results folders, got {len(locations)}; "

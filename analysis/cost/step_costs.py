@@ -90,7 +90,11 @@ class StepCosts:
 
 
 def read_costs(folder: ResultsFolder) -> StepCosts | None:
-    """Return what `cost.parquet` holds; None where a folder has none."""
+    """Return what `cost.parquet` holds; None where a folder has none.
+
+    Raises:
+        AnalysisError: the file is damaged, or holds values that batchscale does not write.
+    """
     if not folder.exists(COST_FILE):
         return None
     table = read_table(folder, COST_FILE)

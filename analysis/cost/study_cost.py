@@ -180,7 +180,12 @@ def check_joinable(analysis: Analysis, terms: Terms) -> None:
 
 
 def joined(analysis: Analysis, costs: StepCosts, terms: Terms) -> StudyCost:
-    """Return what training costs at every batch size of an analysis."""
+    """Return what training costs at every batch size of an analysis.
+
+    Raises:
+        AnalysisError: no batch size of the study was timed, or the study or its devices have no
+            such cost.
+    """
     check_joinable(analysis, terms)
     steps, held = steps_of(analysis)
     found = found_steps(analysis)

@@ -139,7 +139,11 @@ class Fits:
 
 
 def fit_all(points: Points, level: float = LEVEL) -> Fits:
-    """Return fits of all models with enough points; `level` is the coverage of the intervals."""
+    """Return fits of all models with enough points; `level` is the coverage of the intervals.
+
+    Raises:
+        AnalysisError: fewer than three batch sizes reached the target.
+    """
     fits: dict[str, ScalingFit] = {}
     missing: dict[str, str] = {}
     for model in MODELS.values():

@@ -45,7 +45,10 @@ def fit_best(points: Points, gaps: Mapping[float, TuningGap], level: float = LEV
         points: the points found.
         gaps: the gap at each batch size that reached the target, or none.
         level: coverage of the intervals.
-    """
+
+    Raises:
+        AnalysisError: fewer than three batch sizes reached the target.
+    """  # noqa: DOC502  (raised by fit_all)
     fits = fit_all(points, level)
     if any(gap.common for gap in gaps.values()):
         return replace(fits, common=gaps)

@@ -147,7 +147,11 @@ def steps_to_target(study: StudyTables, target: float | None = None) -> pd.DataF
 
 
 def check_target(target: float, race: Mapping[str, Any]) -> None:
-    """Refuse a target that the curves of a study cannot decide, given its section `race`."""
+    """Refuse a target that the curves of a study cannot decide, given its section `race`.
+
+    Raises:
+        AnalysisError: it is not a finite number, or tighter than the one that trials stopped at.
+    """
     if not math.isfinite(target):
         raise AnalysisError(f"a target must be a finite number, got {target}")
     raced_to = race.get("target") if race.get("to", "target") == "target" else None

@@ -46,7 +46,11 @@ _IN_JSON = {ord(char): f"\\u{ord(char):04x}" for char in "<>&"}
 
 
 def page_html(page: Page) -> str:
-    """Return a page as HTML, of at most `MOST_BYTES`."""
+    """Return a page as HTML, of at most `MOST_BYTES`.
+
+    Raises:
+        AnalysisError: there are too many studies for even the least of each to fit.
+    """
     for share in _SHARES:
         html = _rendered(page, page_record(page, ROOM.of(share)))
         if len(html.encode()) < MOST_BYTES:

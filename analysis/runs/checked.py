@@ -55,7 +55,11 @@ class Runs:
 def checked_runs(
     rows: Rows, mapping: Mapping[str, str], units: Units, metric: str | None = None
 ) -> Runs:
-    """Return the runs in a table; the arguments are those of `importing.Choices`."""
+    """Return the runs in a table; the arguments are those of `importing.Choices`.
+
+    Raises:
+        AnalysisError: columns are missing, a cell is no number, or rows contradict each other.
+    """  # noqa: DOC502  (raised inside)
     columns = columns_of(rows, mapping)
     check_needed(rows, columns)
     chosen = _metric(columns, metric)

@@ -107,7 +107,11 @@ def parse_mapping(texts: Sequence[str]) -> dict[str, str]:
 
 
 def columns_of(rows: Rows, mapping: Mapping[str, str]) -> Columns:
-    """Return the columns that a table has, by their known names."""
+    """Return the columns that a table has, by their known names.
+
+    Raises:
+        AnalysisError: a column of the mapping is missing, or its name is one of the tables.
+    """
     names = rows.names
     for name, column in mapping.items():
         if column and column not in names:

@@ -74,7 +74,11 @@ def write_file(folder: ResultsFolder, name: str, content: "bytes | memoryview | 
 
 
 def read_file(folder: ResultsFolder, name: str) -> bytes:
-    """Return the content of a file, if it has the digest that was written with it."""
+    """Return the content of a file, if it has the digest that was written with it.
+
+    Raises:
+        AnalysisError: the file is missing, has no digest, or has another one.
+    """
     earlier: list[str] | None = None
     for attempt in range(_ATTEMPTS):
         known = _recorded(folder, name)
@@ -144,7 +148,11 @@ def as_parquet(table: pa.Table, *, plain: bool = False) -> pa.Buffer:
 def read_table_file(
     folder: ResultsFolder, name: str, columns: Collection[str] | None = None
 ) -> pa.Table:
-    """Return the table in a parquet file, or some of its columns; values are not yet checked."""
+    """Return the table in a parquet file, or some of its columns; values are not yet checked.
+
+    Raises:
+        AnalysisError: the file is missing, damaged, not parquet, or of another schema version.
+    """
     content = read_file(folder, name)
     try:
         table = read_parquet(content, columns)
@@ -162,7 +170,11 @@ def read_table_file(
 
 
 def read_study_file(folder: ResultsFolder) -> dict[str, Any]:
-    """Return the study file of a results folder as plain data, not yet checked."""
+    """Return the study file of a results folder as plain data, not yet checked.
+
+    Raises:
+        AnalysisError: it is missing, damaged, or not TOML.
+    """  # noqa: DOC502  (raised inside)
     content = read_file(folder, STUDY_FILE)
     with as_written(folder, STUDY_FILE):
         return tomllib.loads(content.decode("utf-8"))

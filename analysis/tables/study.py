@@ -167,7 +167,10 @@ def require_planned(where: str, study: StudyTables) -> None:
 
     What may grow from sweep to sweep is in no digest of a part. It never shrinks, so a file that
     asks for less was edited, or is of another study.
-    """
+
+    Raises:
+        AnalysisError: it asks for less.
+    """  # noqa: DOC502  (raised by _refuse)
     config, trials = study.config, study.trials
     if study.imported or "batch_sizes" not in config:
         return

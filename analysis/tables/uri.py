@@ -32,7 +32,11 @@ def is_uri(location: str) -> bool:
 
 
 def check_uri(uri: str) -> None:
-    """Refuse a URI that pyarrow cannot open, or that holds a password, a key or a token."""
+    """Refuse a URI that pyarrow cannot open, or that holds a password, a key or a token.
+
+    Raises:
+        AnalysisError: it is one of those; the message repeats no secret.
+    """
     scheme = uri.partition("://")[0].lower()
     plain = _decoded(uri)
     if scheme in _SCHEMES and redacted(plain) != plain:

@@ -127,7 +127,11 @@ def _value(text: str) -> object:
 
 
 def validated(form: type[Config], data: Mapping[str, Any]) -> Config:
-    """Return a study file's content as a config, checked key by key."""
+    """Return a study file's content as a config, checked key by key.
+
+    Raises:
+        StudyError: a key is unknown or a value breaks its rule; one line for each.
+    """
     try:
         return form.model_validate(data)
     except ValidationError as error:

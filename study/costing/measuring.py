@@ -118,7 +118,11 @@ def _trainable(job: Job, device: str, data: Data | None = None) -> Trainable:
 
 
 def timed(job: Job, trainable: Trainable, tell: Tell = lambda size: None) -> list[Row]:
-    """Return the rows of `cost.parquet` for a workload that is ready to be trained."""
+    """Return the rows of `cost.parquet` for a workload that is ready to be trained.
+
+    Raises:
+        StudyError: the workload trains no network and runs no program, or a step raises.
+    """
     if isinstance(trainable, Command):
         time_one, resolved = partial(timed_program, command=trainable), job.study
     elif isinstance(trainable, LoadedWorkload):

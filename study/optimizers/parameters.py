@@ -61,7 +61,10 @@ def parameter_tensors(model: nn.Module) -> ParameterTensors:
     Weights of `nn.Embedding` are embeddings. The last other weight of two or more axes is the
     head, unless an embedding serves another layer too, as with tied weights. Where a model is built
     otherwise, its attribute `parameter_roles` gives the role of some parameters by name.
-    """
+
+    Raises:
+        StudyError: `parameter_roles` names no parameter of the model, or no role.
+    """  # noqa: DOC502  (raised inside)
     named = dict(model.named_parameters())
     roles = _guessed(model) | _declared(model, named)
     return tuple(

@@ -191,7 +191,11 @@ def _start(loaded: LoadedWorkload, seed: int = 0) -> float:
 
 
 def refuse_smallest(loaded: LoadedWorkload, size: int) -> None:
-    """Refuse a smallest batch that cannot train, as one example under batch statistics."""
+    """Refuse a smallest batch that cannot train, as one example under batch statistics.
+
+    Raises:
+        StudyError: its loss fails, or is no finite number.
+    """
     if size >= _TRIED:
         return
     try:

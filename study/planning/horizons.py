@@ -24,7 +24,11 @@ MOVED = 0.9
 
 
 def step_budgets(given: int | dict[str, int] | MeasuredSteps) -> int | dict[str, int]:
-    """Return step budgets as numbers: those of a multiple of measured steps by batch size."""
+    """Return step budgets as numbers: those of a multiple of measured steps by batch size.
+
+    Raises:
+        StudyError: no study can be read where the steps were measured, or none reached its target.
+    """
     if not isinstance(given, MeasuredSteps):
         return given
     from analysis.measures.targets import steps_to_target  # with pandas, which few studies need

@@ -187,7 +187,11 @@ def plug_in_errors() -> Iterator[None]:
 
 
 def study_defaults(workload: object) -> Mapping[str, Any]:
-    """Return what a workload, or its class, sets instead of the defaults of a study file."""
+    """Return what a workload, or its class, sets instead of the defaults of a study file.
+
+    Raises:
+        StudyError: it is not shaped like a study file.
+    """
     defaults = getattr(workload, "study_defaults", {})
     if not isinstance(defaults, Mapping):
         raise StudyError(

@@ -157,7 +157,11 @@ def applicable(
 
 
 def full_space(config: StudyConfig, groups: Sequence[Group]) -> dict[str, Range | float]:
-    """Return the search space with defaults filled in, required hyperparameters first."""
+    """Return the search space with defaults filled in, required hyperparameters first.
+
+    Raises:
+        StudyError: an entry has an unknown name, or leaves its domain.
+    """
     known, named = _known(groups), config.search.space
     for name, entry in named.items():
         if name not in known:

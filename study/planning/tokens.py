@@ -11,7 +11,11 @@ _IN_SECTIONS = (("recipe", "base"), ("federated", "local_batch_size"))
 
 
 def tokens_of(workload: object) -> int | None:
-    """Return the tokens in each example of a workload; None where it does not say."""
+    """Return the tokens in each example of a workload; None where it does not say.
+
+    Raises:
+        StudyError: what it says is no positive integer.
+    """
     tokens = getattr(workload, "tokens_per_example", None)
     if tokens is None:
         return None
@@ -30,7 +34,11 @@ def counts_tokens(data: Mapping[str, Any]) -> bool:
 
 
 def in_examples(data: Mapping[str, Any], workload: object) -> dict[str, Any]:
-    """Return a study file, as plain data of the right types, with examples instead of tokens."""
+    """Return a study file, as plain data of the right types, with examples instead of tokens.
+
+    Raises:
+        StudyError: the workload has no fixed number of tokens, or a number is no multiple of it.
+    """
     unit = data.get("batch_unit")
     found = {key: value for key, value in data.items() if key != "batch_unit"}
     if not counts_tokens(data):

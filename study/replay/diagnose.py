@@ -131,7 +131,11 @@ def diagnose(
         Each trial with its rows of `diagnostics.parquet`, branches with those of the smallest batch
         size; the landscape on the plane and between the smallest and the largest batch size follows
         at the end, with the trial of its rows.
-    """
+
+    Raises:
+        StudyError: the study or its workload cannot be measured so, or a trial does not reach the
+            target at the recorded step.
+    """  # noqa: DOC502  (raised inside)
     wanted = {name: DIAGNOSTICS[name] for name in what if name != BRANCH}
     lanes = _sound(resolved, trainable, networks=bool(wanted))
     loaded = lanes if wanted and isinstance(lanes, LoadedWorkload) else None

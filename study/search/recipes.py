@@ -194,7 +194,12 @@ def _refuse_unfit(config: StudyConfig) -> None:
 
 
 def refuse_recipe(config: StudyConfig, space: Space, batch_sizes: Sequence[int]) -> None:
-    """Refuse a recipe whose scaling rule cannot be followed."""
+    """Refuse a recipe whose scaling rule cannot be followed.
+
+    Raises:
+        StudyError: the base is not a batch size of the study, or the study does not tune what the
+            rule scales.
+    """
     recipe = config.recipe
     if recipe is None:
         return

@@ -192,7 +192,12 @@ _KIND = Kind(noun="sampler", article="a", builtin=SAMPLERS, error=StudyError)
 
 
 def sampler_named(name: str) -> Sampler:
-    """Return the sampler of a name in a study file, or of path/to/file.py:Class."""
+    """Return the sampler of a name in a study file, or of path/to/file.py:Class.
+
+    Raises:
+        StudyError: the name is unknown, two packages provide it, or what it names is no sampler.
+        WorkloadError: the file does not import, or may not run.
+    """  # noqa: DOC502  (raised inside)
     made = plug_in(_KIND, "search.sampler", name)
     return SAMPLERS[name] if made is None else of_class(name, made_sampler(made, name))
 

@@ -45,7 +45,11 @@ def consolidate(parts: Parts) -> list[Ended]:
 
     Returns:
         How each trial ended, in the order of the tables.
-    """
+
+    Raises:
+        StudyError: a part is damaged.
+        AnalysisError: the folder cannot be read or written.
+    """  # noqa: DOC502  (raised inside)
     return [end for rows, _, _ in _writing(parts) for end in _ended(rows)]
 
 
@@ -92,7 +96,11 @@ def study_tables(
         folder: the folder.
         measured: columns of the curves to hold; None for all.
         write: whether the tables are written too.
-    """
+
+    Raises:
+        StudyError: the study file or a part is damaged.
+        AnalysisError: the folder cannot be read, or holds no study.
+    """  # noqa: DOC502  (raised inside)
     # with pandas, which few sweeps need
     from analysis.tables.study import StudyTables, as_frame, read_study, require_planned
 

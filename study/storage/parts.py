@@ -94,7 +94,13 @@ class Parts:
         self._measurements = 0
 
     def read(self, name: str) -> list[TrialResult]:
-        """Return the trials of one part, from memory where it has been read."""
+        """Return the trials of one part, from memory where it has been read.
+
+        Raises:
+            StudyError: the part belongs to another study or cohort, or holds values that no worker
+                writes.
+            AnalysisError: its bytes are not those that were written.
+        """  # noqa: DOC502  (raised inside)
         return self._results(*self._joined([name]))
 
     def read_cohort(self, batch_size: int, cohort: int, role: Role) -> list[TrialResult] | None:
@@ -233,7 +239,12 @@ def read_part(folder: ResultsFolder, name: str, resolved: ResolvedStudy) -> list
 def part_table(
     folder: ResultsFolder, name: str, digest: str, columns: Collection[str] | None = None
 ) -> pa.Table:
-    """Return the table of a part, its values not yet checked, or some of its columns."""
+    """Return the table of a part, its values not yet checked, or some of its columns.
+
+    Raises:
+        StudyError: the part does not belong to the study of this digest.
+        AnalysisError: its bytes are not those that were written.
+    """  # noqa: DOC502  (raised by read_table_file)
     table = read_table_file(folder, name, columns)
     if (table.schema.metadata or {}).get(_DIGEST_KEY, b"") != digest.encode():
         raise StudyError(

@@ -22,7 +22,11 @@ _Section = TypeVar("_Section", SearchConfig, ReplicatesConfig)
 
 
 def folder_of(study_file: str) -> ResultsFolder | None:
-    """Return the results folder whose `study.toml` a path names; None if it is no such file."""
+    """Return the results folder whose `study.toml` a path names; None if it is no such file.
+
+    Raises:
+        StudyError: the folder's study cannot be run: its file is damaged, or was imported.
+    """  # noqa: DOC502  (raised by read_study_toml)
     path = Path(study_file)
     if path.name != STUDY_FILE or not os.path.isfile(path):  # of a name of any length
         return None

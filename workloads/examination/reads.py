@@ -57,7 +57,11 @@ class Reads:
             sys.setprofile(None)
 
     def refuse(self) -> None:
-        """Refuse what asks for more than it is given."""
+        """Refuse what asks for more than it is given.
+
+        Raises:
+            WorkloadError: it does.
+        """
         if self.found:
             raise WorkloadError(
                 "results must follow from the study, its data and seeds alone, but "

@@ -155,7 +155,12 @@ def draw_named(
     source: Source,
     ax: Axes | None = None,
 ) -> Figure:
-    """Return one figure of a table of kinds, drawn into the user's axes or, for None, a new one."""
+    """Return one figure of a table of kinds, drawn into the user's axes or, for None, a new one.
+
+    Raises:
+        AnalysisError: there is no figure of that name, the source lacks the data for it, or it has
+            several panels and axes are given.
+    """
     if name not in kinds:
         raise AnalysisError(f"a figure must be one of {', '.join(kinds)}, got {name!r}")
     data = kinds[name].data(source)

@@ -23,7 +23,11 @@ _START = "_hparams_/session_start_info"
 
 
 def read_event_files(folder: Path, mapping: Mapping[str, str]) -> Rows:
-    """Return the runs in a folder of event files."""
+    """Return the runs in a folder of event files.
+
+    Raises:
+        AnalysisError: tensorboardX is missing, or a file is damaged.
+    """
     try:
         from tensorboardX.proto.event_pb2 import Event
     except ImportError as error:

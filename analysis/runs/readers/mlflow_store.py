@@ -23,7 +23,11 @@ _DELETED = "deleted"
 
 
 def read_files(folder: Path, mapping: Mapping[str, str]) -> Rows:
-    """Return the runs of a folder `mlruns`."""
+    """Return the runs of a folder `mlruns`.
+
+    Raises:
+        AnalysisError: a file cannot be read, or is not as MLflow writes it.
+    """
     try:
         return tracked_rows(str(folder), _of_files(folder, mapping), mapping)
     except AnalysisError:
@@ -95,7 +99,11 @@ WHERE run_uuid = ? AND key = ? ORDER BY timestamp, step
 
 
 def read_database(file: Path, mapping: Mapping[str, str]) -> Rows:
-    """Return the runs of MLflow's SQLite database."""
+    """Return the runs of MLflow's SQLite database.
+
+    Raises:
+        AnalysisError: it is no such database.
+    """
     try:
         checked_size(file, _MOST_BYTES_OF_DATABASE)
         # only read: neither made nor migrated

@@ -22,7 +22,11 @@ _COLUMN = re.compile(r"(?P<run>.+) - (?P<metric>.+?)(?P<bound>__MIN|__MAX)?")
 
 
 def read_table_of_runs(path: Path) -> Rows:
-    """Return the rows of a file, by its suffix one of `READERS`."""
+    """Return the rows of a file, by its suffix one of `READERS`.
+
+    Raises:
+        AnalysisError: it cannot be read, has no rows, or two columns of one name.
+    """
     suffix = next(s for s in reversed(path.suffixes) if s != ".gz")
     try:
         content = read_file(path, MOST_BYTES)

@@ -10,7 +10,11 @@ from analysis.tables.nested import leaves
 
 
 def read_wandb(project: str, mapping: Mapping[str, str]) -> Rows:
-    """Return the runs of a project, entity/project; the mapping must name the step."""
+    """Return the runs of a project, entity/project; the mapping must name the step.
+
+    Raises:
+        AnalysisError: wandb is missing, the step is not named, or the project cannot be read.
+    """
     if "step" not in mapping:
         raise AnalysisError(
             "an import from Weights & Biases needs the name of the step, got none: its own `_step` "
