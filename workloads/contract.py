@@ -12,6 +12,7 @@ from torch import nn
 
 from workloads.errors import WorkloadError
 from workloads.examination.direction import refuse_rising
+from workloads.examination.means import sound_mean
 from workloads.examination.observation import observe
 from workloads.examination.samples import compared, few
 from workloads.items import Items
@@ -22,7 +23,6 @@ from workloads.soundness import (
     quantity,
     sound_data,
     sound_error,
-    sound_mean,
     sound_model,
     sound_number,
     sound_target,

@@ -22,10 +22,11 @@ from workloads.examination.observation import Observation, observe
 from workloads.examination.samples import FEW, few, telling
 from workloads.items import Items
 from workloads.randomness import forked, seed_all
-from workloads.soundness import augmented, quantities, sound_model, sound_values
+from workloads.soundness import augmented, gradient, quantities, sound_model, sound_values
 from workloads.workload import Data, Dynamics, Examples, Workload
 
 _NEAR = {Precision.FLOAT32: 1e-4, Precision.TF32: 1e-3, Precision.BF16: 2e-2}
+_SLOPE_NEAR = {Precision.FLOAT32: 1e-3, Precision.TF32: 1e-2, Precision.BF16: 0.1}
 _GROWN = 0.05
 """Relative change of a loss that is no rounding; and of that change from one to the next."""
 _MATMUL = {Precision.FLOAT32: "highest", Precision.TF32: "high", Precision.BF16: "high"}
@@ -144,23 +145,35 @@ def load(
 
 
 def _mixing(loaded: LoadedWorkload) -> str | None:
-    """Return that the training loss of a batch is not the mean over its halves; None if it is."""
+    """Return that a batch's training loss or gradient is not the mean over its halves; else None.
+
+    A loss may be such a mean and its gradient none, as one that is clipped on its way.
+    """
     # the last ones tell most, and all would need more memory than a batch
     batch = telling(loaded.data.train).rows(slice(-FEW, None)).to(loaded.device)
     half = batch.size // 2
 
-    def loss(rows: slice | Tensor) -> float:
-        with torch.enable_grad():  # a loss may hold a gradient of its own
-            found = loaded.plain_loss(fresh_model(loaded, 0).train(), batch.rows(rows))
-        return float(found.detach())
+    def slope(rows: slice | Tensor) -> tuple[float, Tensor]:
+        """Return loss and gradient."""
+        model = fresh_model(loaded, 0).train()
+        trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
+        with torch.enable_grad():
+            found = loaded.plain_loss(model, batch.rows(rows))
+            pieces = gradient(found, trained)
+        return float(found.detach()), torch.cat([piece.flatten() for piece in pieces])
 
     third = torch.arange(max(1, batch.size // 3))  # so that thrice is no more than a batch
-    _refuse_sum([loss(third.repeat(times)) for times in (1, 2, 3)])
+    _refuse_sum([slope(third.repeat(times))[0] for times in (1, 2, 3)])
     halves = [slice(half), slice(half, batch.size)] if half else [slice(batch.size)]
-    mean = sum(loss(rows) * len(range(batch.size)[rows]) for rows in halves) / batch.size
-    whole = loss(slice(batch.size))
-    near = math.isclose(mean, whole, rel_tol=_NEAR[loaded.precision], abs_tol=1e-6)
-    return None if near else "a training loss that is not a mean over the examples of a batch"
+    shares = [len(range(batch.size)[rows]) / batch.size for rows in halves]
+    losses, slopes = zip(*map(slope, halves), strict=True)
+    loss, whole = slope(slice(batch.size))
+    mean = sum(share * part for share, part in zip(shares, losses, strict=True))
+    if not math.isclose(mean, loss, rel_tol=_NEAR[loaded.precision], abs_tol=1e-6):
+        return "a training loss that is not a mean over the examples of a batch"
+    apart = whole - sum(share * part for share, part in zip(shares, slopes, strict=True))
+    far = apart.norm() > _SLOPE_NEAR[loaded.precision] * whole.norm() + 1e-6
+    return "a gradient that is not the mean over the examples of a batch" if far else None
 
 
 def _refuse_sum(losses: list[float]) -> None:
