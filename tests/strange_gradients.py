@@ -53,6 +53,19 @@ class Teacher(Blobs):
         return self.Pair()
 
 
+class HeldTeacher(Blobs):
+    """A fixed teacher that the workload holds, whose parameters nobody has frozen."""
+
+    def __init__(self):
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(1)
+            self.teacher = Net()
+
+    def loss(self, model, batch):
+        apart = functional.mse_loss(model(batch.inputs), self.teacher(batch.inputs))
+        return super().loss(model, batch) + 0.1 * apart
+
+
 class ViewInABuffer(Net):
     def __init__(self):
         super().__init__()

@@ -118,7 +118,7 @@ FAULTS = {
     ),
     "none in a tree": (
         data("Examples({'a': X, 'mask': None}, Y)"),
-        "inputs['mask'] of train must be a tensor whose first axis is the examples, got None; leave",
+        "inputs['mask'] of train must be a tensor whose first axis is the examples, got None; ",
         "identical",
     ),
     "sparse rows": (data("Examples(X.to_sparse(), Y)"), "convert it with to_dense()", "identical"),

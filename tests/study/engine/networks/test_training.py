@@ -74,13 +74,21 @@ def test_a_looped_lane_trains_as_plain_torch_with_measurements_in_between(kind):
 
 @pytest.mark.parametrize("lanes", [1, 2])
 @pytest.mark.parametrize(
-    "kind", [strange.Resetting, strange.Penalized, strange.Keywords, DigitsCNN]
+    "kind",
+    [
+        strange.Resetting,
+        strange.Penalized,
+        strange.Keywords,
+        strange_gradients.HeldTeacher,
+        DigitsCNN,
+    ],
 )
 def test_a_packed_lane_trains_as_plain_torch(kind, lanes):
     loaded = load(kind(), CPU)
     seeds = tuple(range(SEED, SEED + lanes))
     lanes = lanes_of(loaded, lambda loaded: PackedNetworks(loaded, seeds), seeds)
     lanes.advance(STEPS)
+    assert np.isfinite(lanes.measure()).all()
     torch.testing.assert_close(lanes.parameters[0], plain(loaded), rtol=1e-4, atol=1e-5)
 
 
