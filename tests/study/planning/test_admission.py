@@ -28,6 +28,7 @@ PACKED = [
     strange_gradients.ClippedOnItsWay,
     strange_gradients.Slopes,
     strange_losses.OneElement,
+    strange_parameters.StartedByNumpy,
     strange_reads.Delegating,
     strange_reads.Talkative,
     strange_reads.TruthValues,
