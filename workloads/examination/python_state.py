@@ -109,7 +109,7 @@ class _Walk:
 
 
 def _of_object(value: Any) -> Iterator[tuple[str, Any]]:
-    kind = type(value)
+    kind: Any = type(value)
     if kind.__module__.partition(".")[0] in sys.stdlib_module_names - _HOLDERS:
         yield from _of_library(value)
         return
