@@ -130,6 +130,13 @@ class Contrasting(Blobs):
         return super().loss(model, batch) + penalty
 
 
+class ContrastingWithDropout(Contrasting):
+    """The same, with random numbers that hide it."""
+
+    def model(self):
+        return nn.Sequential(nn.Dropout(0.1), *super().model())
+
+
 class StartedByNumpy(Blobs):
     """Weights drawn by numpy, whose global generator is seeded by trial too."""
 

@@ -1,9 +1,9 @@
 """What a worker trains: a workload with its data on a device, and models as flat parameters."""
 
-import math
 from collections.abc import Callable, MutableMapping
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any
 
 import torch
@@ -12,6 +12,7 @@ from torch.func import functional_call
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from study.config.sections import Precision
+from study.engine.networks.mixing import mixing_of
 from study.engine.networks.shared_pass import forward_passes_shared
 from study.optimizers.parameters import parameter_tensors
 from study.seeding import derive_seed
@@ -22,13 +23,9 @@ from workloads.examination.observation import Observation, observe
 from workloads.examination.samples import FEW, few, telling
 from workloads.items import Items
 from workloads.randomness import forked, seed_all
-from workloads.soundness import augmented, gradient, quantities, sound_model, sound_values
+from workloads.soundness import augmented, quantities, sound_model, sound_values
 from workloads.workload import Data, Dynamics, Examples, Workload
 
-_NEAR = {Precision.FLOAT32: 1e-4, Precision.TF32: 1e-3, Precision.BF16: 2e-2}
-_SLOPE_NEAR = {Precision.FLOAT32: 1e-3, Precision.TF32: 1e-2, Precision.BF16: 0.1}
-_GROWN = 0.05
-"""Relative change of a loss that is no rounding; and of that change from one to the next."""
 _MATMUL = {Precision.FLOAT32: "highest", Precision.TF32: "high", Precision.BF16: "high"}
 
 
@@ -134,58 +131,20 @@ def load(
         observed = replace(observed, draws=observed.draws or data.train.draws)
     layers = fresh_model(loaded, 0).named_modules()
     norm = next((name for name, module in layers if isinstance(module, _BatchNorm)), None)
-    # random numbers differ between a batch and its halves, so nothing is known of their losses
-    mixing = None if observed.draws else _mixing(loaded)
+    # the last ones tell most, and all would need more memory than a batch
+    last = telling(loaded.data.train).rows(slice(-FEW, None)).to(device)
+    make, mixing = partial(fresh_model, loaded, 0), None
+    if observed.draws is None:
+        mixing = mixing_of(loaded.plain_loss, make, last, precision)
+    elif observed.draws == "torch":
+        with suppress(ArithmeticError, RuntimeError, ValueError):  # of numbers all alike
+            mixing = mixing_of(loaded.plain_loss, make, last, precision)
     return replace(
         loaded,
         quantities=tuple(further),
         observed=observed,
         mixing=mixing if norm is None else f"batch statistics in {norm}",
     )
-
-
-def _mixing(loaded: LoadedWorkload) -> str | None:
-    """Return that a batch's training loss or gradient is not the mean over its halves; else None.
-
-    A loss may be such a mean and its gradient none, as one that is clipped on its way.
-    """
-    # the last ones tell most, and all would need more memory than a batch
-    batch = telling(loaded.data.train).rows(slice(-FEW, None)).to(loaded.device)
-    half = batch.size // 2
-
-    def slope(rows: slice | Tensor) -> tuple[float, Tensor]:
-        """Return loss and gradient."""
-        model = fresh_model(loaded, 0).train()
-        trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
-        with torch.enable_grad():
-            found = loaded.plain_loss(model, batch.rows(rows))
-            pieces = gradient(found, trained)
-        return float(found.detach()), torch.cat([piece.flatten() for piece in pieces])
-
-    third = torch.arange(max(1, batch.size // 3))  # so that thrice is no more than a batch
-    _refuse_sum([slope(third.repeat(times))[0] for times in (1, 2, 3)])
-    halves = [slice(half), slice(half, batch.size)] if half else [slice(batch.size)]
-    shares = [len(range(batch.size)[rows]) / batch.size for rows in halves]
-    losses, slopes = zip(*map(slope, halves), strict=True)
-    loss, whole = slope(slice(batch.size))
-    mean = sum(share * part for share, part in zip(shares, losses, strict=True))
-    if not math.isclose(mean, loss, rel_tol=_NEAR[loaded.precision], abs_tol=1e-6):
-        return "a training loss that is not a mean over the examples of a batch"
-    apart = whole - sum(share * part for share, part in zip(shares, slopes, strict=True))
-    far = apart.norm() > _SLOPE_NEAR[loaded.precision] * whole.norm() + 1e-6
-    return "a gradient that is not the mean over the examples of a batch" if far else None
-
-
-def _refuse_sum(losses: list[float]) -> None:
-    """Refuse a training loss that grows with the batch, given those of one batch 1, 2, 3 times."""
-    one, two, three = losses
-    grown = two - one
-    if abs(grown) > _GROWN * abs(one) and math.isclose(three - two, grown, rel_tol=_GROWN):
-        raise WorkloadError(
-            f"the training loss must be a mean over the batch, got {one:.4g} on a batch, {two:.4g} "
-            f"where it holds each example twice and {three:.4g} three times; divide by the number "
-            "of examples, since learning rates at several batch sizes mean nothing otherwise"
-        )
 
 
 def copy_into(tensor: Tensor, values: Tensor) -> None:
