@@ -1,5 +1,6 @@
 """Workloads that do more with parameters or outputs than compute, as a plug-in file."""
 
+import numpy as np
 import torch
 from torch import nn
 
@@ -127,3 +128,21 @@ class Contrasting(Blobs):
     def loss(self, model, batch):
         penalty = model(batch.inputs).mean(0).square().sum() if model.training else 0.0
         return super().loss(model, batch) + penalty
+
+
+class ContrastingWithDropout(Contrasting):
+    """The same, with random numbers that hide it."""
+
+    def model(self):
+        return nn.Sequential(nn.Dropout(0.1), *super().model())
+
+
+class StartedByNumpy(Blobs):
+    """Weights drawn by numpy, whose global generator is seeded by trial too."""
+
+    def model(self):
+        model = super().model()
+        start = np.random.normal(size=model[0].weight.shape)  # noqa: NPY002
+        with torch.no_grad():
+            model[0].weight.copy_(torch.from_numpy(start))
+        return model

@@ -12,9 +12,11 @@ from torch import nn
 
 from workloads.errors import WorkloadError
 from workloads.examination.direction import refuse_rising
+from workloads.examination.means import sound_mean
 from workloads.examination.observation import observe
 from workloads.examination.samples import compared, few
 from workloads.items import Items
+from workloads.randomness import forked, seed_all
 from workloads.soundness import (
     Measure,
     augmented,
@@ -22,7 +24,6 @@ from workloads.soundness import (
     quantity,
     sound_data,
     sound_error,
-    sound_mean,
     sound_model,
     sound_number,
     sound_target,
@@ -106,7 +107,7 @@ def quantities_are_finite_means(workload: Workload) -> str:
 
 
 def models_follow_the_seed(workload: Workload) -> str:
-    """Check that a model's initialization depends on torch's seed and on nothing else."""
+    """Check that a model's initialization depends on the global seeds and on nothing else."""
     one, same, other = (
         torch.cat([parameter.detach().flatten() for parameter in model.parameters()])
         for model in (_model(workload, seed) for seed in (0, 0, 1))
@@ -191,8 +192,8 @@ def _data(workload: Workload) -> Data:
 
 
 def _model(workload: Workload, seed: int) -> nn.Module:
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
+    with forked(torch.device("cpu")):
+        seed_all(seed)
         return sound_model(workload.model())
 
 
@@ -234,8 +235,8 @@ def _trained_error(workload: Workload, rate: float) -> float:
     model, train = _model(workload, 0).train(), _data(workload).train
     optimizer = torch.optim.SGD(model.parameters(), lr=rate)
     size = min(32, train.size)
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
+    with forked(torch.device("cpu")):
+        seed_all(0)
         for _ in range(_TRAINING_STEPS):
             batch = augmented(workload, train.rows(torch.randint(train.size, (size,))))
             optimizer.zero_grad()

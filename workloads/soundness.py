@@ -17,12 +17,8 @@ from workloads.workload import Data, Examples, Target, Workload
 Measure = Callable[[nn.Module, Examples], Tensor]
 """A workload's `loss` or `error`."""
 
-_WHOLE = (
-    "take the mean over examples, or write `whole = True` in the workload, so that loss and error "
-    "are always measured on the whole validation set at once"
-)
-
 _ROUNDING = 1e-6
+_NO_BATCHES = {torch.uint16, torch.uint32, torch.uint64}
 _NO_NUMBERS = {torch.bool, torch.complex64, torch.complex128}
 _UPPER = {"error": 1.0, "loss": math.inf}
 
@@ -105,12 +101,10 @@ def _sound_examples(split: str, examples: Examples, *, values_checked: bool) -> 
             )
     named = {path.removeprefix("."): leaf for path, leaf in named_leaves(examples)}
     for name, tensor in named.items():
-        if not isinstance(tensor, Tensor) or tensor.dim() == 0:
-            got = f"{type(tensor).__name__}; convert it with torch.as_tensor"
-            if isinstance(tensor, Tensor):
-                got = "one without dimensions"
+        wrong = _no_column(tensor)
+        if wrong:
             raise WorkloadError(
-                f"{name} of {split} must be a tensor whose first axis is the examples, got {got}"
+                f"{name} of {split} must be a tensor whose first axis is the examples, got {wrong}"
             )
     first, count = next(iter(named)), examples.size
     if count == 0:
@@ -123,6 +117,19 @@ def _sound_examples(split: str, examples: Examples, *, values_checked: bool) -> 
             )
     if values_checked:
         sound_values(split, examples)
+
+
+def _no_column(leaf: object) -> str:
+    """Return why batches cannot be drawn from a leaf of examples, and a remedy; empty if so."""
+    if leaf is None:
+        return "None; leave it out"
+    if not isinstance(leaf, Tensor):
+        return f"{type(leaf).__name__}; convert it with torch.as_tensor, or to a dict or dataclass"
+    if leaf.is_nested or leaf.layout is not torch.strided:
+        return "one that is sparse or nested; convert it with to_dense(), or pad it"
+    if leaf.dtype in _NO_BATCHES or leaf.is_quantized:
+        return f"one of {leaf.dtype}, which torch draws no batches from; convert it to torch.int32"
+    return "" if leaf.dim() else "one without dimensions"
 
 
 def sound_values(split: str, examples: Examples) -> None:
@@ -241,30 +248,6 @@ def copied(examples: Examples) -> Examples:
     """Return examples with tensors and containers of their own."""
     own: Examples = mapped(Tensor.clone, examples)
     return own
-
-
-def sound_mean(name: str, measure: Measure, model: nn.Module, examples: Examples) -> float:
-    """Return a workload's loss or error on a few examples, checked to be a mean over them."""
-    with torch.no_grad():
-        # copies, so that a model that writes into its inputs is blamed for that alone
-        whole = sound_number(name, measure(model, copied(examples)))
-        try:
-            single = [
-                sound_number(name, measure(model, examples.rows(torch.tensor([row]))))
-                for row in range(examples.size)
-            ]
-        except Exception as error:
-            raise WorkloadError(
-                f"{name} must work on a single example, as the last portion of a measurement may "
-                f"be, got {type(error).__name__}: {str(error)[:200]}; {_WHOLE}"
-            ) from error
-    mean = sum(single) / len(single)
-    if not math.isclose(mean, whole, rel_tol=1e-4, abs_tol=1e-6):
-        raise WorkloadError(
-            f"{name} must be a mean over the examples, got {whole:.6g} on {len(single)} of them, "
-            f"where their own values have the mean {mean:.6g}; {_WHOLE}"
-        )
-    return whole
 
 
 def quantities(workload: Workload, model: nn.Module, examples: Examples) -> dict[str, Tensor]:

@@ -2,7 +2,6 @@
 
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -42,7 +41,8 @@ def remarks(data: Data) -> list[str]:
 
 
 def _rows(split: Split) -> list[bytes]:
-    held = [np.ascontiguousarray(leaf.detach().cpu().numpy()) for leaf in leaves(split.inputs)]
+    plain = [leaf.detach().cpu().resolve_conj().resolve_neg() for leaf in leaves(split.inputs)]
+    held = [leaf.reshape(split.size, -1).contiguous().view(torch.uint8).numpy() for leaf in plain]
     return [b"".join(leaf[row].tobytes() for leaf in held) for row in range(split.size)]
 
 

@@ -176,7 +176,7 @@ class Workload(Protocol):
         """Return the data set, the same on every call."""
 
     def model(self) -> nn.Module:
-        """Return a new model, initialized from torch's global generator only."""
+        """Return a new model, initialized from the global generators, which are seeded by trial."""
 
     def loss(self, model: Model, batch: Examples) -> Tensor:
         """Return the training loss, a scalar tensor: a mean over the batch."""

@@ -7,8 +7,8 @@ import torch
 
 from study.engine.networks.looped import LoopedNetwork
 from study.engine.networks.training import LoadedWorkload
-from workloads.examination.python_state import digest
 from workloads.examination.samples import FEW, compared, few
+from workloads.examination.values import digest
 from workloads.trees import named_leaves
 
 

@@ -24,9 +24,16 @@ from study.seeding import generator
 from workloads.contract import kept, models_follow_the_seed
 from workloads.errors import WorkloadError
 from workloads.examination.direction import learn
+from workloads.examination.means import require_portions, sound_mean
 from workloads.examination.samples import few, telling
 from workloads.randomness import forked, seed_all
-from workloads.soundness import copied, quantity, sound_error, sound_mean, sound_number
+from workloads.soundness import (
+    copied,
+    gradient,
+    quantity,
+    sound_error,
+    sound_number,
+)
 from workloads.testing import Clause
 from workloads.workload import Examples, Workload
 
@@ -38,6 +45,8 @@ _STEP_SIZE = 0.01
 """Length of a lane's first update relative to its parameters."""
 _TOLERANCE = {Precision.FLOAT32: 5e-3, Precision.TF32: 5e-3, Precision.BF16: 0.2}
 """Allowed distance between both ways, relative to how far the lane has moved."""
+_PORTION = 512
+"""Examples of a measurement that is compared with some of fewer."""
 _REPEATABLE = 1e-6
 _LEARNT = 0.1
 """Part of the loss that is left where a model answers its examples in several ways."""
@@ -77,6 +86,7 @@ def admit(
             seed_all(0)
             learn(loaded.workload, model, some, _LEARNT)
         _require_means(loaded, model.eval(), some)
+    _require_portions(loaded)
     _require_one_output(loaded)
     kept(lambda: models_follow_the_seed(loaded.workload))
     training = _Training(loaded, loss_values or {})
@@ -87,6 +97,7 @@ def admit(
             "steps; model and loss may depend only on their arguments, on generators that the "
             "model holds, and on the seeded global ones of torch, numpy and random"
         )
+    _require_plain_gradients(loaded)
     reason = _reason_to_loop(loaded, training, looped)
     return Admission("looped", reason) if reason else Admission("packed")
 
@@ -112,6 +123,43 @@ def _require_means(loaded: LoadedWorkload, model: nn.Module, some: Examples) -> 
     sound_mean("error", loaded.workload.error, model, some)
     for name in loaded.quantities:
         sound_mean(name, quantity(loaded.workload, name), model, some)
+
+
+def _require_portions(loaded: LoadedWorkload) -> None:
+    if loaded.whole or loaded.observed.measure_draws is not None:
+        return
+    model, names = fresh_model(loaded, 0).eval(), ("loss", "error", *loaded.quantities)
+
+    def measured(examples: Examples) -> dict[str, float]:
+        with torch.no_grad():
+            return dict(zip(names, map(float, loaded.measured(model, examples)), strict=True))
+
+    require_portions(
+        measured, loaded.data.validation.rows(slice(_PORTION)), _ALIKE[loaded.precision]
+    )
+
+
+def _require_plain_gradients(loaded: LoadedWorkload) -> None:
+    """Refuse a model through which backward() goes otherwise than a gradient that is asked for."""
+    batch = few(loaded.data.train).to(loaded.device)
+    asked, gone = (fresh_model(loaded, 0).train() for _ in range(2))
+    trained = {name: p for name, p in asked.named_parameters() if p.requires_grad}
+    plain = dict(gone.named_parameters())
+    with forked(loaded.device), torch.enable_grad():
+        seed_all(0)
+        pieces = gradient(loaded.loss(asked, copied(batch)), list(trained.values()))
+        seed_all(0)
+        loaded.loss(gone, copied(batch)).backward()  # type: ignore[no-untyped-call]
+    size = float(torch.cat([piece.flatten() for piece in pieces]).norm())
+    for name, piece in zip(trained, pieces, strict=True):
+        found = plain[name].grad
+        apart = float((piece if found is None else piece - found.to_dense()).norm())
+        if apart > _ALIKE[loaded.precision] * (size + float(piece.norm())):
+            raise WorkloadError(
+                "training takes the gradient itself, which must be that of backward(), but they "
+                f"differ in parameter {name}; for torch.utils.checkpoint set use_reentrant=False, "
+                "and let no backward() of the model's own write into .grad"
+            )
 
 
 def _require_one_output(loaded: LoadedWorkload) -> None:

@@ -1,5 +1,6 @@
 """What building a study's workload once shows: its size, its start, and how its lanes train."""
 
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from functools import partial
 from math import ceil
@@ -232,15 +233,26 @@ def _size(loaded: LoadedWorkload, optimizer: Optimizer, averaged: bool) -> Model
     return replace(size, buffers=buffers)
 
 
+class _NoModules(AbstractContextManager[None]):
+    """Counts operations of all modules together: torch's own forbids a gradient in the loss."""
+
+    parents = ("Global",)
+
+    def __exit__(self, *error: object) -> None:
+        """Do nothing."""
+
+
 def model_size(loaded: LoadedWorkload, model: nn.Module) -> ModelSize:
     """Return a model's number of parameters, and of operations for one example."""
-    one = loaded.data.validation.rows(slice(1))
-    with torch.no_grad(), FlopCounterMode(display=False) as counter:
-        loaded.workload.loss(model, one)
+    some = few(loaded.data.validation)  # not one, which batch statistics cannot be made of
+    counter = FlopCounterMode(display=False)
+    counter.mod_tracker = _NoModules()  # type: ignore[assignment]
+    with torch.no_grad(), counter:
+        loaded.workload.loss(model, some)
     parameters = len(Layout(model).flatten(model))
-    flops = counter.get_total_flops()
+    flops = -(-counter.get_total_flops() // some.size)
     convolutions = counter.get_flop_counts()["Global"].get(torch.ops.aten.convolution, 0)
-    convolutional = 2 * convolutions > flops
+    convolutional = 2 * convolutions > flops * some.size
     return ModelSize(max(1, parameters), max(1, flops), convolutional=convolutional)
 
 

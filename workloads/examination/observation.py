@@ -24,9 +24,11 @@ from workloads.examination.parameters import (
     keeps,
     refuse_common,
     refuse_interference,
+    refuse_views,
 )
-from workloads.examination.python_state import UNSEEN, Snapshot, changed, digest, snapshot
+from workloads.examination.python_state import CACHED, UNSEEN, Snapshot, changed, snapshot
 from workloads.examination.reads import Reads
+from workloads.examination.values import digest
 from workloads.randomness import drawn, forked, seed_all, states
 from workloads.soundness import augmented, copied, gradient, quantities, sound_number
 from workloads.trees import named_leaves
@@ -93,6 +95,7 @@ class _Observer:
         self._workload, self._make = workload, make
         self._called, self._other = (make(seed).train() for seed in _SEEDS)
         refuse_common(self._called, self._other)
+        refuse_views(self._called)
         self._writes = Writes(dict(self._called.named_parameters()))
         self._reads = Reads()
 
@@ -125,6 +128,8 @@ class _Observer:
             if number == 0:  # what the first call only fills, a cache, is not refused
                 first.require_constant(partial(self._train_on_others, train))
                 shared = self._shared()
+                now = snapshot(model=self._called)
+                own = {**{path: now[path] for path in now if CACHED in path}, **own}
         self._reads.refuse()
         _refuse_shared(changed(shared, self._shared()))
         if not keeps(self._called, held):

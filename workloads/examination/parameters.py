@@ -1,10 +1,14 @@
 """What a workload does to parameters, which training owns: replace, share, hook or freeze them."""
 
 from collections.abc import Sequence
+from typing import Any
 
+import numpy as np
+import torch
 from torch import Tensor, nn
 
 from workloads.errors import WorkloadError
+from workloads.examination.python_state import tensors_beside
 
 FREEZING = (
     "what is trained must stay the same through a trial: freeze parameters in model(), or detach() "
@@ -35,6 +39,31 @@ def refuse_common(one: nn.Module, other: nn.Module) -> None:
                 "model() must return a model of its own for each trial, got two that both train "
                 f"{name}; build its layers in model(), or copy what is kept: copy.deepcopy(layer)"
             )
+
+
+def refuse_views(model: nn.Module) -> None:
+    """Refuse another tensor of a trained parameter's memory, which the first update would part."""
+    trained = {
+        (p.untyped_storage().data_ptr(), p.untyped_storage().nbytes()): name
+        for name, p in model.named_parameters()
+        if p.requires_grad and p.numel()
+    }
+    for path, tensor in tensors_beside(model).items():
+        place = _place(tensor)
+        for (start, size), name in trained.items():
+            if place is not None and start <= place < start + size:
+                raise WorkloadError(
+                    f"a model must hold no other tensor of a parameter's memory, got {path} for "
+                    f"{name}; keep a copy, as {name}.detach().clone(), or ask for the parameter "
+                    "where it is needed"
+                )
+
+
+def _place(held: Tensor | np.ndarray[Any, Any]) -> int | None:
+    """Return where the elements of a tensor or an array begin; None where that is not known."""
+    if isinstance(held, np.ndarray):
+        return held.ctypes.data if held.size else None
+    return held.data_ptr() if held.layout is torch.strided and held.numel() else None
 
 
 def hooked(model: nn.Module) -> str | None:

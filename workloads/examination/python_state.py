@@ -5,14 +5,11 @@ closures, class attributes, globals of the files that its author wrote, and stat
 Two snapshots tell which of them a call has changed.
 """
 
-import hashlib
+import gc
 import inspect
-import itertools
 import os
-import random
 import sys
 import types
-import warnings
 import weakref
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
@@ -22,10 +19,10 @@ from multiprocessing.sharedctypes import SynchronizedBase
 from typing import Any
 
 import numpy as np
-import torch
 from torch import Tensor, nn
 
 from workloads.examination.authors import written_by_the_author
+from workloads.examination.values import STATES
 
 Snapshot = Mapping[str, Any]
 """Values by path, for example `model.net.calls`; comparable with `==`."""
@@ -34,25 +31,16 @@ _MOST = 200_000
 """Values of a snapshot at most."""
 UNSEEN = f"one of more than {_MOST:,} values"
 """Path that stands for what lies beyond; it always counts as changed."""
+CACHED = "<cached"
+"""Begins the step of a path to what a function keeps in its cache."""
 _SHORT = 100
 """Longer lists and mappings of plain values, as a vocabulary, are one value."""
-_HASHED = 1 << 20
-"""Tensors of more elements are told by place and version in place of their content."""
-_LARGE = 1 << 24
-"""Arrays, which have no version, by their place, unless they cannot change."""
 _TENSORS = {"_parameters", "_buffers", "_modules", "_non_persistent_buffers_set"}
 _PLAIN = (type(None), bool, int, float, complex, str, bytes)
 _HOLDERS = {"types", "collections", "argparse", "_thread", "multiprocessing", "__main__"}
 """Modules of Python whose objects hold what their users put there."""
 _WHOLE_FILE = {"globals", "modules"}
 """Names by which a function may reach all globals of its file."""
-_ITERATORS = (
-    *(type(iter(kind())) for kind in (list, tuple, str, dict, set)),
-    *(getattr(itertools, name) for name in ("count", "cycle", "repeat", "chain", "islice")),
-    enumerate,
-    map,
-    zip,
-)
 
 
 def snapshot(**roots: object) -> Snapshot:
@@ -60,13 +48,23 @@ def snapshot(**roots: object) -> Snapshot:
 
     Parameters and buffers are left out: they are tensors that training handles itself.
     """
+    return _walked(roots).values
+
+
+def tensors_beside(model: nn.Module) -> Mapping[str, Tensor | np.ndarray[Any, Any]]:
+    """Return the tensors and arrays that a model reaches, by path, without its parameters."""
+    buffers = {f"buffer {name}": buffer for name, buffer in model.named_buffers()}
+    return {**_walked({"model": model}).tensors, **buffers}
+
+
+def _walked(roots: Mapping[str, object]) -> "_Walk":
     walk = _Walk()
     for root in roots.values():
         if isinstance(root, nn.Module):
             walk.seen.update(map(id, (*root.parameters(), *root.buffers())))
     for name, root in roots.items():
         walk.visit(name, root)
-    return walk.values
+    return walk
 
 
 def changed(before: Snapshot, after: Snapshot) -> list[str]:
@@ -81,6 +79,7 @@ class _Walk:
 
     def __init__(self) -> None:
         self.values: dict[str, Any] = {}
+        self.tensors: dict[str, Tensor | np.ndarray[Any, Any]] = {}
         self.seen: set[int] = set()
         self._kept: list[object] = []  # an object freed here could hand its id to another one
 
@@ -96,7 +95,9 @@ class _Walk:
             return
         self.seen.add(id(value))
         self._kept.append(value)
-        for kinds, state in _STATES:
+        if isinstance(value, Tensor | np.ndarray):
+            self.tensors[path] = value
+        for kinds, state in STATES:
             if isinstance(value, kinds):
                 self.values[path] = state(value)
                 return
@@ -107,49 +108,24 @@ class _Walk:
                 return
 
 
-def digest(value: Tensor | np.ndarray[Any, Any]) -> bytes:
-    """Return a digest of the elements of a tensor, or of an array of no objects."""
-    if isinstance(value, Tensor):
-        value = value.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy()
-    return hashlib.sha256(np.ascontiguousarray(value).data).digest()
-
-
-def _content(value: Any) -> tuple[Any, ...]:
-    kind = (tuple(value.shape), value.dtype)
-    if isinstance(value, Tensor):
-        if value.numel() > _HASHED or value.is_meta:
-            return (*kind, id(value), value._version)
-    elif value.size > (_LARGE if value.flags.writeable else _HASHED):
-        return (*kind, value.ctypes.data)
-    elif value.dtype.hasobject:
-        return (*kind, repr(value))
-    return (*kind, digest(value))
-
-
-def _position(iterator: Any) -> Any:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)  # Python 3.12 on itertools
-        try:
-            return repr(iterator.__reduce__())
-        except TypeError:
-            return object()  # equal to nothing: an iterator that cannot be read counts as used
-
-
 def _of_object(value: Any) -> Iterator[tuple[str, Any]]:
-    kind = type(value)
+    kind: Any = type(value)
     if kind.__module__.partition(".")[0] in sys.stdlib_module_names - _HOLDERS:
         yield from _of_library(value)
         return
     yield from _attributes(value)
-    for base in kind.__mro__:
-        for name in getattr(base, "__slots__", ()):
-            if name != "__dict__" and hasattr(value, name):
-                yield f".{name}", getattr(value, name)
+    slots = [name for base in kind.__mro__ for name in getattr(base, "__slots__", ())]
+    for name in slots:
+        if name != "__dict__" and hasattr(value, name):
+            yield f".{name}", getattr(value, name)
+    compiled = kind.__reduce__ is not object.__reduce__  # as pandas' blocks are
+    if compiled and not slots and not getattr(value, "__dict__", None):
+        yield from _of_library(value)
     yield "", kind
 
 
 def _of_library(value: Any) -> Iterator[tuple[str, Any]]:
-    """Yield what a copy of an object of Python's would be made from, as of a range or a date."""
+    """Yield what a copy of an object would be made from, as of a range or a date."""
     try:
         made_from = value.__reduce_ex__(4)
     except Exception:  # noqa: BLE001 - a lock or a file has no copy, and no model computes with it
@@ -221,6 +197,25 @@ def _of_file(module: types.ModuleType) -> Iterator[tuple[str, Any]]:
                 yield f".{name}", member
 
 
+def _of_cached(cached: Any) -> Iterator[tuple[str, Any]]:
+    """Yield a function behind a cache, and what it has kept there that can change."""
+    yield "", cached.__wrapped__
+    held = [part for part in gc.get_referents(cached) if part is not vars(cached)]
+    if cached.cache_parameters()["maxsize"] is None:  # then one dict holds them
+        held = [value for part in held if type(part) is dict for value in part.values()]
+    kept = (value for value in held if value is not cached.__wrapped__ and not _fixed(value))
+    yield from ((f"{CACHED} {place}>", value) for place, value in enumerate(kept))
+
+
+def _fixed(value: Any) -> bool:
+    """Return whether a cache's value cannot change by itself; also for a part of the cache."""
+    if type(value) is dict and value:
+        return type(next(iter(value.values()))).__name__ == "_lru_list_elem"
+    parts = value if isinstance(value, tuple) else (value,)
+    kinds = (*_PLAIN, Tensor, np.ndarray, type)
+    return type(value) is object or all(isinstance(part, kinds) for part in parts)
+
+
 def _of_generator(generator: Any) -> Iterator[tuple[str, Any]]:
     frame = generator.gi_frame
     yield ".position", None if frame is None else frame.f_lasti
@@ -246,20 +241,6 @@ def _of_items(items: list[tuple[Any, Any]]) -> Iterator[tuple[str, Any]]:
         yield from ((f"[{key!r:.40}]", value) for key, value in items)
 
 
-_STATES: tuple[tuple[Any, Callable[[Any], Any]], ...] = (
-    ((Tensor, np.ndarray), _content),
-    (torch.Generator, lambda generator: generator.get_state().numpy().tobytes()),
-    (random.SystemRandom, repr),
-    (random.Random, lambda generator: generator.getstate()),
-    (np.random.Generator, lambda generator: repr(generator.bit_generator.state)),
-    (np.random.RandomState, lambda generator: repr(generator.get_state())),
-    ((set, frozenset), lambda values: frozenset(map(repr, values))),
-    (_ITERATORS, _position),
-    (memoryview, bytes),
-    ((np.generic, torch.dtype, torch.device, torch.Size), repr),
-)
-"""Kinds of values that are compared as a whole, and what is compared."""
-
 _PARTS: tuple[tuple[Any, Callable[[Any], Iterator[tuple[str, Any]]]], ...] = (
     ((weakref.ReferenceType, types.BuiltinFunctionType), lambda _: iter(())),
     (types.ModuleType, _of_file),
@@ -269,7 +250,7 @@ _PARTS: tuple[tuple[Any, Callable[[Any], Iterator[tuple[str, Any]]]], ...] = (
     (types.MethodType, lambda method: iter([("", method.__func__), ("", method.__self__)])),
     ((staticmethod, classmethod), lambda method: iter([("", method.__func__)])),
     (property, lambda member: iter([("", member.fget)])),
-    (type(cache(len)), lambda cached: iter([("", cached.__wrapped__)])),
+    (type(cache(len)), _of_cached),
     (ContextVar, lambda variable: iter([("", variable.get(None))])),
     (SynchronizedBase, lambda shared: iter([("", shared.get_obj())])),
     (partial, lambda call: _of_sequence([call.func, *call.args, *call.keywords.values()])),

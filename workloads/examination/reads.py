@@ -2,9 +2,12 @@
 
 import datetime
 import dis
+import random
 import sys
 from types import FrameType, TracebackType
 from typing import Any, Self
+
+import torch
 
 from workloads.errors import WorkloadError
 from workloads.examination.authors import OURS, written_by_the_author
@@ -71,10 +74,24 @@ class Reads:
             )
 
     def _notice(self, frame: FrameType, event: str, called: Any) -> None:
-        name = _outside(called, self._files) if event == "c_call" else None
+        if event != "c_call":
+            return
+        name = _unseeded(frame, called) or _outside(called, self._files)
         author = None if name is None or _gives_a_time(frame, called) else _author(frame)
         if author is not None:
             self.found.append(f"{author.f_code.co_qualname} calls {name}")
+
+
+def _unseeded(frame: FrameType, called: Any) -> str | None:
+    """Return the name of a generator's method that seeds it from the system; else None."""
+    generator = getattr(called, "__self__", None)
+    if called.__name__ != "seed":
+        return None
+    if isinstance(generator, torch.Generator):
+        return "torch.Generator.seed"
+    # which Random.seed(a) calls
+    drawn = isinstance(generator, random.Random) and frame.f_locals.get("a") is None
+    return "random.Random.seed" if drawn else None
 
 
 def _gives_a_time(frame: FrameType, called: Any) -> bool:

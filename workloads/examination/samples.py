@@ -54,7 +54,7 @@ def telling(split: Split) -> Examples:
         if tensor.numel() > _SOUGHT:
             continue
         flat = tensor.reshape(split.size, -1)
-        flat = torch.view_as_real(flat).flatten(1) if flat.is_complex() else flat
+        flat = torch.view_as_real(flat.resolve_conj()).flatten(1) if flat.is_complex() else flat
         if flat.shape[1]:
             for key in (flat.amin(1), flat.amax(1), flat.sum(1, dtype=torch.float64)):
                 extreme += [key.double().argmin(), key.double().argmax()]  # of truth values too

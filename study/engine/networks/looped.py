@@ -87,15 +87,15 @@ class LoopedNetwork:
         return [buffer.unsqueeze(0) for buffer in buffers if buffer.is_floating_point()]
 
     def buffers(self, lane: int) -> dict[str, Tensor]:
-        """Return copies of the buffers of the only lane, by name."""
-        return {name: buffer.clone() for name, buffer in self._model.named_buffers()}
+        """Return copies of the only lane's tensors that the optimizer does not train, by name."""
+        return {name: held.clone() for name, held in self._untrained.items()}
 
     def keep(self, lanes: Tensor) -> None:
         """Do nothing: the only lane is kept, or dropped together with this object."""
 
     def state(self) -> dict[str, Tensor]:
         """Return parameters, buffers such as batch statistics, and states of random generators."""
-        buffers = {f"buffer {name}": buffer for name, buffer in self._model.named_buffers()}
+        buffers = {f"buffer {name}": held for name, held in self._untrained.items()}
         return {
             "parameters": self.parameters,
             **buffers,
@@ -105,9 +105,15 @@ class LoopedNetwork:
     def restore(self, state: Mapping[str, Tensor]) -> None:
         """Restore a state of the same lane."""
         copy_into(self.parameters, state["parameters"])
-        for name, buffer in self._model.named_buffers():
-            copy_into(buffer, state[f"buffer {name}"])
+        for name, held in self._untrained.items():
+            copy_into(held, state[f"buffer {name}"])
         self._random_states = {name: state[f"random {name}"] for name in self._random_states}
+
+    @property
+    def _untrained(self) -> dict[str, Tensor]:
+        """Frozen parameters, into which a model may write as into a teacher's, and buffers."""
+        frozen = {n: p.detach() for n, p in self._model.named_parameters() if not p.requires_grad}
+        return frozen | dict(self._model.named_buffers())
 
     @contextlib.contextmanager
     def _own_randomness(self) -> Iterator[None]:

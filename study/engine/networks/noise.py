@@ -68,6 +68,28 @@ class Given(_Drawing):
         return use(drawn)
 
 
+class Stilled(_Drawing):
+    """A context in which all that one call draws is one number, the same for any batch.
+
+    So a batch and its parts are computed alike, as far as that is asked. A permutation is in order.
+    """
+
+    def __init__(self, device: torch.device) -> None:
+        """Draw on a device."""
+        super().__init__()
+        self._generator = torch.Generator(device)
+
+    def _meet(self, draw: Draw | None, use: Use, call: Callable[[], Any]) -> Any:
+        drawn = None if draw is None else draw(self._generator)
+        if drawn is not None and drawn.is_floating_point():
+            drawn = torch.full_like(drawn, 0.5)
+        elif drawn is not None and drawn.numel():
+            order = torch.arange(drawn.numel(), device=drawn.device).view_as(drawn)
+            ordered = torch.equal(drawn.flatten().sort().values, order.flatten())
+            drawn = order.to(drawn) if ordered else torch.full_like(drawn, int(drawn.amin()))
+        return use(drawn)
+
+
 def _dropout(
     function: object, x: Tensor, p: float = 0.5, training: bool = True, inplace: bool = False
 ) -> Known | None:

@@ -136,7 +136,8 @@ class PackedNetworks:
         inputs = (*held, *examples.tensors)
         key = ("evaluation", len(held[0]), examples.size)
         build = partial(self._evaluation_graph, examples)
-        return torch.stack(self._trace(key, build, inputs)(*inputs))
+        with torch.no_grad():  # what the workload itself holds, as a teacher, may ask for one
+            return torch.stack(self._trace(key, build, inputs)(*inputs))
 
     def evaluate_apart(self, examples: Examples) -> Tensor:
         """Return what `evaluate` does, with examples of each lane's own, and without a trace.

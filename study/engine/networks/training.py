@@ -1,9 +1,9 @@
 """What a worker trains: a workload with its data on a device, and models as flat parameters."""
 
-import math
 from collections.abc import Callable, MutableMapping
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any
 
 import torch
@@ -12,6 +12,7 @@ from torch.func import functional_call
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from study.config.sections import Precision
+from study.engine.networks.mixing import mixing_of
 from study.engine.networks.shared_pass import forward_passes_shared
 from study.optimizers.parameters import parameter_tensors
 from study.seeding import derive_seed
@@ -25,9 +26,6 @@ from workloads.randomness import forked, seed_all
 from workloads.soundness import augmented, quantities, sound_model, sound_values
 from workloads.workload import Data, Dynamics, Examples, Workload
 
-_NEAR = {Precision.FLOAT32: 1e-4, Precision.TF32: 1e-3, Precision.BF16: 2e-2}
-_GROWN = 0.05
-"""Relative change of a loss that is no rounding; and of that change from one to the next."""
 _MATMUL = {Precision.FLOAT32: "highest", Precision.TF32: "high", Precision.BF16: "high"}
 
 
@@ -133,46 +131,20 @@ def load(
         observed = replace(observed, draws=observed.draws or data.train.draws)
     layers = fresh_model(loaded, 0).named_modules()
     norm = next((name for name, module in layers if isinstance(module, _BatchNorm)), None)
-    # random numbers differ between a batch and its halves, so nothing is known of their losses
-    mixing = None if observed.draws else _mixing(loaded)
+    # the last ones tell most, and all would need more memory than a batch
+    last = telling(loaded.data.train).rows(slice(-FEW, None)).to(device)
+    make, mixing = partial(fresh_model, loaded, 0), None
+    if observed.draws is None:
+        mixing = mixing_of(loaded.plain_loss, make, last, precision)
+    elif observed.draws == "torch":
+        with suppress(ArithmeticError, RuntimeError, ValueError):  # of numbers all alike
+            mixing = mixing_of(loaded.plain_loss, make, last, precision)
     return replace(
         loaded,
         quantities=tuple(further),
         observed=observed,
         mixing=mixing if norm is None else f"batch statistics in {norm}",
     )
-
-
-def _mixing(loaded: LoadedWorkload) -> str | None:
-    """Return that the training loss of a batch is not the mean over its halves; None if it is."""
-    # the last ones tell most, and all would need more memory than a batch
-    batch = telling(loaded.data.train).rows(slice(-FEW, None)).to(loaded.device)
-    half = batch.size // 2
-
-    def loss(rows: slice | Tensor) -> float:
-        with torch.enable_grad():  # a loss may hold a gradient of its own
-            found = loaded.plain_loss(fresh_model(loaded, 0).train(), batch.rows(rows))
-        return float(found.detach())
-
-    third = torch.arange(max(1, batch.size // 3))  # so that thrice is no more than a batch
-    _refuse_sum([loss(third.repeat(times)) for times in (1, 2, 3)])
-    halves = [slice(half), slice(half, batch.size)] if half else [slice(batch.size)]
-    mean = sum(loss(rows) * len(range(batch.size)[rows]) for rows in halves) / batch.size
-    whole = loss(slice(batch.size))
-    near = math.isclose(mean, whole, rel_tol=_NEAR[loaded.precision], abs_tol=1e-6)
-    return None if near else "a training loss that is not a mean over the examples of a batch"
-
-
-def _refuse_sum(losses: list[float]) -> None:
-    """Refuse a training loss that grows with the batch, given those of one batch 1, 2, 3 times."""
-    one, two, three = losses
-    grown = two - one
-    if abs(grown) > _GROWN * abs(one) and math.isclose(three - two, grown, rel_tol=_GROWN):
-        raise WorkloadError(
-            f"the training loss must be a mean over the batch, got {one:.4g} on a batch, {two:.4g} "
-            f"where it holds each example twice and {three:.4g} three times; divide by the number "
-            "of examples, since learning rates at several batch sizes mean nothing otherwise"
-        )
 
 
 def copy_into(tensor: Tensor, values: Tensor) -> None:

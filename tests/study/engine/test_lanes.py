@@ -17,7 +17,7 @@ from study.engine.networks.looped import LoopedNetwork
 from study.engine.networks.packed import PackedNetworks
 from study.engine.networks.training import fresh_model, load
 from study.optimizers import OPTIMIZERS
-from tests import strange, strange_parameters, strange_reads
+from tests import strange, strange_gradients, strange_parameters, strange_reads
 from workloads.workload import Examples
 
 SEEDS = [11, 12, 13]
@@ -242,10 +242,12 @@ def test_batch_statistics_are_never_those_of_a_micro_batch(training):
     [
         (strange_parameters.Contrasting, "training loss that is not a mean"),
         (strange_reads.RareClassTrained, "training loss that is not a mean"),
+        (strange_parameters.ContrastingWithDropout, "training loss that is not a mean"),
+        (strange_gradients.ClippedOnItsWay, "gradient that is not the mean"),
         (strange_parameters.Hooked, "parameter 0.weight has a hook"),
         (strange.blobs_of(strange.Counting), "model.calls, which every pass may change"),
     ],
-    ids=["loss", "rare class", "hook", "count"],
+    ids=["loss", "rare class", "dropout", "gradient", "hook", "count"],
 )
 def test_what_parts_of_a_batch_would_change_is_not_split(workload, words):
     made = load(workload(), torch.device("cpu"))

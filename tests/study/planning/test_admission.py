@@ -9,7 +9,7 @@ from study.engine.networks.looped import LoopedNetwork
 from study.engine.networks.packed import PackedNetworks
 from study.engine.networks.training import load
 from study.planning.admission import admit
-from tests import strange, strange_losses, strange_parameters, strange_reads
+from tests import strange, strange_gradients, strange_losses, strange_parameters, strange_reads
 from tests.blobs import BatchNormBlobs, Blobs, DropoutBlobs
 from workloads.errors import WorkloadError
 
@@ -25,7 +25,10 @@ PACKED = [
     strange.Keywords,
     strange.WholeRootMeanSquare,
     strange.Pairwise,
+    strange_gradients.ClippedOnItsWay,
+    strange_gradients.Slopes,
     strange_losses.OneElement,
+    strange_parameters.StartedByNumpy,
     strange_reads.Delegating,
     strange_reads.Talkative,
     strange_reads.TruthValues,
@@ -37,6 +40,8 @@ LOOPED = {
     strange.MaskInPlace: "from torch; vmap does not support it",
     strange.TwoSources: "from torch and numpy.random",
     strange.ClassInModel: "<local calls> changes",
+    strange_gradients.SparseNeighbours: "vmap does not support it",
+    strange_gradients.Teacher: "writes into parameter teacher.net.0.bias",
     strange_losses.GradientPenalty: "vmap does not support it",
     strange_losses.SparseRows: "vmap does not support it",
     strange_losses.ThawingLate: "model.calls changes",
@@ -103,10 +108,16 @@ REFUSED = {
     strange_reads.CountingItems: "an item of train must depend on its number .* items.count",
     strange_reads.DatedItems: "items.__getitem__ calls date.today, which",
     strange_reads.SometimesNoisy: "must draw random numbers, or none, got draws from torch",
+    strange_gradients.CountInOneByte: "error must be a mean over the examples, .* on 512 of",
+    strange_gradients.Reentrant: "differ in parameter 0.weight; .* use_reentrant=False",
+    strange_gradients.Unseeded: "Unseeded.augment calls torch.Generator.seed, which",
     strange.RootMeanSquare: "error must be a mean over the examples, .* `whole = True`",
     **{
         strange.blobs_of(net): words
         for net, words in {
+            strange_gradients.ViewInABuffer: "got buffer start for net.0.bias; keep a copy",
+            strange_gradients.ViewInAList: r"got model.starts\[0\] for net.0.weight; keep a copy",
+            strange_gradients.ViewInNumpy: "got model.start for net.0.weight; keep a copy",
             strange.CountingInTheClass: r"class CountingInTheClass>.count changes; keep it as",
             strange.CountingGlobally: r"<global CALLS>\[0\] changes; keep it as",
             strange.GlobalGenerator: "<global RNG> changes; keep it as",

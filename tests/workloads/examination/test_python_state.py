@@ -1,9 +1,13 @@
 """Snapshots of Python state: what a call changed is named, and nothing else."""
 
+import ctypes
 import functools
 import importlib
+import io
 import itertools
+import mmap
 import os
+import queue
 import random
 import threading
 from argparse import Namespace
@@ -15,6 +19,7 @@ from multiprocessing import Value
 from types import SimpleNamespace
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from torch import nn
@@ -68,6 +73,16 @@ def cached(key):
     CACHED[0] += 1
 
 
+@functools.cache
+def kept_generator(seed=0):
+    return np.random.default_rng(seed)
+
+
+@functools.lru_cache(maxsize=8)
+def kept_counts(name="calls"):
+    return {name: 0}
+
+
 def keyword(*, held=[0]):  # noqa: B006 - the kind of state that is looked for
     held[0] += 1
     return os.environ
@@ -102,6 +117,38 @@ CHANGES = {
     "a value of a context": (lambda: CONTEXT, lambda o: o.set(1), "root"),
     "a value of processes": (lambda: Value("i"), lambda o: setattr(o, "value", 2), "root[0][1][1]"),
     "a cached function": (lambda: cached, lambda o: o(object()), "root<global CACHED>[0]"),
+    "a generator in a cache": (
+        lambda: [kept_generator, kept_generator()][:1],
+        lambda o: o[0]().random(),
+        "root[0]<cached 0>",
+    ),
+    "counts in a bounded cache": (
+        lambda: [kept_counts, kept_counts()][:1],
+        lambda o: o[0]().update(calls=random.random()),
+        "root[0]<cached 0>['calls']",
+    ),
+    "a place in a file": (lambda: io.StringIO("1\n2\n"), lambda o: o.readline(), "root"),
+    "a block of C": (lambda: (ctypes.c_int * 2)(), lambda o: o.__setitem__(0, 1), "root"),
+    "shared memory": (lambda: mmap.mmap(-1, 8), lambda o: o.write(b"x"), "root"),
+    "a queue": (queue.SimpleQueue, lambda o: o.put(1), "root"),
+    "a source of numpy's": (lambda: np.random.PCG64(0), lambda o: o.random_raw(), "root"),
+    "a sequence of seeds": (lambda: np.random.SeedSequence(0), lambda o: o.spawn(1), "root"),
+    "an iterator over an array": (lambda: np.arange(9).flat, next, "root"),
+    "a table": (
+        lambda: pd.DataFrame({"n": [0]}),
+        lambda o: o.__setitem__("n", 1),
+        "root._mgr[0][0][0][0][0]",
+    ),
+    "a matrix of few numbers": (
+        lambda: [torch.eye(3).to_sparse()],
+        lambda o: o[0]._values().add_(1),
+        "root[0]",
+    ),
+    "a conjugate": (
+        lambda: [torch.zeros(3, dtype=torch.complex64).conj()],
+        lambda o: o[0].add_(1j),
+        "root[0]",
+    ),
     "an attribute of a mapping": (Counter, lambda o: setattr(o, "n", 2), "root.n"),
     "a value beside a vocabulary": (
         lambda: SimpleNamespace(words={str(n): n for n in range(70_000)}, n=1),

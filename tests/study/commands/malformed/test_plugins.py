@@ -116,6 +116,17 @@ FAULTS = {
         "inputs['b'][0] of train must be a tensor whose first axis is the examples, got ndarray",
         "identical",
     ),
+    "none in a tree": (
+        data("Examples({'a': X, 'mask': None}, Y)"),
+        "inputs['mask'] of train must be a tensor whose first axis is the examples, got None; ",
+        "identical",
+    ),
+    "sparse rows": (data("Examples(X.to_sparse(), Y)"), "convert it with to_dense()", "identical"),
+    "short integers": (
+        data("Examples(X, Y.to(torch.uint16))"),
+        "got one of torch.uint16, which torch draws no batches from; convert it to torch.int32",
+        "identical",
+    ),
     "unequal lengths in a tree": (
         data("Examples(X, Y)", "Examples({'a': X, 'b': X[1:]}, Y)"),
         "validation must have one row per example in every tensor, got 39 for 40 in inputs['b']",

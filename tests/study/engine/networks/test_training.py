@@ -1,5 +1,6 @@
 """Lanes train as plain torch does, whatever the workload does besides computing."""
 
+import copy
 import random
 
 import numpy as np
@@ -12,7 +13,7 @@ from study.engine.networks.looped import LoopedNetwork
 from study.engine.networks.packed import PackedNetworks
 from study.engine.networks.training import fresh_model, load
 from study.optimizers import optimizer_named
-from tests import strange, strange_losses
+from tests import strange, strange_gradients, strange_losses
 from tests.blobs import Blobs
 from workloads.builtin.classification import DigitsCNN
 from workloads.errors import WorkloadError
@@ -73,14 +74,34 @@ def test_a_looped_lane_trains_as_plain_torch_with_measurements_in_between(kind):
 
 @pytest.mark.parametrize("lanes", [1, 2])
 @pytest.mark.parametrize(
-    "kind", [strange.Resetting, strange.Penalized, strange.Keywords, DigitsCNN]
+    "kind",
+    [
+        strange.Resetting,
+        strange.Penalized,
+        strange.Keywords,
+        strange_gradients.HeldTeacher,
+        DigitsCNN,
+    ],
 )
 def test_a_packed_lane_trains_as_plain_torch(kind, lanes):
     loaded = load(kind(), CPU)
     seeds = tuple(range(SEED, SEED + lanes))
     lanes = lanes_of(loaded, lambda loaded: PackedNetworks(loaded, seeds), seeds)
     lanes.advance(STEPS)
+    assert np.isfinite(lanes.measure()).all()
     torch.testing.assert_close(lanes.parameters[0], plain(loaded), rtol=1e-4, atol=1e-5)
+
+
+def test_a_frozen_copy_that_the_model_writes_into_is_resumed():
+    loaded = load(strange_gradients.Teacher(), CPU)
+    whole, ended, resumed = (
+        lanes_of(loaded, lambda loaded: LoopedNetwork(loaded, SEED)) for _ in range(3)
+    )
+    whole.advance(STEPS)
+    ended.advance(5)
+    resumed.restore(copy.deepcopy(ended.state()))
+    resumed.advance(STEPS - 5)
+    np.testing.assert_array_equal(resumed.measure(), whole.measure())
 
 
 @pytest.mark.parametrize("kind", [strange.NumpyNoise, strange.PythonNoise])
