@@ -13,6 +13,7 @@ import pyarrow as pa
 import tomlkit
 
 from analysis.errors import AnalysisError
+from analysis.fitting.estimates import counted
 from analysis.runs.checked import Runs, checked_runs, listed
 from analysis.runs.columns import Units
 from analysis.runs.conversion import convert
@@ -246,7 +247,8 @@ def _record(source: str, runs: Runs, choices: Choices) -> dict[str, Any]:
 def _sentence(runs: Runs, trials: pa.Table, choices: Choices) -> str:
     repeats = trials["role"].to_pylist().count("replicate")
     text = (
-        f"{runs.runs['batch_size'].nunique()} batch sizes, {len(trials):,} runs "
+        f"{counted(runs.runs['batch_size'].nunique(), 'batch sizes')}, "
+        f"{counted(f'{len(trials):,}', 'runs')} "
         f"({status_counts(trials['status'].to_pylist())}), {len(runs.curves):,} "
         f"measurements of {runs.metric}; hyperparameters: "
         f"{', '.join(runs.hyperparameters) or 'none known'}; {repeats:,} replicates"

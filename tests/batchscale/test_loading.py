@@ -130,3 +130,19 @@ def test_parts_are_read_where_there_are_no_tables_and_nothing_is_written(tmp_pat
 def test_a_folder_without_a_study_is_refused(tmp_path, place):
     with pytest.raises(batchscale.BatchscaleError, match=r"must hold study\.toml"):
         batchscale.load(tmp_path / place)
+
+
+@pytest.mark.parametrize(
+    ("location", "message"),
+    [
+        (None, "location must be a path or a URI, got None"),
+        ("", "results must be a path or a URI, got none; the current folder is ."),
+        (
+            REFERENCE / "digits" / "study.toml",
+            "results must be a folder, got the file .*study.toml",
+        ),
+    ],
+)
+def test_what_is_no_folder_is_refused(location, message):
+    with pytest.raises(batchscale.BatchscaleError, match=message):
+        batchscale.load(location)
