@@ -14,7 +14,7 @@ import sys
 from collections.abc import Iterable, Iterator, Mapping
 from typing import IO, Any, cast
 
-from rich.console import Console, ConsoleDimensions
+from rich.console import Console, ConsoleOptions
 from rich.text import Text
 
 from analysis.escaping import printable
@@ -47,10 +47,10 @@ class Terminal(Console):
         self._file = stream
 
     @property
-    def size(self) -> ConsoleDimensions:
-        """Characters in a line, and lines; `COLUMNS=0` would show nothing."""
-        width, height = super().size
-        return ConsoleDimensions(max(width, _LEAST_WIDTH), height)
+    def options(self) -> ConsoleOptions:
+        """How text is laid out; `COLUMNS=0` would show nothing."""
+        found = super().options
+        return found.update(max_width=max(found.max_width, _LEAST_WIDTH))
 
     def render_str(self, text: str, **options: object) -> Text:
         """Convert a string to text; every printed string passes here, cells of tables too."""
