@@ -36,6 +36,7 @@ class StudyComparison:
         sound = sound and all(isinstance(study, Study) or is_place(study) for study in studies)
         refuse_unless(sound, "studies", "a list of studies or paths", studies)
         refuse_target(target)
+        refuse_unless(isinstance(equal_trials, bool), "equal_trials", "a bool", equal_trials)
         given = [s.folder.location if isinstance(s, Study) else str(s) for s in studies]
         folders = study_folders(given)
         tables = {name: study_tables(folder) for name, folder in folders.items()}

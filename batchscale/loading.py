@@ -1,6 +1,7 @@
 """Results of a study: its tables, steps to target, fits, regimes and figures."""
 
 import base64
+import copy
 import io
 from collections.abc import Iterable, Mapping
 from html import escape
@@ -56,7 +57,7 @@ class Study:
     @property
     def config(self) -> Mapping[str, Any]:
         """The study file with every default filled in."""
-        return self._tables.config
+        return copy.deepcopy(self._tables.config)
 
     @property
     def target(self) -> float:

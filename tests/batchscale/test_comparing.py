@@ -55,3 +55,8 @@ def test_a_ratio_without_bound_has_no_value(comparison, monkeypatch):
     assert row["low"] == 2
     assert math.isnan(row["high"])
     assert row["interval"] == "no upper bound"
+
+
+def test_equal_trials_is_true_or_false():
+    with pytest.raises(batchscale.BatchscaleError, match="equal_trials must be a bool, got 'no'"):
+        batchscale.compare(STUDIES, equal_trials="no")

@@ -229,6 +229,11 @@ def test_names_of_studies_stay_in_the_results(imports):
     made = imports(measurements().assign(workload="../../x y", optimizer=".."), "a.b.csv")
     assert list(made.studies) == ["x-y"]
     assert list(imports(measurements(), "a.b.csv").studies) == ["a.b"]
+    two = [measurements().assign(workload=name, run=name) for name in ("数学", "e\u0301té")]
+    two = imports(pd.concat(two).drop_duplicates(["workload", "step"]))
+    assert sorted(two.studies) == ["été", "数学"]
+    (long,) = imports(measurements().assign(workload="学" * 90), results="long").studies
+    assert long == "学" * 33
     both = pd.concat([measurements().assign(workload=name, run=name) for name in ("a b", "a/b")])
     with pytest.raises(AnalysisError, match="must have names that differ .* got two studies a-b"):
         imports(both.drop_duplicates(["workload", "step"]))
