@@ -69,7 +69,7 @@ def refuse_imported(data: Mapping[str, Any], where: object) -> None:
     if "imported" in data:
         kind = "an archive" if "path" in data["imported"] else "finished runs"
         raise StudyError(
-            f"a sweep needs a study that batchscale ran, got one imported from {kind} in {where}; "
+            f"training needs a study that batchscale ran, got one imported from {kind} in {where}; "
             "use `analyze`, or another folder"
         )
 
