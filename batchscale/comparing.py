@@ -1,7 +1,6 @@
 """Several studies side by side."""
 
 from collections.abc import Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -37,6 +36,7 @@ class StudyComparison:
         sound = sound and all(isinstance(study, Study) or is_place(study) for study in studies)
         refuse_unless(sound, "studies", "a list of studies or paths", studies)
         refuse_target(target)
+        refuse_unless(isinstance(equal_trials, bool), "equal_trials", "a bool", equal_trials)
         given = [s.folder.location if isinstance(s, Study) else str(s) for s in studies]
         folders = study_folders(given)
         tables = {name: study_tables(folder) for name, folder in folders.items()}
@@ -49,12 +49,17 @@ class StudyComparison:
 
     @property
     def b_crit_ratios(self) -> pd.DataFrame:
-        """Ratio of critical batch sizes, one row per pair: over, under, value, low, high."""
+        """Ratio of critical batch sizes, one row per pair: over, under, value, low, high, interval.
+
+        The value is null where the data do not bound it on both sides, and so is an open end.
+        """
         rows = [
-            {"over": ratio.over, "under": ratio.under, **asdict(ratio.estimate)}
+            {"over": ratio.over, "under": ratio.under, **ratio.estimate.record()}
             for ratio in self._comparison.ratios
         ]
-        return pd.DataFrame(rows, columns=["over", "under", "value", "low", "high"])
+        numbers = ["value", "low", "high"]
+        table = pd.DataFrame(rows, columns=["over", "under", *numbers, "interval"])
+        return table.astype(dict.fromkeys(numbers, "float64"))
 
     def sentences(self) -> tuple[str, ...]:
         """Return the findings, one sentence each, as in `comparison.md`."""

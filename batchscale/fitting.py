@@ -2,7 +2,9 @@
 
 from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from decimal import Decimal
+from numbers import Real
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -12,7 +14,7 @@ from analysis.fitting.critical import b_crit_of, critical_batch_sizes
 from analysis.fitting.estimates import Estimate, size_text
 from analysis.fitting.fit import Fits, ScalingFit, fit_all
 from analysis.fitting.models import MODELS, Floats
-from analysis.fitting.points import Points
+from analysis.fitting.points import Points, before_counts
 from analysis.fitting.regimes import Regimes, regimes_of
 from analysis.report.fits import (
     STEPS,
@@ -57,9 +59,10 @@ class StepsFit:
         """The critical batch size E_min / S_min, averaged over the models (`analysis.fitting`).
 
         Its interval covers the scatter of the steps and the form of the curve, not under-tuning:
-        numbers alone do not show how good a search was.
+        numbers alone do not show how good a search was. Where it is not `identified`, only a bound
+        is known, and the value is NaN.
         """
-        return b_crit_of(self.fits).estimate
+        return b_crit_of(self.fits).estimate.known
 
     def critical_batch_sizes(self) -> pd.DataFrame:
         """Return the critical batch size by every definition, with its interval.
@@ -131,7 +134,7 @@ def fit(
         level: of the intervals, between 0 and 1.
         before: for each batch size, the step of the last measurement that was not below the target;
             the curve then runs through the bracket between it and `steps`. None where steps are
-            exact.
+            exact. Without it, whole numbers of steps count updates: the bracket is the last one.
 
     Returns:
         The fits of all models that the points allow.
@@ -150,7 +153,7 @@ def fit(
     _refuse_misaligned([batch_sizes, steps, bounds, before])
     sizes, values = _numbers("batch_sizes", batch_sizes), _numbers("steps", steps)
     limits = np.full(sizes.shape, np.nan) if bounds is None else _numbers("bounds", bounds)
-    begins = np.full(sizes.shape, np.nan) if before is None else _numbers("before", before)
+    begins = before_counts(values) if before is None else _numbers("before", before)
     _check(sizes, values, limits, level)
     if begins.shape != sizes.shape:
         raise AnalysisError(
@@ -181,18 +184,26 @@ def _refuse_misaligned(columns: Sequence[object]) -> None:
 def _numbers(name: str, values: Sequence[float | None]) -> Floats:
     """Return values as numbers, NaN where there is none."""
     try:
-        cells: list[Any] = list(values)
-        cells = [np.nan if cell is None or cell is pd.NA else cell for cell in cells]
-        # of no order, or of no numbers
-        unfit = isinstance(values, Mapping | Set | bytes)
-        if unfit or any(isinstance(c, bool | np.bool_ | str) for c in cells):
+        if isinstance(values, Mapping | Set | bytes):  # of no order, or of no numbers
             raise TypeError
-        return np.array(cells, dtype=np.float64)
+        return np.array([_number(cell) for cell in values], dtype=np.float64)
     except (TypeError, ValueError) as error:
         raise AnalysisError(
             f"{name} must be a list of numbers, got {values!r:.100}; give a list, an array or a "
             "column"
         ) from error
+
+
+def _number(cell: object) -> float:
+    """Return a cell of a list, an array, a column or a tensor as a number, NaN where it is none."""
+    if cell is None or cell is pd.NA or cell is np.ma.masked:
+        return np.nan
+    # whose plain value is a number of nanoseconds
+    timed = isinstance(cell, np.datetime64 | np.timedelta64)
+    plain = cell.item() if hasattr(cell, "item") and not timed else cell
+    if timed or isinstance(plain, bool) or not isinstance(plain, Real | Decimal):
+        raise TypeError
+    return float(plain)
 
 
 def _check(sizes: Floats, steps: Floats, bounds: Floats, level: float) -> None:

@@ -52,6 +52,8 @@ def import_runs(  # noqa: PLR0913 - one argument for each option of the command
         BatchscaleError: the runs contradict themselves, or lack a column; nothing is written.
     """  # noqa: DOC502  (raised inside)
     refuse_target(target)
+    refuse_unless(is_place(results), "results", "a path or a URI", results)
+    refuse_unless(isinstance(name, str), "name", "a text", name)
     choices = Choices(
         mapping=_checked("columns", columns or {}),
         units=Units(step=step_unit, tokens_per_example=tokens_per_example),

@@ -1,6 +1,7 @@
 """Results of a study: its tables, steps to target, fits, regimes and figures."""
 
 import base64
+import copy
 import io
 from collections.abc import Iterable, Mapping
 from html import escape
@@ -18,7 +19,7 @@ from analysis.report.record import sentences
 from analysis.report.summary import Analysis, analyze
 from analysis.report.write import readable_table
 from analysis.tables.folder import ResultsFolder
-from batchscale.arguments import refuse_target
+from batchscale.arguments import is_place, refuse_target, refuse_unless
 from study.storage.consolidate import study_tables
 
 if TYPE_CHECKING:
@@ -43,6 +44,7 @@ class Study:
         Raises:
             BatchscaleError: the folder holds no study, or a file in it is damaged.
         """  # noqa: DOC502  (raised inside)
+        refuse_unless(is_place(location), "location", "a path or a URI", location)
         self.folder = ResultsFolder.at(location)
         self._tables = study_tables(self.folder)
         self._analyses: dict[float | None, Analysis] = {}
@@ -55,7 +57,7 @@ class Study:
     @property
     def config(self) -> Mapping[str, Any]:
         """The study file with every default filled in."""
-        return self._tables.config
+        return copy.deepcopy(self._tables.config)
 
     @property
     def target(self) -> float:
@@ -106,10 +108,11 @@ class Study:
         """The critical batch size at the study's target; None if too few points reached it.
 
         Its interval covers the noise of seeds, under-tuning and the form of the curve, each if the
-        study shows it; `sentences` says which.
+        study shows it; `sentences` says which. Where it is not `identified`, only a bound is known,
+        and the value is NaN.
         """
         found = self.analysis().b_crit
-        return None if found is None else found.estimate
+        return None if found is None else found.estimate.known
 
     @property
     def fits(self) -> Mapping[str, ScalingFit]:

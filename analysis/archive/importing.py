@@ -17,6 +17,7 @@ from analysis.archive.layout import METRICS, STATUS_OF, Metric
 from analysis.archive.reading import ArchivedWorkload, workloads
 from analysis.archive.source import Origin, files, origin
 from analysis.errors import AnalysisError
+from analysis.fitting.estimates import counted
 from analysis.tables.folder import ResultsFolder
 from analysis.tables.imported import Imported, check_new, status_counts, write_study
 from analysis.tables.schema import (
@@ -166,7 +167,7 @@ def _sentence(tables: Tables, metric: Metric) -> str:
     statuses = status_counts(tables.trials["status"].to_pylist())
     sizes = len(pa.compute.unique(tables.trials["batch_size"]))
     text = (
-        f"{sizes} batch sizes, {len(tables.trials):,} trials ({statuses}), "
+        f"{counted(sizes, 'batch sizes')}, {len(tables.trials):,} trials ({statuses}), "
         f"{len(tables.curves):,} measurements; error is "
         f"{'1 - ' if metric.maximized else ''}{metric.column}"
     )

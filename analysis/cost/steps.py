@@ -37,7 +37,7 @@ def steps_of(analysis: Analysis) -> tuple[dict[int, Estimate], tuple[str, ...]]:
 def _with_any_ends(analysis: Analysis) -> tuple[dict[int, Estimate], tuple[str, ...]]:
     found, tuning = found_steps(analysis), analysis.tuning
     tuned = (TUNING,) if tuning is not None and not tuning.missing else ()
-    if analysis.fits is not None and analysis.fits.best.aicc is not None:
+    if analysis.fits is not None and len(analysis.fits.by_name) > 1:
         return _on_the_curve(analysis.fits, list(found)), (SEEDS, *tuned, FORM)
     if not all_have_replicates(analysis.table):
         return {n: Estimate(value=v, low=0.0, high=math.inf) for n, v in found.items()}, ()

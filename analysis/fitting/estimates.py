@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any, Self
 
@@ -64,6 +64,11 @@ class Estimate:
         """Whether the data bound it on both sides."""
         return self.interval is Interval.CLOSED
 
+    @property
+    def known(self) -> "Estimate":
+        """The estimate; its value is NaN unless the data bound it on both sides."""
+        return self if self.identified else replace(self, value=math.nan)
+
     def within(self, least: float, most: float) -> "Estimate":
         """Return the estimate with every end open that lies beyond what the data can say.
 
@@ -111,6 +116,9 @@ class Estimate:
             return f"{named}{self.interval}"
         sign, bound = (">", self.low) if self.low > 0 else ("<", self.high)
         return f"{named}{sign} {rounded(bound)}{unit} ({self.interval})"
+
+    def __str__(self) -> str:
+        return self.text()
 
     @property
     def ends(self) -> str:

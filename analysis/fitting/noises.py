@@ -82,6 +82,15 @@ def _logistic_bracket(low: Floats, high: Floats) -> Bracket:
     return log_probability, first, (ends[0], bend, ends[1])
 
 
+# functions of the module, so that fits can be pickled
+def _normal_sample(rng: np.random.Generator, shape: tuple[int, ...]) -> Floats:
+    return rng.standard_normal(shape)
+
+
+def _logistic_sample(rng: np.random.Generator, shape: tuple[int, ...]) -> Floats:
+    return rng.logistic(size=shape)
+
+
 NOISES: Mapping[str, Noise] = {
     noise.name: noise
     for noise in (
@@ -91,7 +100,7 @@ NOISES: Mapping[str, Noise] = {
             density=_normal_density,
             survival=_normal_survival,
             bracket=_normal_bracket,
-            sample=lambda rng, shape: rng.standard_normal(shape),
+            sample=_normal_sample,
         ),
         Noise(
             name="log-logistic",
@@ -99,7 +108,7 @@ NOISES: Mapping[str, Noise] = {
             density=_logistic_density,
             survival=_logistic_survival,
             bracket=_logistic_bracket,
-            sample=lambda rng, shape: rng.logistic(size=shape),
+            sample=_logistic_sample,
         ),
     )
 }

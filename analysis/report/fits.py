@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from analysis.fitting.critical import FORM, SEEDS, TUNING, CriticalBatchSize
-from analysis.fitting.estimates import Estimate, Interval, list_text, percent, size_text
+from analysis.fitting.estimates import Estimate, Interval, counted, list_text, percent, size_text
 from analysis.fitting.fit import Fits, ScalingFit
 from analysis.fitting.models import MODELS
 from analysis.fitting.points import OUT_OF_REACH
@@ -111,12 +111,18 @@ def b_crit_sentences(record: _Record, b_crit: _Record) -> Iterator[str]:
 
 def _brackets(fit: _Record) -> Iterator[str]:
     """Yield how far the middles of brackets lie below steps, if there are brackets."""
-    pairs = zip(fit["before"], fit["steps"], strict=True)
-    if most := max((steps - before) / (2 * steps) for before, steps in pairs):
+    pairs = [*zip(fit["before"], fit["steps"], strict=True)]
+    most = max((steps - before) / (2 * steps) for before, steps in pairs)
+    counts = all(steps - before <= 1 for before, steps in pairs)
+    extent = (
+        "of one step, as updates are counted whole"
+        if counts
+        else "from the last measurement that had not reached the target to the first that had"
+    )
+    if most:
         yield (
-            "Curves run through brackets, from the last measurement that had not reached the "
-            f"target to the first that had: their middles lie up to {percent(most)} below the "
-            "steps shown."
+            f"Curves run through brackets, {extent}: their middles lie up to {percent(most)} below "
+            "the steps shown."
         )
 
 
@@ -185,7 +191,7 @@ def _curve(name: str, fit: _Record, unit: str) -> str:
     if fit["exponent"] is not None:
         parts.append(Estimate.of(fit["exponent"]).text(str(MODELS[name].exponent)))
     misses = sum(fit["missed"])
-    bounds = f"; {misses} of {len(fit['missed'])} points are lower bounds" if misses else ""
+    bounds = f"; {counted(misses, 'lower bounds')} among {len(fit['missed'])} points" * (misses > 0)
     return (
         f"S(B) = {fit['formula']}: {', '.join(parts)} ({fit['level']:.0%} intervals); "
         f"{fit['noise']} spread of {percent(math.expm1(fit['sigma']), 1)} about the curve{bounds}."

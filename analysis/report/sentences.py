@@ -227,9 +227,10 @@ def _caveat(record: _Record, table: pd.DataFrame) -> str:
     # warm starts, which the sentences on the searches leave out
     even = sum(row["trials"] for row in record["search"])
     warm = record["recipe"] is None and even < table["trials"].sum()
+    known = table["steps_before"].notna().any()
+    after = "; the measurement at step `after` was still above the target" if known else ""
     more = " (including points taken from other batch sizes)" if warm else ""
     return (
         f"Steps to target are the fewest over {first}{counted(counts, 'trials')} at each batch "
-        f"size{more} and "
-        "depend on that number; the measurement at step `after` was still above the target."
+        f"size{more} and depend on that number{after}."
     )

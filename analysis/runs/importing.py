@@ -1,7 +1,9 @@
 """Imports finished runs as results folders, one per workload and optimizer."""
 
 import hashlib
+import os
 import re
+import unicodedata
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
@@ -13,6 +15,7 @@ import pyarrow as pa
 import tomlkit
 
 from analysis.errors import AnalysisError
+from analysis.fitting.estimates import counted
 from analysis.runs.checked import Runs, checked_runs, listed
 from analysis.runs.columns import Units
 from analysis.runs.conversion import convert
@@ -26,7 +29,7 @@ from analysis.tables.imported import NO_OPTIMIZER, Imported, check_new, status_c
 from analysis.tables.schema import COLUMNS, STATUSES, STUDY_FILE, TRIALS_FILE
 from analysis.tables.validation import check_config, check_table
 
-_MOST_CHARACTERS = 100
+_MOST_BYTES = 100
 """Of a folder's name."""
 
 
@@ -42,6 +45,7 @@ class Choices:
         metric: what becomes the error, of `columns.METRICS`; None for the first that there is.
         space: ranges that the points were drawn from evenly; empty if unknown.
         join: table of one row per run, whose columns are added by run.
+        file: what is read, where that is one file, whose digest is recorded.
     """
 
     mapping: Mapping[str, str] = field(default_factory=dict)
@@ -51,6 +55,7 @@ class Choices:
     metric: str | None = None
     space: Space = field(default_factory=dict)
     join: Path | None = None
+    file: Path | None = None
 
 
 def import_runs(source: str, results: ResultsFolder, choices: Choices) -> list[Imported]:
@@ -71,7 +76,9 @@ def import_runs(source: str, results: ResultsFolder, choices: Choices) -> list[I
             f"finished runs must be a table ({', '.join(READERS)}), MLflow's mlruns or .db, a "
             f"folder of event files, or wandb:entity/project, got {source}; check the path"
         )
-    return import_rows(reader(source, choices.mapping), source, results, choices)
+    rows = reader(source, choices.mapping)
+    file = Path(source) if os.path.isfile(source) else None
+    return import_rows(rows, source, results, replace(choices, file=file))
 
 
 def import_rows(
@@ -166,7 +173,8 @@ def _stem(source: str) -> str:
 
 def _folder_name(text: str) -> str:
     """Return a text as the name of a folder in any file system."""
-    return re.sub(r"[^A-Za-z0-9_.+-]+", "-", text).strip("-.")[:_MOST_CHARACTERS] or "runs"
+    name = re.sub(r"[^\w.+-]+", "-", unicodedata.normalize("NFC", text)).strip("-.")
+    return name.encode()[:_MOST_BYTES].decode(errors="ignore") or "runs"
 
 
 def _of_study(runs: Runs, part: pd.DataFrame) -> Runs:
@@ -229,11 +237,9 @@ def _check_outcomes(rows: Rows, runs: Runs, target: float | None) -> None:
 
 def _record(source: str, runs: Runs, choices: Choices) -> dict[str, Any]:
     """Return the section `[imported]`: where the runs come from, and how they were read."""
-    path = Path(source)
-    digest = hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else None
     record = {
-        "origin": path.name or source,
-        "sha256": digest,
+        "origin": Path(source).name or source,
+        "sha256": choices.file and hashlib.sha256(choices.file.read_bytes()).hexdigest(),
         "metric": runs.metric,
         "columns": dict(choices.mapping) or None,
         "step_unit": choices.units.step,
@@ -246,7 +252,8 @@ def _record(source: str, runs: Runs, choices: Choices) -> dict[str, Any]:
 def _sentence(runs: Runs, trials: pa.Table, choices: Choices) -> str:
     repeats = trials["role"].to_pylist().count("replicate")
     text = (
-        f"{runs.runs['batch_size'].nunique()} batch sizes, {len(trials):,} runs "
+        f"{counted(runs.runs['batch_size'].nunique(), 'batch sizes')}, "
+        f"{counted(f'{len(trials):,}', 'runs')} "
         f"({status_counts(trials['status'].to_pylist())}), {len(runs.curves):,} "
         f"measurements of {runs.metric}; hyperparameters: "
         f"{', '.join(runs.hyperparameters) or 'none known'}; {repeats:,} replicates"

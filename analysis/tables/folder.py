@@ -51,7 +51,7 @@ class ResultsFolder:
             location: a path, or a URI such as `s3://bucket/results`, `gs://...`, `file:///...`.
 
         Raises:
-            AnalysisError: the URI has an unknown form, or its store cannot be reached.
+            AnalysisError: it is empty, a URI of unknown form, or of a store out of reach.
         """
         text = str(location)
         if not is_uri(text):
@@ -108,6 +108,8 @@ class ResultsFolder:
         """Return the content of a file; refuse a missing one, no regular one, and one too large."""
         content = self.find(name)
         if content is None:
+            if self.filesystem.get_file_info(self.base).is_file:
+                raise AnalysisError(f"results must be a folder, got the file {self}; give a folder")
             inside = sorted(info.base_name for info in self._inside("") if not info.is_file)
             folders = [self / folder for folder in inside[:_MOST_LOOKED_AT]]
             studies = [str(folder) for folder in folders if folder.exists(name)]

@@ -65,8 +65,9 @@ def exporting(place: Path, to: Path) -> Iterator[None]:
 def imported_counts(study: StudyTables) -> str:
     """Return how many batch sizes, trials and measurements an imported study has, as text."""
     trials = study.trials
+    sizes = trials["batch_size"].nunique()
     return (
-        f"{trials['batch_size'].nunique()} batch sizes, {len(trials):,} trials "
+        f"{sizes} batch size{'s' * (sizes != 1)}, {len(trials):,} trials "
         f"({status_counts(trials['status'].tolist())}), {len(study.curves):,} measurements"
     )
 

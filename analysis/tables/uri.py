@@ -18,8 +18,10 @@ def is_uri(location: str) -> bool:
     """Return whether a location is meant as a URI, and not as a path.
 
     Raises:
-        AnalysisError: it is a URI with one slash, which would name a local folder.
+        AnalysisError: it is empty, or a URI with one slash, which would name a local folder.
     """
+    if not location:
+        raise AnalysisError("results must be a path or a URI, got none; the current folder is .")
     if "://" in location:
         return True
     if _URI_WITH_ONE_SLASH.match(location):

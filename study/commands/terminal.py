@@ -14,7 +14,7 @@ import sys
 from collections.abc import Iterable, Iterator, Mapping
 from typing import IO, Any, cast
 
-from rich.console import Console
+from rich.console import Console, ConsoleOptions
 from rich.text import Text
 
 from analysis.escaping import printable
@@ -25,6 +25,8 @@ _PLAIN = {
     "\N{RIGHTWARDS ARROW}": "->",
     "\N{MICRO SIGN}": "u",
 }
+_LEAST_WIDTH = 50
+"""In narrower tables numbers would lose digits, so lines are wrapped by the terminal instead."""
 _MARKS = {True: ("ok  ", "green"), False: ("FAIL", "red"), None: ("-   ", "default")}
 
 
@@ -43,6 +45,12 @@ class Terminal(Console):
     @file.setter
     def file(self, stream: IO[str]) -> None:
         self._file = stream
+
+    @property
+    def options(self) -> ConsoleOptions:
+        """How text is laid out; `COLUMNS=0` would show nothing."""
+        found = super().options
+        return found.update(max_width=max(found.max_width, _LEAST_WIDTH))
 
     def render_str(self, text: str, **options: object) -> Text:
         """Convert a string to text; every printed string passes here, cells of tables too."""

@@ -17,7 +17,7 @@ class BatchSizes(Section):
     first: BatchSize = Field(default=2, alias="from")
     """Smallest batch size."""
     last: Annotated[
-        Annotated[Literal["all"], Tag("<word>")] | Annotated[BatchSize, Tag("<number>")],
+        Annotated[Literal["all"], Tag("<'all'>")] | Annotated[BatchSize, Tag("<number>")],
         Discriminator(kind_of),
     ] = Field(default="all", alias="to")
     """Largest batch size; "all" is the training set (65,536 if the data never end)."""

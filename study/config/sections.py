@@ -29,12 +29,12 @@ class Section(BaseModel):
 
 
 def kind_of(value: object) -> str:
-    """Return the tag of a value's kind, so that an error refers to the kind that was meant."""
+    """Return the tag of a value's kind, or of a word, so that an error tells what was meant."""
     if isinstance(value, Mapping | BaseModel):
         return "<table>"
     if isinstance(value, list | tuple):
         return "<list>"
-    return "<word>" if isinstance(value, str) else "<number>"
+    return f"<{value!r}>" if isinstance(value, str) else "<number>"
 
 
 MOST = 2**53
@@ -98,7 +98,7 @@ class LaneLimit(Section):
 
 
 Lanes = Annotated[
-    Annotated[Literal["auto"], Tag("<word>")]
+    Annotated[Literal["auto"], Tag("<'auto'>")]
     | Annotated[Positive, Tag("<number>")]
     | Annotated[LaneLimit, Tag("<table>")],
     Discriminator(kind_of),
@@ -265,7 +265,7 @@ class ComputeConfig(Section):
     pack: Lanes = "auto"
     """Lanes computed together in one packed step; programs that a worker runs at once."""
     micro_batch: Annotated[
-        Annotated[Literal["auto"], Tag("<word>")] | Annotated[Positive, Tag("<number>")],
+        Annotated[Literal["auto"], Tag("<'auto'>")] | Annotated[Positive, Tag("<number>")],
         Discriminator(kind_of),
     ] = "auto"
     """Examples of a batch to process at once; auto: the whole batch, or what fits into memory."""

@@ -46,7 +46,7 @@ class StudyConfig(Section):
     batch_sizes: Annotated[
         Annotated[BatchSizes, Tag("<table>")]
         | Annotated[tuple[BatchSize, ...], Tag("<list>")]
-        | Annotated[Literal["auto"], Tag("<word>")],
+        | Annotated[Literal["auto"], Tag("<'auto'>")],
         Discriminator(kind_of),
     ] = Field(default_factory=BatchSizes)
     """Batch sizes to study: powers of two between two ends, or a list. "auto" is

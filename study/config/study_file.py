@@ -1,6 +1,7 @@
 """Reading of a study file: TOML and `--set`, checked key by key, with readable errors."""
 
 import codecs
+import re
 import tomllib
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -68,7 +69,7 @@ def refuse_imported(data: Mapping[str, Any], where: object) -> None:
     if "imported" in data:
         kind = "an archive" if "path" in data["imported"] else "finished runs"
         raise StudyError(
-            f"a sweep needs a study that batchscale ran, got one imported from {kind} in {where}; "
+            f"training needs a study that batchscale ran, got one imported from {kind} in {where}; "
             "use `analyze`, or another folder"
         )
 
@@ -193,8 +194,18 @@ def _sentence(error: ErrorDetails) -> str:
     expected = error["msg"].removeprefix("Input should be ").removeprefix("a valid ")
     rule = _EXPECTED.get(error["type"], expected)
     if error["type"] == "union_tag_invalid":
-        rule = error["ctx"]["expected_tags"].replace("'<", "a ").replace(">'", "")
+        rule = _any_of(re.findall("<(.+?)>", error["ctx"]["expected_tags"]))
     return f"{where} must be {rule}, got {shown(got)}"
+
+
+def _any_of(kinds: Sequence[str]) -> str:
+    """Return what a value may be; a kind in quotation marks is a word.
+
+    >>> _any_of(["table", "list", "'auto'"])
+    "a table, a list or 'auto'"
+    """
+    *most, last = (kind if kind.startswith("'") else f"a {kind}" for kind in kinds)
+    return f"{', '.join(most)} or {last}"
 
 
 def _suggestion(keys: Sequence[str]) -> str:

@@ -1,12 +1,15 @@
 """A comparison in Python is the one that the command writes."""
 
 import json
+import math
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from matplotlib.figure import Figure
 
 import batchscale
+from analysis.fitting.estimates import Estimate
 
 MOMENTUM = Path(__file__).parents[2] / "results" / "reference" / "momentum"
 STUDIES = [MOMENTUM / "optimizer-sgd", MOMENTUM / "optimizer-nesterov"]
@@ -41,3 +44,19 @@ def test_one_study_is_no_comparison():
 def test_what_is_no_list_of_studies_is_refused(studies):
     with pytest.raises(batchscale.BatchscaleError, match="studies must be a list of studies or"):
         batchscale.compare(studies)
+
+
+def test_a_ratio_without_bound_has_no_value(comparison, monkeypatch):
+    ratio = comparison._comparison.ratios[0]
+    ratio = replace(ratio, estimate=Estimate(value=5.0, low=2.0, high=math.inf))
+    monkeypatch.setattr(comparison, "_comparison", replace(comparison._comparison, ratios=(ratio,)))
+    (row,) = comparison.b_crit_ratios.to_dict("records")
+    assert math.isnan(row["value"])
+    assert row["low"] == 2
+    assert math.isnan(row["high"])
+    assert row["interval"] == "no upper bound"
+
+
+def test_equal_trials_is_true_or_false():
+    with pytest.raises(batchscale.BatchscaleError, match="equal_trials must be a bool, got 'no'"):
+        batchscale.compare(STUDIES, equal_trials="no")

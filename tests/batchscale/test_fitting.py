@@ -1,8 +1,13 @@
 """Fits of numbers that did not come from a study."""
 
+import math
+from decimal import Decimal
+from fractions import Fraction
+
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 from matplotlib.figure import Figure
 
 import batchscale
@@ -33,7 +38,7 @@ def test_it_is_what_a_study_of_the_same_points_finds():
         getattr(points, name).tolist() for name in ("batch_sizes", "steps", "before")
     )
     found = batchscale.fit(sizes, steps, before=before)
-    assert batchscale.fit(sizes, steps).b_crit.value < found.b_crit.value
+    assert batchscale.fit(sizes, steps, before=steps).b_crit.value < found.b_crit.value
     alone = study.analysis().fits.found
     assert found.hyperbola.b_crit == alone["hyperbola"].b_crit
     # the study knows its trials, and so its under-tuning
@@ -57,7 +62,80 @@ def test_brackets_are_drawn_and_told_of():
     assert "through brackets" in str([text.get_text() for text in legend[0].get_texts()])
     (sentence,) = [text for text in found.sentences() if "brackets" in text]
     assert sentence.endswith(f"lie up to {0.5 / steps[1:].min():.0%} below the steps shown.")
-    assert not [text for text in batchscale.fit(SIZES, steps).sentences() if "brackets" in text]
+    exact = batchscale.fit(SIZES, steps, before=[None] * SIZES.size)
+    assert not [text for text in exact.sentences() if "brackets" in text]
+
+
+@pytest.mark.parametrize("plateau", [2.4, 4.7, 50.2])
+@pytest.mark.parametrize("halves", [False, True])
+def test_counts_of_updates_are_known_up_to_one(plateau, halves):
+    sizes = 2.0 ** np.arange(12)
+    counts = np.ceil(plateau * (1 + 64 / sizes))
+    if halves:  # the medians of two seeds
+        counts = (counts + np.ceil(plateau * 1.03 * (1 + 64 / sizes))) / 2
+    found = batchscale.fit(sizes, counts)
+    assert found.b_crit.low <= 64 <= found.b_crit.high
+    assert "of one step, as updates are counted whole" in " ".join(found.sentences())
+    exact = batchscale.fit(sizes, counts, before=counts)
+    assert exact.b_crit.value < 64 - 6 / plateau**0.5 / 8
+
+
+def test_one_step_at_every_batch_size_says_nothing():
+    found = batchscale.fit([8, 32, 128, 512, 2048], [1] * 5)
+    assert str(found.b_crit) == "not identified"
+    assert math.isnan(found.b_crit.value)
+
+
+def test_where_only_a_bound_is_known_there_is_no_value():
+    b_crit = batchscale.fit(SIZES, made(noise=0.3, b_crit=4000)).b_crit
+    assert str(b_crit).startswith("> ")
+    assert math.isnan(b_crit.value)
+    assert b_crit.low < 4000
+
+
+def test_other_fractions_are_interpolated_and_exact():
+    assert not batchscale.fit(SIZES, made()).points.bracketed.any()
+
+
+STEPS = [900.0, 500, 300, 200, 150, 125]
+
+
+@pytest.mark.parametrize(
+    "steps",
+    [
+        torch.tensor(STEPS, requires_grad=True),
+        np.array(STEPS, np.int16),
+        np.array(STEPS, np.longdouble),
+        pd.Series(STEPS, dtype="Int64", index=list("fbacde")),
+        [Decimal(900), Fraction(500), np.float32(300), torch.tensor(200), 150, 125.0],
+        np.ma.array(STEPS, mask=[False] * 6),
+    ],
+)
+def test_every_kind_of_number_is_taken(steps):
+    points = batchscale.fit([8, 16, 32, 64, 128, 256], steps).points
+    assert points.steps.tolist() == STEPS
+
+
+def test_a_masked_entry_is_a_miss():
+    steps = np.ma.array(STEPS, mask=[True, *[False] * 5])
+    points = batchscale.fit([8, 16, 32, 64, 128, 256], steps, bounds=[800] * 6).points
+    assert points.missed.tolist() == [True, *[False] * 5]
+
+
+@pytest.mark.parametrize(
+    "steps",
+    [
+        np.array([900, 500], "timedelta64[ns]"),
+        np.array([900, 500], "datetime64[s]"),
+        pd.to_timedelta(STEPS, unit="s"),
+        np.array(STEPS) + 1j,
+        np.array(STEPS).astype("S"),
+        np.array([STEPS, STEPS]),
+    ],
+)
+def test_what_is_no_number_is_refused(steps):
+    with pytest.raises(batchscale.BatchscaleError, match="steps must be a list of numbers"):
+        batchscale.fit([8, 16, 32, 64, 128, 256], steps)
 
 
 @pytest.mark.parametrize(

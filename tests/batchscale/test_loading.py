@@ -2,6 +2,7 @@
 
 import json
 import math
+import pickle
 import shutil
 from pathlib import Path
 
@@ -75,7 +76,9 @@ def test_every_figure_is_a_matplotlib_figure(digits, name):
 
 def test_a_notebook_shows_a_figure_without_pyplot(digits):
     assert digits.figure()._repr_png_().startswith(b"\x89PNG")
-    with pytest.raises(batchscale.BatchscaleError, match="ax must be matplotlib axes .* got 'ax'"):
+    with pytest.raises(
+        batchscale.BatchscaleError, match="ax must be rectangular matplotlib axes .* got 'ax'"
+    ):
         digits.figure(ax="ax")
 
 
@@ -130,3 +133,42 @@ def test_parts_are_read_where_there_are_no_tables_and_nothing_is_written(tmp_pat
 def test_a_folder_without_a_study_is_refused(tmp_path, place):
     with pytest.raises(batchscale.BatchscaleError, match=r"must hold study\.toml"):
         batchscale.load(tmp_path / place)
+
+
+@pytest.mark.parametrize(
+    ("location", "message"),
+    [
+        (None, "location must be a path or a URI, got None"),
+        ("", "results must be a path or a URI, got none; the current folder is ."),
+        (
+            REFERENCE / "digits" / "study.toml",
+            "results must be a folder, got the file .*study.toml",
+        ),
+    ],
+)
+def test_what_is_no_folder_is_refused(location, message):
+    with pytest.raises(batchscale.BatchscaleError, match=message):
+        batchscale.load(location)
+
+
+def test_what_is_changed_outside_changes_no_study(digits):
+    digits.config["race"]["target"] = 0.5
+    assert digits.target == 0.05
+
+
+def test_studies_and_fits_can_be_pickled(digits):
+    digits.analysis()
+    again = pickle.loads(pickle.dumps(digits))
+    assert again.sentences() == digits.sentences()
+    fit = batchscale.fit([1, 2, 4, 8], [90, 50, 30, 22])
+    assert pickle.loads(pickle.dumps(fit)).sentences() == fit.sentences()
+    study = [digits, REFERENCE / "momentum" / "optimizer-sgd"]
+    comparison = batchscale.compare(study)
+    assert pickle.loads(pickle.dumps(comparison)).sentences() == comparison.sentences()
+
+
+@pytest.mark.parametrize("projection", ["polar", "3d"])
+def test_axes_of_another_kind_are_refused(digits, projection):
+    ax = Figure().subplots(subplot_kw={"projection": projection})
+    with pytest.raises(batchscale.BatchscaleError, match="must be rectangular matplotlib axes"):
+        digits.figure(ax=ax)

@@ -170,9 +170,10 @@ def bound_key(label: str, color: str, downward: bool = False) -> Line2D:
 
 
 def _figure_of(ax: Axes) -> Figure:
-    figure = ax.get_figure(root=True) if isinstance(ax, Axes) else None
+    flat = isinstance(ax, Axes) and ax.name == "rectilinear"  # neither polar nor in 3D
+    figure = ax.get_figure(root=True) if flat else None
     if figure is None:
         raise AnalysisError(
-            f"ax must be matplotlib axes of a figure, got {ax!r:.100}; make new ones"
+            f"ax must be rectangular matplotlib axes of a figure, got {ax!r:.100}; make new ones"
         )
     return figure

@@ -144,8 +144,9 @@ def _draw_points(
         "markersize": 0.65 * size,
     }
     over = "fresh seeds" if follows_rule(analysis.study) else "trials"
+    bars = not medians and MEASURED in series and series[MEASURED]["low"].notna().any()
     labels = {
-        MEASURED: f"fewest steps over {over}" + ("" if medians else " (bar: evaluation before)"),
+        MEASURED: f"fewest steps over {over}" + (" (bar: evaluation before)" if bars else ""),
         MEDIAN: "median over fresh seeds" + (", 95% interval" if medians else ", not fitted"),
     }
     handles: list[Artist] = []

@@ -35,7 +35,7 @@ def read_table_of_runs(path: Path) -> Rows:
         return READERS[suffix](str(path), content)
     except (OSError, EOFError, zlib.error, UnicodeDecodeError) as error:
         raise AnalysisError(
-            f"a table of runs must be a file that can be read, UTF-8 if it is text, got {path}: "
+            f"a table must be a file that can be read, UTF-8 if it is text, got {path}: "
             f"{error}; check the path, or export it again"
         ) from error
 

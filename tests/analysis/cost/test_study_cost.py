@@ -19,6 +19,7 @@ from analysis.fitting.tuning_gap import GAPS, TuningGap
 from analysis.report.summary import analyze
 from analysis.tables.folder import ResultsFolder
 from analysis.tables.study import read_study
+from tests.analysis.conftest import MADE_STEPS, make_study
 
 GOLDEN = Path(__file__).parents[2] / "golden" / "search"
 
@@ -176,3 +177,10 @@ def test_steps_without_one_cost_are_refused(cost, without_fit, key, terms, messa
     study = replace(without_fit.study, config={**without_fit.study.config, **key})
     with pytest.raises(AnalysisError, match=message):
         cost(replace(without_fit, study=study), **terms)
+
+
+@pytest.mark.parametrize(("sizes", "form"), [(5, False), (6, True)])
+def test_the_form_is_held_where_forms_were_compared(sizes, form):
+    few = dict(list(MADE_STEPS.items())[:sizes])
+    _, held = steps_of(analyze(make_study(few)))
+    assert (FORM in held) is form

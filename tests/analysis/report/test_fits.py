@@ -51,7 +51,7 @@ def test_both_curves_are_named_where_the_best_is_no_hyperbola():
 def test_the_number_of_lower_bounds_is_named():
     steps = np.minimum(QUADRATIC, 20_000)
     assert "log-normal spread of " in sentences_of(SIZES, steps, steps == 20_000)[1]
-    assert "1 of 9 points are lower bounds" in sentences_of(SIZES, steps, steps == 20_000)[1]
+    assert "; 1 lower bound among 9 points." in sentences_of(SIZES, steps, steps == 20_000)[1]
 
 
 def test_models_not_fitted_are_named_with_the_reason():

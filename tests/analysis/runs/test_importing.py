@@ -140,6 +140,16 @@ def test_one_row_per_run_keeps_what_it_says(imports):
         analyze(made.study, 0.2)
 
 
+def test_counts_without_the_measurement_before_are_known_up_to_one_step(imports):
+    runs = pd.DataFrame({"batch_size": [8, 32, 128, 512], "steps": [3, 1, 1, 1], "seed": 0})
+    again = pd.concat([runs.assign(lr=0.1, seed=seed) for seed in range(6)])
+    for results, frame in (("one", runs.assign(lr=0.1)), ("seeds", again)):
+        found = analyze(imports(frame, target=0.1, results=results).study)
+        assert found.fit.points.before.tolist() == [2, 0, 0, 0]
+        assert str(found.b_crit.estimate) == "not identified"
+        assert "`after`" not in sentences(found)[-1]
+
+
 def test_the_target_may_be_a_column(imports):
     assert steps(imports(one_row_per_run().assign(target=0.1)).study) == EXPECTED
     with pytest.raises(AnalysisError, match=r"one target, 0\.2, got 0\.1 in row 2 of"):
@@ -219,6 +229,11 @@ def test_names_of_studies_stay_in_the_results(imports):
     made = imports(measurements().assign(workload="../../x y", optimizer=".."), "a.b.csv")
     assert list(made.studies) == ["x-y"]
     assert list(imports(measurements(), "a.b.csv").studies) == ["a.b"]
+    two = [measurements().assign(workload=name, run=name) for name in ("数学", "e\u0301té")]
+    two = imports(pd.concat(two).drop_duplicates(["workload", "step"]))
+    assert sorted(two.studies) == ["été", "数学"]
+    (long,) = imports(measurements().assign(workload="学" * 90), results="long").studies
+    assert long == "学" * 33
     both = pd.concat([measurements().assign(workload=name, run=name) for name in ("a b", "a/b")])
     with pytest.raises(AnalysisError, match="must have names that differ .* got two studies a-b"):
         imports(both.drop_duplicates(["workload", "step"]))

@@ -36,6 +36,17 @@ def test_cells_of_a_table_are_text(capsys):
     assert "\x1b" not in out
 
 
+@pytest.mark.parametrize("columns", ["0", "1", "30"])
+def test_a_table_keeps_its_numbers_in_no_width(capsys, monkeypatch, columns):
+    from rich.table import Table
+
+    monkeypatch.setenv("COLUMNS", columns)
+    table = Table()
+    table.add_row(*["12345678"] * 4)
+    Terminal().print(table)
+    assert capsys.readouterr().out.count("12345678") == 4
+
+
 def output_of(monkeypatch, encoding):
     written = io.BytesIO()
     monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(written, encoding, errors="strict"))

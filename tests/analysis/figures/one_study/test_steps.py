@@ -5,6 +5,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from matplotlib.markers import CARETUPBASE
+from matplotlib.text import Text
 
 from analysis.figures import draw
 from analysis.figures.drawing.marks import B_CRIT_SIGN
@@ -179,3 +180,13 @@ def test_a_study_in_tokens_has_a_second_axis(study, analyzed, assert_readable):
     assert set(top.get_xticks() / 16) <= set(axes.get_xticks())  # labels have room
     assert_readable(figure)
     assert not draw(analyzed).axes[0].child_axes
+
+
+@pytest.mark.parametrize("known", [True, False])
+def test_the_legend_tells_of_bars_that_are_drawn(made, known):
+    study = made(SHAPES["plateau"])
+    trials = study.trials if known else study.trials.assign(steps_before=pd.NA)
+    curves = study.curves if known else study.curves.iloc[:0]
+    figure = draw(analyze(replace(study, trials=trials, curves=curves)), "steps_vs_batch")
+    texts = [text.get_text() for text in figure.findobj(Text)]
+    assert any("bar: evaluation" in text.replace("\n", " ") for text in texts) is known
