@@ -72,10 +72,11 @@ class _Lines(BaseJournalBackend):
     def resume(self, trials: int) -> set[str]:
         """Return the studies in the file, if it holds a line for each and for so many trials."""
         content = self._path.read_bytes() if trials and self._path.is_file() else b""
-        # a line for each trial of a large study is better not made
-        after = (b"\n" + content).split(b"\n" + _BEGINNING)[1:]
-        begun = [_BEGINNING + text[: text.find(b"\n")] for text in after]
-        if not begun or content[-1:] != b"\n" or content.count(b"\n") != len(begun) + trials:
+        first, *others = content.split(b"\n" + _BEGINNING)  # and not into a line for each trial
+        lines = (_BEGINNING + text[: text.find(b"\n")] for text in others)
+        begun = [first[: first.find(b"\n")], *lines]
+        whole = content.startswith(_BEGINNING) and content.endswith(b"\n")
+        if not whole or content.count(b"\n") != len(begun) + trials:
             return set()
         try:
             self.known = [json.loads(line) for line in begun]
