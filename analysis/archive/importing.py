@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 import tomlkit
 
 from analysis.archive.conversion import Tables, choose_metric, convert
@@ -18,6 +17,7 @@ from analysis.archive.reading import ArchivedWorkload, workloads
 from analysis.archive.source import Origin, files, origin
 from analysis.errors import AnalysisError
 from analysis.fitting.estimates import counted
+from analysis.tables.files import as_parquet
 from analysis.tables.folder import ResultsFolder
 from analysis.tables.imported import Imported, check_new, status_counts, write_study
 from analysis.tables.schema import (
@@ -156,7 +156,7 @@ def _write(
         (CURVES_FILE, tables.curves),
         (BOXES_FILE, tables.boxes),
     ):
-        pq.write_table(table, folder / name, compression="zstd")
+        (folder / name).write_bytes(as_parquet(table))
     (folder / STUDY_FILE).write_text(tomlkit.dumps(config), encoding="utf-8")
     descriptions = {str(size): dict(study) for size, study in workload.descriptions.items()}
     text = json.dumps({"studies": descriptions}, indent=1)

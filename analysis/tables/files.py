@@ -58,6 +58,7 @@ REMEDIES = {
 _PART_REMEDY = "delete it, and run the same `sweep` to retrain its cohort"
 _DIGEST = re.compile(rb"([0-9a-f]{64}) [ *](.+)")
 """A line of a file of digests: the digest, and the name of what has it."""
+_PLAIN = {"compression": "none", "use_dictionary": False, "write_statistics": False}
 _ATTEMPTS = 5
 """How often a file that is being replaced is read before it is called damaged."""
 
@@ -137,12 +138,17 @@ def write_table(folder: ResultsFolder, name: str, table: pa.Table) -> None:
 
 def as_parquet(table: pa.Table, *, plain: bool = False) -> pa.Buffer:
     """Return the content of a parquet file; a plain one is read faster and a little larger."""
-    sink, compression = pa.BufferOutputStream(), "none" if plain else "zstd"
-    coded = not plain
-    pq.write_table(
-        table, sink, compression=compression, write_statistics=coded, use_dictionary=coded
-    )
+    sink = pa.BufferOutputStream()
+    options = _PLAIN if plain else coding(table.schema)
+    pq.write_table(table, sink, **options)
     return sink.getvalue()
+
+
+def coding(schema: pa.Schema) -> Mapping[str, Any]:
+    """Return how pyarrow is to write the columns of a table that is small for its content."""
+    # of measured numbers hardly two are equal: a dictionary costs much time, and some space
+    repeated = [field.name for field in schema if not pa.types.is_floating(field.type)]
+    return {"compression": "zstd", "use_dictionary": repeated}
 
 
 def read_table_file(

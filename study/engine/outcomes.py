@@ -117,9 +117,11 @@ class Outcomes:
     def outcomes(self) -> list[Outcome]:
         """Return the outcome of each lane."""
         columns = (self.status, self.steps, self.steps_before, self.stopped_at, self.best_error)
+        # made once each, as there may be very many trials
+        statuses = {status: Status(status) for status in set(self.status.tolist())}
         return [
             Outcome(
-                status=Status(status),
+                status=statuses[status],
                 steps=None if steps < 0 else steps,
                 steps_before=None if before < 0 else before,
                 stopped_at=end,

@@ -15,6 +15,7 @@ from study.config.coordinates import complete
 from study.config.space import Space, middle
 from study.config.study import StudyConfig
 from study.engine.networks.looped import LoopedNetwork
+from study.engine.networks.shared_pass import forward_passes_shared
 from study.engine.networks.training import Layout, LoadedWorkload, Trainable, fresh_model, load
 from study.errors import StudyError, cause
 from study.optimizers import Optimizer, optimizer_named
@@ -183,7 +184,7 @@ def _start(loaded: LoadedWorkload, seed: int = 0) -> float:
     portion = examples if loaded.whole else EXAMPLES_AT_ONCE
     for start in range(0, examples, portion):
         part = validation.rows(slice(start, start + portion))
-        with torch.no_grad():
+        with torch.no_grad(), forward_passes_shared(model):  # large models take minutes
             loss = loaded.workload.loss(model, part)
             error = loaded.workload.error(model, part)
         sound_number("loss", loss)

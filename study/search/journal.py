@@ -61,8 +61,11 @@ class _Lines(BaseJournalBackend):
     def resume(self, trials: int) -> set[str]:
         """Return the studies in the file, if it holds a line for each and for so many trials."""
         content = self._path.read_bytes() if trials and self._path.is_file() else b""
-        begun = [line for line in content.split(b"\n") if line.startswith(_BEGINNING)]
-        if not begun or content[-1:] != b"\n" or content.count(b"\n") != len(begun) + trials:
+        first, *others = content.split(b"\n" + _BEGINNING)  # and not into a line for each trial
+        lines = (_BEGINNING + text[: text.find(b"\n")] for text in others)
+        begun = [first[: first.find(b"\n")], *lines]
+        whole = content.startswith(_BEGINNING) and content.endswith(b"\n")
+        if not whole or content.count(b"\n") != len(begun) + trials:
             return set()
         try:
             self.known = [json.loads(line) for line in begun]

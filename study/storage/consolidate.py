@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from analysis.errors import AnalysisError
-from analysis.tables.files import as_parquet, read_file, read_table_file, write_file
+from analysis.tables.files import as_parquet, coding, read_file, read_table_file, write_file
 from analysis.tables.folder import ResultsFolder
 from analysis.tables.schema import (
     BOXES_FILE,
@@ -60,8 +60,8 @@ def _writing(parts: Parts) -> Iterator[_OfSize]:
     files = pa.BufferOutputStream(), pa.BufferOutputStream()
     schemas = schema_of(resolved), curve_schema(resolved.further)
     with (
-        pq.ParquetWriter(files[0], schemas[0], compression="zstd") as trials,
-        pq.ParquetWriter(files[1], schemas[1], compression="zstd") as curves,
+        pq.ParquetWriter(files[0], schemas[0], **coding(schemas[0])) as trials,
+        pq.ParquetWriter(files[1], schemas[1], **coding(schemas[1])) as curves,
     ):
         for rows, measurements, here in _by_size(parts):
             trials.write_table(rows)

@@ -55,9 +55,12 @@ def curve_values(table: pa.Table, further: Sequence[str]) -> tuple[Steps, dict[s
 def read_curves(table: pa.Table, further: Sequence[str]) -> list[Curve]:
     """Return the curves of a part, one per row of the table; errors are those of `curve_values`."""
     sizes, values = curve_values(table, further)
-    ends = np.cumsum(sizes).tolist()
+    own, ends = {name: values.pop(name) for name in CURVE_FIELDS}, np.cumsum(sizes).tolist()
     return [
-        Curve.of({name: column[start:end] for name, column in values.items()})
+        Curve(
+            **{name: column[start:end] for name, column in own.items()},
+            further={name: column[start:end] for name, column in values.items()},
+        )
         for start, end in zip([0, *ends], ends, strict=False)
     ]
 

@@ -144,9 +144,10 @@ class Parts:
     ) -> list[TrialResult]:
         """Return the trials of parts, given what `_joined` gives."""
         regions = chain.from_iterable([region] * count for count, region in parts)
-        further = self.resolved.further
-        rows = table.drop_columns(list(curve_kinds(further))).to_pylist()
-        names = self.resolved.hyperparameters
+        further, names = self.resolved.further, self.resolved.hyperparameters
+        trials = table.drop_columns(list(curve_kinds(further)))
+        columns = {name: trials[name].to_pylist() for name in trials.column_names}
+        rows = (dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True))
         return [
             from_row(row, names, curve, region)
             for row, curve, region in zip(rows, read_curves(table, further), regions, strict=True)

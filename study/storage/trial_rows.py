@@ -25,6 +25,9 @@ from study.records import (
 
 _OUTCOME = ("steps", "steps_before", "stopped_at", "best_error")
 _EXECUTION = ("mode", "pack", "micro_batch")
+_ROLES = {role.value: role for role in Role}
+_STATUSES = {status.value: status for status in Status}
+"""Calling an enum takes ten times as long, and a study may have very many trials."""
 SOURCE_COLUMNS = ("source_batch_size", "source_role", "source_trial", "rule")
 """Where a trial's point was taken from; null where the search proposed it."""
 Regions = dict[tuple[int, int], Mapping[str, tuple[float, float]]]
@@ -87,13 +90,19 @@ def from_row(
         point=Point(
             trial=row["trial"],
             seed=row["seed"],
-            role=Role(row["role"]),
+            role=_ROLES[row["role"]],
             values={name: row[name] for name in hyperparameters},
             source=_source(row),
         ),
         curve=curve,
         region=region,
-        outcome=Outcome(status=Status(row["status"]), **{name: row[name] for name in _OUTCOME}),
+        outcome=Outcome(
+            status=_STATUSES[row["status"]],
+            steps=row["steps"],
+            steps_before=row["steps_before"],
+            stopped_at=row["stopped_at"],
+            best_error=row["best_error"],
+        ),
         seconds=Seconds(row["seconds"], row["training_seconds"], row["evaluation_seconds"]),
         message=row["message"],
         execution=None if row["mode"] is None else Execution(*(row[name] for name in _EXECUTION)),

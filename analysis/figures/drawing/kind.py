@@ -118,7 +118,8 @@ def save(
     with style(look), matplotlib.style.context(dict(_NO_LAYOUT)):
         # laid out once, and alike whatever the formats
         figure.set_dpi(matplotlib.rcParams["savefig.dpi"])
-        figure.draw_without_rendering()
+        if (layout := figure.get_layout_engine()) is not None:
+            layout.execute(figure)
         figure.set_layout_engine()
     for form in look.formats:
         picture = io.BytesIO()

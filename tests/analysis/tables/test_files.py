@@ -6,6 +6,7 @@ import subprocess
 from pathlib import Path
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from analysis.errors import AnalysisError
@@ -129,6 +130,16 @@ def test_damaged_bytes_never_reach_the_parser(folder, monkeypatch):
     monkeypatch.setattr(files, "read_parquet", lambda _: pytest.fail("parsed"))
     with pytest.raises(AnalysisError, match=r"trials\.parquet.* must have the digest.*; run `an"):
         read_table_file(folder, TRIALS_FILE)
+
+
+def test_numbers_that_hardly_repeat_are_written_without_a_dictionary(tmp_path):
+    table = pa.table({"trial": [1, 1], "role": ["search", "search"], "val_error": [0.5, 0.25]})
+    folder = ResultsFolder.at(tmp_path)
+    write_table(folder, TRIALS_FILE, table)
+    group = pq.read_metadata(tmp_path / TRIALS_FILE).row_group(0)
+    coded = ["RLE_DICTIONARY" in group.column(n).encodings for n in range(3)]
+    assert coded == [True, True, False]
+    assert pq.read_table(tmp_path / TRIALS_FILE).equals(table)
 
 
 def test_nothing_else_reads_a_results_folder():

@@ -2,6 +2,7 @@ import tomllib
 from pathlib import Path
 
 import pytest
+from torch import nn
 
 from study.config.until import Grant
 from study.errors import StudyError
@@ -65,6 +66,19 @@ def test_a_target_that_several_models_meet_untrained_is_refused(monkeypatch):
     # 0.63 at the first seed, 0.47 at another one
     with pytest.raises(StudyError, match=r"below the error before training, 0\.4667, got 0\.6"):
         resolve({"workload": f"{BLOBS}:Blobs", "race": {"target": 0.6}})
+
+
+def test_an_untrained_model_is_evaluated_once_for_loss_and_error(plugin, monkeypatch):
+    _, trainable = resolve({"workload": plugin()})
+    passes, forward = [], nn.Linear.forward
+
+    def counted(model, inputs):
+        passes.append(len(inputs))
+        return forward(model, inputs)
+
+    monkeypatch.setattr(nn.Linear, "forward", counted)
+    assert dry_build._start(trainable) == 0.5
+    assert passes == [20]
 
 
 def test_no_shares_are_no_pruning(make_study):
