@@ -29,6 +29,8 @@ from tests.landscapes.recorded import landscape as recorded
 TABLES = Path(__file__).parents[2] / "docs" / "tables"
 SEEDS, STUDIES, LEAST = 5, 201, 5
 """Seeds of each best point, studies in a row of the table, and the fewest that make a row."""
+CHOOSING = {"seeds": 2, "top": 4, "confirm": 5}
+"""Replicates of a shared search: two seeds choose among the four fastest, five others measure."""
 _COLUMNS = ("landscapes", "name", "search", "value", "low", "high", "cost", "steps", "most")
 _NAMES = {"sgd": "SGD", "heavy-ball": "heavy ball", "nesterov": "Nesterov"}
 
@@ -91,7 +93,8 @@ def judged(landscape, setting, seed):
     These are value, low and high of b_crit as shares of the truth, trial-steps over the fewest
     steps there are, and how far the steps of the best points are off: median and greatest but one.
     """
-    study = setting.study(landscape, seed, SEEDS)
+    again = CHOOSING if setting.sampler == "shared" else SEEDS
+    study = setting.study(landscape, seed, again)
     results = [result for some in run_study(study, landscape).values() for result in some]
     fits, b_crit = b_crits(tables(study, results))
     fewest = dict(zip(landscape.batch_sizes, fewest_steps(landscape), strict=True))
