@@ -2,6 +2,7 @@
 
 import hashlib
 import logging
+import re
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +14,8 @@ from hypothesis import settings
 
 settings.register_profile("loaded", deadline=None)  # a loaded machine is slow, not wrong
 settings.load_profile("loaded")
+_LEFT = re.compile(r"\.lock$|__pycache__")
+"""What a command that refuses its input may leave behind."""
 SECONDS = {"long": 1800, "slow": 600}  # before a test counts as hung
 
 
@@ -56,6 +59,41 @@ def command(monkeypatch, capsys, tmp_path):
             code = end.code or 0
         captured = capsys.readouterr()
         return code, captured.out, captured.err
+
+    return run
+
+
+@pytest.fixture
+def passed(command):
+    """Return what runs a command that must succeed, and gives what it printed."""
+
+    def run(*arguments):
+        code, out, err = command(*arguments)
+        assert code == 0, err
+        return out
+
+    return run
+
+
+@pytest.fixture
+def refused(command):
+    """Return what runs a command that must refuse its input, and gives the words.
+
+    It ends with exit code 2 and without a traceback, prints nothing else and writes nothing.
+    """
+
+    def contents():
+        files = (path for path in Path().rglob("*") if path.is_file())
+        return {file: file.read_bytes() for file in files if not _LEFT.search(str(file))}
+
+    def run(*arguments):
+        before = contents()
+        code, out, err = command(*arguments)
+        assert code == 2, err
+        assert "Traceback" not in err
+        assert not out
+        assert contents() == before
+        return err
 
     return run
 

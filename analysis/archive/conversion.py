@@ -35,23 +35,14 @@ _ROLE = "search"
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Tables:
-    """The tables of an imported study.
+    """The tables of an imported study."""
 
-    Attributes:
-        trials: as in `trial_schema`.
-        curves: as in `curve_schema`, then one column for each further measurement.
-        boxes: as in `BOX_COLUMNS`, one region per batch size.
-        space: the smallest space that contains all boxes.
-        not_finite: number of measurements left out because their error is not finite.
-        unmeasured: number of trials without a measurement.
-    """
-
-    trials: pa.Table
-    curves: pa.Table
-    boxes: pa.Table
-    space: Mapping[str, Entry]
-    not_finite: int
-    unmeasured: int
+    trials: pa.Table  # as in `trial_schema`
+    curves: pa.Table  # as in `curve_schema`, then one column for each further measurement
+    boxes: pa.Table  # as in `BOX_COLUMNS`, one region per batch size
+    space: Mapping[str, Entry]  # the smallest space that contains all boxes
+    not_finite: int  # number of measurements left out because their error is not finite
+    unmeasured: int  # number of trials without a measurement
 
 
 def choose_metric(workload: ArchivedWorkload, name: str | None) -> Metric:

@@ -57,7 +57,7 @@ class Exported:
 
 
 def export_study(folder: ResultsFolder, to: Path) -> Exported:
-    """Write a study in the published layout, to dataset/model/optimizer in the folder `to`.
+    """Return what was written of a study in the published layout, to dataset/model/optimizer.
 
     The data set is the workload's name and the model is `model`; for `path/to/file.py:Class` they
     are the file's stem and the class. An imported study goes back to its place, with its own

@@ -32,21 +32,15 @@ _ORDER = (ARCHIVE_FILE, BOXES_FILE, CURVES_FILE, TRIALS_FILE, STUDY_FILE)
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Choices:
-    """What is imported, and how it is counted.
+    """What is imported, and how it is counted."""
 
-    Attributes:
-        only: pattern of the names of the results folders, such as `mnist-*`.
-        target: validation error to get below; None leaves it to `analyze --target`.
-        metric: of `METRICS`; None for the first of them that a workload has.
-        all_trials: whether INCOMPLETE and INFEASIBLE trials may reach the target too.
-        first_trials: how many COMPLETE trials to keep at each batch size, in the order of their
-            numbers; None for all.
-    """
-
-    only: str = "*"
+    only: str = "*"  # pattern of the names of the results folders, such as `mnist-*`
+    # validation error to get below; None leaves it to `analyze --target`
     target: float | None = None
-    metric: str | None = None
-    all_trials: bool = False
+    metric: str | None = None  # of `METRICS`; None for the first of them that a workload has
+    all_trials: bool = False  # whether INCOMPLETE and INFEASIBLE trials may reach the target too
+    # how many COMPLETE trials to keep at each batch size, in the order of their numbers; None for
+    # all
     first_trials: int | None = None
 
     def __post_init__(self) -> None:
@@ -65,7 +59,7 @@ class Choices:
 
 
 def import_archive(archive: Path, results: ResultsFolder, choices: Choices) -> list[Imported]:
-    """Make a results folder for each chosen workload of an archive.
+    """Return the folders made of an archive, one for each chosen workload, in its order.
 
     Nothing is written unless everything chosen could be read. An archive is a folder or a tar file
     in the layout of `analysis.archive.layout`.

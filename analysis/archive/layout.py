@@ -60,17 +60,11 @@ TRAIN_LOSS, VAL_LOSS = f"train/{LOSS}", f"val/{LOSS}"
 
 @dataclass(frozen=True, slots=True)
 class Metric:
-    """A measurement that may be the error of a study.
+    """A measurement that may be the error of a study."""
 
-    Attributes:
-        column: its name in `measurements.csv`.
-        quantity: what the target is a value of, `error` or `loss`.
-        maximized: whether more is better; the error is then 1 - value.
-    """
-
-    column: str
-    quantity: str = "error"
-    maximized: bool = False
+    column: str  # its name in `measurements.csv`
+    quantity: str = "error"  # what the target is a value of, `error` or `loss`
+    maximized: bool = False  # whether more is better; the error is then 1 - value
 
     def error(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return the errors for values of the metric: lower is better."""
@@ -91,19 +85,12 @@ _WORKLOAD_PARTS = (3, 4)
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """The place of a file in the layout.
+    """The place of a file in the layout."""
 
-    Attributes:
-        workload: dataset, model and optimizer, possibly after the name of a group.
-        batch_size: number of the folder.
-        trial: number of the folder; None for `study.json`.
-        file: name of the file.
-    """
-
-    workload: tuple[str, ...]
-    batch_size: int
-    trial: int | None
-    file: str
+    workload: tuple[str, ...]  # dataset, model and optimizer, possibly after the name of a group
+    batch_size: int  # number of the folder
+    trial: int | None  # number of the folder; None for `study.json`
+    file: str  # name of the file
 
     @property
     def study(self) -> str:

@@ -29,35 +29,24 @@ _MOST_STEPS = 2**53
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ArchivedTrial:
-    """A trial as it is in the archive.
+    """A trial as it is in the archive."""
 
-    Attributes:
-        trial: its `trial_id`.
-        status: COMPLETE, INCOMPLETE or INFEASIBLE.
-        steps: optimizer updates taken.
-        parameters: values by the archive's names.
-        measurements: `step`, int64, ascending, and one float64 column per measurement.
-    """
-
-    trial: int
-    status: str
-    steps: int
-    parameters: Mapping[str, float]
+    trial: int  # its `trial_id`
+    status: str  # COMPLETE, INCOMPLETE or INFEASIBLE
+    steps: int  # optimizer updates taken
+    parameters: Mapping[str, float]  # values by the archive's names
+    # `step`, int64, ascending, and one float64 column per measurement
     measurements: pa.Table = field(repr=False)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ArchivedWorkload:
-    """A data set, model and optimizer, with a search at each batch size.
+    """A data set, model and optimizer, with a search at each batch size."""
 
-    Attributes:
-        path: its folders, from the group or data set down to the optimizer.
-        descriptions: the `study.json` of each batch size, in ascending order.
-        trials: those of each batch size, in ascending order of their numbers.
-    """
-
-    path: tuple[str, ...]
+    path: tuple[str, ...]  # its folders, from the group or data set down to the optimizer
+    # the `study.json` of each batch size, in ascending order
     descriptions: Mapping[int, Mapping[str, Any]]
+    # those of each batch size, in ascending order of their numbers
     trials: Mapping[int, tuple[ArchivedTrial, ...]]
 
 

@@ -29,17 +29,11 @@ _ANGLES = np.linspace(0.0, math.tau, 1441)
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class EqualityTest:
-    """The test of one b_crit for all studies.
+    """The test of one b_crit for all studies."""
 
-    Attributes:
-        statistic: least sum of squared deviates over a common b_crit, >= 0.
-        freedom: number of studies minus one.
-        p_value: probability of a statistic at least as large if all have one b_crit.
-    """
-
-    statistic: float
-    freedom: int
-    p_value: float
+    statistic: float  # least sum of squared deviates over a common b_crit, >= 0
+    freedom: int  # number of studies minus one
+    p_value: float  # probability of a statistic at least as large if all have one b_crit
 
     @property
     def significant(self) -> bool:

@@ -40,22 +40,15 @@ _TYPES = {
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class Compared:
-    """One of the studies compared.
+    """One of the studies compared."""
 
-    Attributes:
-        name: unique name, from its folder.
-        label: how its config differs from the others'.
-        analysis: its own analysis.
-        points: the steps that are compared.
-        fits: every model fitted to them; None where too few batch sizes reached the target.
-        critical: the critical batch sizes by name; empty without fits.
-    """
-
-    name: str
-    label: str
-    analysis: Analysis
-    points: Points
+    name: str  # unique name, from its folder
+    label: str  # how its config differs from the others'
+    analysis: Analysis  # its own analysis
+    points: Points  # the steps that are compared
+    # every model fitted to them; None where too few batch sizes reached the target
     fits: Fits | None
+    # the critical batch sizes by name; empty without fits
     critical: Mapping[str, CriticalBatchSize]
 
     @property
@@ -78,17 +71,11 @@ class Compared:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Normalisation:
-    """What steps are divided by.
+    """What steps are divided by."""
 
-    Attributes:
-        batch_size: where each study's curve is 1; None where there is no such batch size.
-        measured: whether the divisors are measured there; else they are those of the hyperbola.
-        by: the divisors by name of the study; empty where there are none.
-    """
-
-    batch_size: int | None
-    measured: bool
-    by: Mapping[str, float]
+    batch_size: int | None  # where each study's curve is 1; None where there is no such batch size
+    measured: bool  # whether the divisors are measured there; else they are those of the hyperbola
+    by: Mapping[str, float]  # the divisors by name of the study; empty where there are none
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -102,27 +89,19 @@ class Ratio:
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class Comparison:
-    """Studies side by side.
+    """Studies side by side."""
 
-    Attributes:
-        studies: two or more, in the order given.
-        medians: whether medians of replicates are compared, else the fewest steps over trials.
-        table: one row per study and batch size: study (its name), batch_size, steps (fewest over
-            trials), steps_median, low, high (of replicates), missed, examples, compared (median or
-            fewest steps; null where missed), bound (steps that were not enough, where missed),
-            normalised (compared, divided as in `normalisation`); null where unknown.
-        normalisation: what steps are divided by.
-        equality: the test of one b_crit for all studies that identify theirs; None if fewer than
-            two do.
-        ratios: for each pair of these, the later one's b_crit over the earlier's.
-    """
-
-    studies: tuple[Compared, ...]
-    medians: bool
+    studies: tuple[Compared, ...]  # two or more, in the order given
+    medians: bool  # whether medians of replicates are compared, else the fewest steps over trials
+    # one row per study and batch size: study (its name), batch_size, steps (fewest over trials),
+    # steps_median, low, high (of replicates), missed, examples, compared (median or fewest steps;
+    # null where missed), bound (steps that were not enough, where missed), normalised (compared,
+    # divided as in `normalisation`); null where unknown
     table: pd.DataFrame
-    normalisation: Normalisation
+    normalisation: Normalisation  # what steps are divided by
+    # the test of one b_crit for all studies that identify theirs; None if fewer than two do
     equality: EqualityTest | None
-    ratios: tuple[Ratio, ...]
+    ratios: tuple[Ratio, ...]  # for each pair of these, the later one's b_crit over the earlier's
 
     @property
     def quantity(self) -> str:
@@ -157,15 +136,9 @@ def compare(
     """Return a comparison of two or more studies by unique names.
 
     Medians of replicates are compared if every study has them at every batch size that reached the
-    target, else the fewest steps in all: the fewest are biased low, so the two do not mix.
-
-    Args:
-        studies: by name.
-        target: validation error to get below in all; None for each study's own.
-        equal_trials: whether to use as many trials of every search as all of them have.
-
-    Returns:
-        The comparison.
+    target, else the fewest steps in all: the fewest are biased low, so the two do not mix. A target
+    of None is each study's own; with `equal_trials`, as many trials of every search are used as all
+    of them have.
     """
     check_comparable({name: study.config for name, study in studies.items()})
     first = min(map(most_equal_trials, studies.values())) if equal_trials else None

@@ -29,18 +29,13 @@ _BYTES_PER_PARAMETER = 4
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Link:
-    """What connects the devices, and what goes over it in each step.
+    """What connects the devices, and what goes over it in each step."""
 
-    Attributes:
-        bandwidth: of each device's link, bytes per second, > 0.
-        latency: of a message, seconds, >= 0.
-        parameters: trainable numbers of the model, >= 1; None for those of the timed model.
-        measured_on: number of devices that it was measured on; None where it was given.
-    """
-
-    bandwidth: float
-    latency: float = 0.0
+    bandwidth: float  # of each device's link, bytes per second, > 0
+    latency: float = 0.0  # of a message, seconds, >= 0
+    # trainable numbers of the model, >= 1; None for those of the timed model
     parameters: int | None = None
+    # number of devices that it was measured on; None where it was given
     measured_on: int | None = None
 
     def __post_init__(self) -> None:

@@ -39,49 +39,33 @@ _COLUMNS = {
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class StepCost:
-    """What a training step costs at one batch size, on one device.
+    """What a training step costs at one batch size, on one device."""
 
-    Attributes:
-        batch_size: examples per step.
-        seconds: of a step, the batch fetched, forward, backward and update included; an end of
-            its interval that is not known is the value itself.
-        repeats: how often it was timed; None where unknown, as is each of the following.
-        evaluation_seconds: of a measurement on the validation set, which is no part of a step.
-        memory: peak bytes: of the GPU's memory, or of the process on a CPU.
-        micro_batch: examples per forward and backward pass.
-        joules: energy of a step.
-        lacking: cores that other programs kept from the threads while it was timed.
-    """
-
-    batch_size: int
+    batch_size: int  # examples per step
+    # of a step, the batch fetched, forward, backward and update included; an end of its interval
+    # that is not known is the value itself
     seconds: Estimate
+    # how often it was timed; None where unknown, as is each of the following
     repeats: int | None = None
+    # of a measurement on the validation set, which is no part of a step
     evaluation_seconds: float | None = None
-    memory: int | None = None
-    micro_batch: int | None = None
-    joules: float | None = None
+    memory: int | None = None  # peak bytes: of the GPU's memory, or of the process on a CPU
+    micro_batch: int | None = None  # examples per forward and backward pass
+    joules: float | None = None  # energy of a step
+    # cores that other programs kept from the threads while it was timed
     lacking: float | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class StepCosts:
-    """The steps of a study on one device.
+    """The steps of a study on one device."""
 
-    Attributes:
-        rows: one per batch size, rising.
-        device: what was timed, in words.
-        threads: of the CPU; None for a GPU, or where unknown, as are the following.
-        precision: arithmetic of the study.
-        parameters: trainable numbers of the model.
-        source: `measured`, or the name of the file that the times come from.
-    """
-
-    rows: tuple[StepCost, ...]
-    device: str
-    threads: int | None
-    precision: str | None
-    parameters: int | None
-    source: str
+    rows: tuple[StepCost, ...]  # one per batch size, rising
+    device: str  # what was timed, in words
+    threads: int | None  # of the CPU; None for a GPU, or where unknown, as are the following
+    precision: str | None  # arithmetic of the study
+    parameters: int | None  # trainable numbers of the model
+    source: str  # `measured`, or the name of the file that the times come from
 
     @classmethod
     def of(cls, records: Sequence[Mapping[str, Any]]) -> Self:
@@ -141,7 +125,7 @@ def write_costs(folder: ResultsFolder, rows: Sequence[Mapping[str, Any]]) -> Non
 
 
 def step_times(path: Path) -> list[dict[str, Any]]:
-    """Return the rows of `cost.parquet` for step times measured elsewhere.
+    """Return the rows of `cost.parquet` for step times measured elsewhere; faulty rows are named.
 
     Args:
         path: a CSV, TSV, Parquet or JSON lines file with the columns batch_size and

@@ -29,17 +29,12 @@ NEAR = 1.1
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Terms:
-    """What a user pays, and would train on.
+    """What a user pays, and would train on."""
 
-    Attributes:
-        price: money per device-hour, > 0; None for no money.
-        devices: numbers of devices to spread a batch over, rising; none for one device only.
-        link: what connects them; needed for more than one.
-    """
-
-    price: float | None = None
+    price: float | None = None  # money per device-hour, > 0; None for no money
+    # numbers of devices to spread a batch over, rising; none for one device only
     devices: tuple[int, ...] = ()
-    link: Link | None = None
+    link: Link | None = None  # what connects them; needed for more than one
 
     def __post_init__(self) -> None:
         """Refuse an impossible price or number of devices, and devices without a link."""

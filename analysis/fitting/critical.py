@@ -39,27 +39,20 @@ DEFINITIONS: Mapping[str, str] = {
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class CriticalBatchSize:
-    """A critical batch size by one definition.
+    """A critical batch size by one definition."""
 
-    Attributes:
-        name: key in `DEFINITIONS`.
-        estimate: value and interval, in examples.
-        note: a condition or caveat of the number as text; may be empty.
-        parts: of `b_crit`, estimates whose intervals hold one source of uncertainty more each, by
-            name of the source: `SEEDS`, `TUNING` and `FORM`; a source that is missing is in none.
-    """
-
-    name: str
-    estimate: Estimate
-    note: str = ""
+    name: str  # key in `DEFINITIONS`
+    estimate: Estimate  # value and interval, in examples
+    note: str = ""  # a condition or caveat of the number as text; may be empty
+    # of `b_crit`, estimates whose intervals hold one source of uncertainty more each, by name of
+    # the source: `SEEDS`, `TUNING` and `FORM`; a source that is missing is in none
     parts: Mapping[str, Estimate] = field(default_factory=dict)
 
 
 def critical_batch_sizes(fits: Fits) -> Mapping[str, CriticalBatchSize]:
     """Return every critical batch size that the fits allow, by name in the order of `DEFINITIONS`.
 
-    Args:
-        fits: the fitted curves; their points hold each batch size once.
+    The points of the fits hold each batch size once.
     """
     hyperbola = fits["hyperbola"].b_crit
     b_ref = float(fits.best.points.batch_sizes[~fits.best.points.missed][0])

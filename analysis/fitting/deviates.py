@@ -28,15 +28,10 @@ _LEAST_PROBABILITY = 1e-300
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class Deviates:
-    """The likelihood of a study along a positive quantity.
+    """The likelihood of a study along a positive quantity."""
 
-    Attributes:
-        log_values: rising, shape (m,).
-        deviates: non-decreasing, shape (m,); 0 at the best value.
-    """
-
-    log_values: Floats
-    deviates: Floats
+    log_values: Floats  # rising, shape (m,)
+    deviates: Floats  # non-decreasing, shape (m,); 0 at the best value
 
     @classmethod
     def of(cls, log_values: Floats, drops: Floats, observed: int, parameters: int) -> "Deviates":

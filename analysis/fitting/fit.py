@@ -82,10 +82,9 @@ class ScalingFit:
         return self._best.log_b_crit
 
     def log_likelihood_of(self, values: Floats) -> Floats:
-        """Return the log-likelihood of log steps less a curve's rise, maximized over the rest.
+        """Return the log-likelihood of log steps less `model.rise`, maximized over the rest.
 
-        Args:
-            values: log steps of the points less `model.rise`, shape (..., n).
+        The values have shape (..., n).
         """
         if self._log_likelihood is not None:
             return self._log_likelihood(values)
@@ -111,19 +110,14 @@ class ScalingFit:
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class Fits:
-    """All models fitted to the same points.
+    """All models fitted to the same points."""
 
-    Attributes:
-        by_name: fits by name of the model; the hyperbola comes first and is always present.
-        missing: reason why a model was not fitted, by name of the model.
-        found: where these are curves of the best points there are, those of the points found;
-            else None.
-        common: tuning gaps that batch sizes have in common, by batch size: only b_crit holds them.
-    """
-
+    # fits by name of the model; the hyperbola comes first and is always present
     by_name: Mapping[str, ScalingFit]
-    missing: Mapping[str, str]
+    missing: Mapping[str, str]  # reason why a model was not fitted, by name of the model
+    # where these are curves of the best points there are, those of the points found; else None
     found: "Fits | None" = None
+    # tuning gaps that batch sizes have in common, by batch size: only b_crit holds them
     common: Mapping[float, TuningGap] = field(default_factory=dict)
 
     def __getitem__(self, name: str) -> ScalingFit:

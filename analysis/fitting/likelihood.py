@@ -53,14 +53,10 @@ class LocationScale:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Censoring:
-    """What is known of each of n values.
+    """What is known of each of n values."""
 
-    Attributes:
-        missed: which are lower bounds, shape (n,).
-        widths: how far below a value the truth may lie, shape (n,); 0 where it is exact or missed.
-    """
-
-    missed: Mask
+    missed: Mask  # which are lower bounds, shape (n,)
+    # how far below a value the truth may lie, shape (n,); 0 where it is exact or missed
     widths: Floats
 
     @classmethod

@@ -17,25 +17,17 @@ Mask = NDArray[np.bool_]
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Model:
-    """A model of steps to target against batch size.
+    """A model of steps to target against batch size."""
 
-    Attributes:
-        name: key in `MODELS`.
-        formula: S(B) as text.
-        critical: definition of its b_crit as text.
-        exponent: name of the shape parameter k; None if there is none and k is 1.
-        least_points: batch sizes that must have reached the target for a fit: one more than
-            parameters for two parameters, as many as a finite AICc needs for three.
-        rise: h(x, k), log of the curve over its plateau.
-        slope: s(k), negative slope of log S against log B under perfect scaling.
-    """
-
-    name: str
-    formula: str
-    critical: str
-    exponent: str | None
+    name: str  # key in `MODELS`
+    formula: str  # S(B) as text
+    critical: str  # definition of its b_crit as text
+    exponent: str | None  # name of the shape parameter k; None if there is none and k is 1
+    # batch sizes that must have reached the target for a fit: one more than parameters for two
+    # parameters, as many as a finite AICc needs for three
     least_points: int
-    rise: Callable[[Floats, Floats], Floats]
+    rise: Callable[[Floats, Floats], Floats]  # h(x, k), log of the curve over its plateau
+    # s(k), negative slope of log S against log B under perfect scaling
     slope: Callable[[Floats], Floats]
 
     @property

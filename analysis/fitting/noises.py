@@ -21,23 +21,16 @@ _DEEP = -30.0
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Noise:
-    """A noise family at location 0 and scale 1.
+    """A noise family at location 0 and scale 1."""
 
-    Attributes:
-        name: name of the distribution of values whose logarithm has this noise.
-        std: standard deviation.
-        density: log density and its first two derivatives.
-        survival: log survival function and its first two derivatives.
-        bracket: log probability between two ends, its derivatives by the lower and the upper end,
-            and the second ones: lower twice, both, upper twice.
-        sample: samples an array of a given shape.
-    """
-
-    name: str
-    std: float
-    density: Callable[[Floats], Derivatives]
-    survival: Callable[[Floats], Derivatives]
+    name: str  # name of the distribution of values whose logarithm has this noise
+    std: float  # standard deviation
+    density: Callable[[Floats], Derivatives]  # log density and its first two derivatives
+    survival: Callable[[Floats], Derivatives]  # log survival function and its first two derivatives
+    # log probability between two ends, its derivatives by the lower and the upper end, and the
+    # second ones: lower twice, both, upper twice
     bracket: Callable[[Floats, Floats], Bracket]
+    # samples an array of a given shape
     sample: Callable[[np.random.Generator, tuple[int, ...]], Floats]
 
 

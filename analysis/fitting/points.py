@@ -20,19 +20,13 @@ OUT_OF_REACH = 3.0
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Points:
-    """Steps to target at batch sizes, in increasing order of batch size.
+    """Steps to target at batch sizes, in increasing order of batch size."""
 
-    Attributes:
-        batch_sizes: examples per step, > 0, shape (n,).
-        steps: steps to target, > 0, shape (n,); where missed, steps that did not suffice.
-        missed: which steps are such lower bounds (right-censored), shape (n,).
-        before: steps that did not suffice yet (interval-censored), shape (n,); those of `steps`
-            where these are exact, or missed.
-    """
-
-    batch_sizes: Floats
-    steps: Floats
-    missed: Mask
+    batch_sizes: Floats  # examples per step, > 0, shape (n,)
+    steps: Floats  # steps to target, > 0, shape (n,); where missed, steps that did not suffice
+    missed: Mask  # which steps are such lower bounds (right-censored), shape (n,)
+    # steps that did not suffice yet (interval-censored), shape (n,); those of `steps` where these
+    # are exact, or missed
     before: Floats
 
     @classmethod

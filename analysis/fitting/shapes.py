@@ -29,21 +29,13 @@ _KNEES, _KNEES_WITH_EXPONENT = 80, 30
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class Shapes:
-    """Shapes of a model that no property of training forbids, and how likely they are.
-
-    Attributes:
-        model: the model.
-        log_b_crit: shape (m,); the least and the greatest stand for the limits of the curve.
-        exponent: shape (m,).
-        heights: log-likelihood, maximized over S_min and the noise, shape (m,).
-        observed: number of points that are not lower bounds.
-    """
+    """Shapes of a model that no property of training forbids, and how likely they are."""
 
     model: Model
-    log_b_crit: Floats
-    exponent: Floats
-    heights: Floats
-    observed: int
+    log_b_crit: Floats  # shape (m,); the least and the greatest stand for the limits of the curve
+    exponent: Floats  # shape (m,)
+    heights: Floats  # log-likelihood, maximized over S_min and the noise, shape (m,)
+    observed: int  # number of points that are not lower bounds
 
     @classmethod
     def of(cls, fit: ScalingFit) -> "Shapes":
@@ -106,21 +98,13 @@ class Shapes:
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class Average:
-    """The fitted models and their weights.
+    """The fitted models and their weights."""
 
-    Attributes:
-        shapes: the shapes of each model, those across its ridge included.
-        weights: of the models, summing to 1.
-        points: what was fitted.
-        level: coverage of intervals.
-        b_crit: deviates of E_min / S_min, where perfect scaling and plateau would cross.
-    """
-
-    shapes: tuple[Shapes, ...]
-    weights: Floats
-    points: Points
-    level: float
-    b_crit: Deviates
+    shapes: tuple[Shapes, ...]  # the shapes of each model, those across its ridge included
+    weights: Floats  # of the models, summing to 1
+    points: Points  # what was fitted
+    level: float  # coverage of intervals
+    b_crit: Deviates  # deviates of E_min / S_min, where perfect scaling and plateau would cross
 
     def deviates(self, log_quantity: Callable[[Shapes], Floats]) -> Deviates:
         """Return the averaged deviates of a quantity, given its logarithm at each shape."""

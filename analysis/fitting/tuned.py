@@ -56,13 +56,9 @@ def fit_best(points: Points, gaps: Mapping[float, TuningGap], level: float = LEV
 
 
 def tuned_fits(fits: Fits, gaps: Mapping[float, TuningGap]) -> Fits:
-    """Return the curves of the best points there are, of the same models.
+    """Return the curves of the best points there are, of the same models as those found.
 
-    Their residuals are those of the points less the gap expected of each.
-
-    Args:
-        fits: curves of the points found.
-        gaps: the gap at each batch size that reached the target.
+    Their residuals are those of the points less the gap expected at each batch size.
     """
     by_name: dict[str, ScalingFit] = {}
     likelihoods: dict[str, _Likelihood] = {}
@@ -177,18 +173,12 @@ def _mean_below(density: Floats, width: float) -> Floats:
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class _Likelihood:
-    """Log-likelihood of each point's residual from the curve, the gap integrated out.
+    """Log-likelihood of each point's residual from the curve, the gap integrated out."""
 
-    Attributes:
-        tables: at every one of `_RESIDUALS`, point and scale of the noise, flat.
-        starts: where the table of each point and scale begins, shape (scales, n).
-        weights: of the gaps of each point, shape (n, gaps).
-        noise: noise family.
-    """
-
-    tables: Floats
+    tables: Floats  # at every one of `_RESIDUALS`, point and scale of the noise, flat
+    # where the table of each point and scale begins, shape (scales, n)
     starts: "np.ndarray[tuple[int, ...], np.dtype[np.intp]]"
-    weights: Floats
+    weights: Floats  # of the gaps of each point, shape (n, gaps)
     noise: Noise
 
     @classmethod
@@ -220,8 +210,7 @@ class _Likelihood:
     def maximum(self, values: Floats) -> Floats:
         """Return the log-likelihood of rows of values, maximized over location and scale.
 
-        Args:
-            values: log steps less the curve's rise over its plateau, shape (..., n).
+        They are log steps less the curve's rise over its plateau, shape (..., n).
         """
         rows = values.reshape(-1, values.shape[-1])
         return self.places(rows)[2].reshape(values.shape[:-1])

@@ -49,29 +49,19 @@ _LEAST_WINDOW = 1e-3
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class TuningGap:
-    """What the trials of one search say of its gap.
+    """What the trials of one search say of its gap."""
 
-    Attributes:
-        weights: probability of each of `GAPS`, shape (gaps,).
-        common: whether gaps at neighboring batch sizes are alike.
-    """
-
-    weights: Floats
-    common: bool = False
+    weights: Floats  # probability of each of `GAPS`, shape (gaps,)
+    common: bool = False  # whether gaps at neighboring batch sizes are alike
 
     def excess(self, level: float) -> float:
-        """Return the share of steps above the best there is, at a quantile.
-
-        Args:
-            level: probability that the share is no greater; 0.5 for the median.
-        """
+        """Return the share of steps above the best there is, at a quantile; 0.5 for the median."""
         return math.expm1(float(np.interp(level, np.cumsum(self.weights), GAPS)))
 
     def of_common_search(self, searched: int) -> "TuningGap":
         """Return the gap of a search that all batch sizes share, given what its trials show.
 
-        Args:
-            searched: number of hyperparameters searched, >= 1.
+        It searched one hyperparameter or more.
         """
         logs = np.log(GAPS)
         spread = np.exp(-((np.subtract.outer(logs, logs) / BLUR) ** 2) / 2)

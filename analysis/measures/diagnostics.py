@@ -44,22 +44,14 @@ _LEAST_TREND = 5
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class Diagnosed:
-    """What sentences and figures are made from.
+    """What sentences and figures are made from."""
 
-    Attributes:
-        table: from `read_diagnostics`.
-        subject: workload and optimizer, for titles.
-        optimizer: name of the optimizer.
-        b_crit: the critical batch size that `analyze` found; None before.
-        unit: what batch sizes count.
-        seeds: for each diagnostic of several seeds at a batch size, their number, as text.
-    """
-
-    table: pd.DataFrame
-    subject: str
-    optimizer: str
-    b_crit: Estimate | None = None
-    unit: str = "examples"
+    table: pd.DataFrame  # from `read_diagnostics`
+    subject: str  # workload and optimizer, for titles
+    optimizer: str  # name of the optimizer
+    b_crit: Estimate | None = None  # the critical batch size that `analyze` found; None before
+    unit: str = "examples"  # what batch sizes count
+    # for each diagnostic of several seeds at a batch size, their number, as text
     seeds: Mapping[str, str] = field(default_factory=dict)
 
     def of(self, what: str) -> str:
@@ -99,9 +91,10 @@ def read_diagnostics(folder: ResultsFolder, config: Mapping[str, Any]) -> Diagno
             b_crit = Estimate.of(record["b_crit"]) if "b_crit" in record else None
     optimizer = str(config["optimizer"])
     table = read_table(folder, DIAGNOSTICS_FILE)
+    seeds = seed_counts(table)
     return Diagnosed(
-        table=over_seeds(table),
-        seeds=seed_counts(table),
+        table=over_seeds(table) if seeds else table,
+        seeds=seeds,
         subject=f"{str(config['workload']).rpartition(':')[2]}, {optimizer}",
         optimizer=optimizer,
         b_crit=b_crit,

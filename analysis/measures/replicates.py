@@ -84,9 +84,7 @@ def representative_runs(study: StudyTables, target: float | None = None) -> pd.D
 def _unchosen(runs: pd.DataFrame, planned: int = 0) -> pd.DataFrame:
     """Return the runs of a batch size that have not chosen among its points.
 
-    Args:
-        runs: with the column replicate_of.
-        planned: seeds of each point by the study file; 0 where there is none.
+    The runs have the column replicate_of; the study file may plan seeds of each point.
     """
     points = [group.sort_values("trial") for _, group in runs.groupby("replicate_of", sort=True)]
     if len(points) == 1:
@@ -161,10 +159,7 @@ def fitted_points(table: pd.DataFrame) -> Points:
 
     The two are never mixed, as the minimum is biased low. Each has the bracket that it was found
     in. A batch size that missed the target is a lower bound, and so is a median of seeds of which
-    half or more missed it.
-
-    Args:
-        table: from `with_replicates`, or without its columns.
+    half or more missed it. The table is one of `with_replicates`, or lacks its columns.
     """
     steps, before, bound = table["steps"], "steps_before", table["stopped_at"]
     if all_have_replicates(table):
@@ -213,11 +208,8 @@ def _middle(steps: Floats, missed: Mask) -> list[int]:
     """Return the places of the middle two seeds where misses had different caps.
 
     A miss counts for those that took longer, in equal shares (Efron 1967; the median is that of
-    Kaplan and Meier 1958). Where no miss lies below the median, these are the middle places.
-
-    Args:
-        steps: of the seeds, rising, misses last.
-        missed: which of them are lower bounds.
+    Kaplan and Meier 1958). Where no miss lies below the median, these are the middle places. Steps
+    are rising, misses last.
     """
     order, count = np.lexsort((missed, steps)), len(steps)
     shares = np.ones(count)

@@ -24,10 +24,9 @@ def over_seeds(table: pd.DataFrame) -> pd.DataFrame:
 
     They are means of logarithms for a quantity that is always positive. Moments are paired in their
     order, at the median of their steps. A number that is known for one trial alone stays as it is.
-    The local critical batch size is that of the mean excess of branches.
+    The local critical batch size is that of the mean excess of branches. Some batch size must have
+    several trials.
     """
-    if not seed_counts(table):
-        return table
     at = ["what", "batch_size", "moment", "place"]
     moments = table[["what", *TRIAL_KEY, "moment", "step"]].drop_duplicates()
     moments["place"] = moments.groupby(["what", *TRIAL_KEY, "moment"]).cumcount()

@@ -44,44 +44,28 @@ class Source:
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class Records:
-    """What lies in the folder of a study beside its tables.
+    """What lies in the folder of a study beside its tables."""
 
-    Attributes:
-        study_file: the text of its `study.toml`.
-        sweeps: what is recorded of each sweep, text by name; none for imported runs.
-        cost: what training costs; None where no step was timed.
-        diagnosed: what `batchscale diagnose` measured; None where it did not run.
-    """
-
-    study_file: str = ""
+    study_file: str = ""  # the text of its `study.toml`
+    # what is recorded of each sweep, text by name; none for imported runs
     sweeps: Sequence[Mapping[str, str]] = ()
-    cost: StudyCost | None = None
+    cost: StudyCost | None = None  # what training costs; None where no step was timed
+    # what `batchscale diagnose` measured; None where it did not run
     diagnosed: Diagnosed | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class StudyPage:
-    """What is shown of one study.
-
-    Attributes:
-        analysis: its analysis.
-        label: what distinguishes it from the other studies of the page.
-        records: what else is known of it.
-        summary: its `summary_record`, the content of `summary.json`.
-        verdict: which batch size to use.
-        views: the curve at each target, the analysis itself first.
-        near: the hyperparameters near the best, from `near_best`.
-        tables: its tables as text.
-    """
+    """What is shown of one study."""
 
     analysis: Analysis
-    label: str
-    records: Records
-    summary: Mapping[str, Any]
-    verdict: Verdict
-    views: Sequence[Mapping[str, Any]]
-    near: pd.DataFrame
-    tables: Sequence[PageTable]
+    label: str  # what distinguishes it from the other studies of the page
+    records: Records  # what else is known of it
+    summary: Mapping[str, Any]  # its `summary_record`, the content of `summary.json`
+    verdict: Verdict  # which batch size to use
+    views: Sequence[Mapping[str, Any]]  # the curve at each target, the analysis itself first
+    near: pd.DataFrame  # the hyperparameters near the best, from `near_best`
+    tables: Sequence[PageTable]  # its tables as text
 
     @classmethod
     def of(cls, analysis: Analysis, label: str, records: Records) -> "StudyPage":
@@ -133,17 +117,11 @@ class StudyPage:
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class Page:
-    """A page.
+    """A page."""
 
-    Attributes:
-        studies: what is shown of each study, at least one.
-        comparison: of all of them; None for one.
-        reload_seconds: how often the page reloads itself; None for never.
-    """
-
-    studies: Sequence[StudyPage]
-    comparison: Comparison | None = None
-    reload_seconds: int | None = None
+    studies: Sequence[StudyPage]  # what is shown of each study, at least one
+    comparison: Comparison | None = None  # of all of them; None for one
+    reload_seconds: int | None = None  # how often the page reloads itself; None for never
 
     @property
     def title(self) -> str:

@@ -47,19 +47,12 @@ _RECORDED = ("batch_size", "steps", "steps_before", "examples", "stopped_at")
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Goal:
-    """The result of a study at one of several targets.
-
-    Attributes:
-        study: the tables.
-        target: validation error to get below.
-        table: one row per batch size, as `steps_to_target` returns it.
-        of: what is fitted, in words.
-    """
+    """The result of a study at one of several targets."""
 
     study: StudyTables
-    target: float
-    table: pd.DataFrame
-    of: str = FEWEST
+    target: float  # validation error to get below
+    table: pd.DataFrame  # one row per batch size, as `steps_to_target` returns it
+    of: str = FEWEST  # what is fitted, in words
 
     @cached_property
     def fits(self) -> Fits | None:

@@ -25,44 +25,30 @@ from analysis.tables.study import StudyTables
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class Analysis:
-    """What a study shows at one target.
-
-    Attributes:
-        study: the tables.
-        target: validation error to get below.
-        table: one row per batch size: `steps_to_target` and the columns of `with_replicates`.
-        search: how good each search was (`quality_table`).
-        rules: how far the scaling rules are off (`scaling_rules`).
-        goals: results at a few targets, the same ones whatever `target` is.
-        first: how many trials of each search count; None for all.
-        unfinished: the missing trials (`unfinished_records`).
-        target_for_all: a target that every batch size reached, where some missed this one.
-        fits: every model fitted, to the best points there are where the searches show how far
-            those found lie above; None where too few batch sizes reached the target.
-        regimes: the regimes; None without fits.
-        critical: the critical batch sizes by name; empty without fits.
-        tuning: what the trials say of under-tuning; None without fits.
-        left_out: batch sizes that missed the target and that no curve can explain; in no fit.
-        unexplained: batch sizes that reached it and that no curve can explain.
-        begun_below: how many trials were below the target before they took a step.
-    """
+    """What a study shows at one target."""
 
     study: StudyTables
-    target: float
+    target: float  # validation error to get below
+    # one row per batch size: `steps_to_target` and the columns of `with_replicates`
     table: pd.DataFrame
-    search: pd.DataFrame
-    rules: pd.DataFrame
-    goals: tuple[Goal, ...] = ()
-    first: int | None = None
-    unfinished: tuple[Mapping[str, Any], ...] = ()
+    search: pd.DataFrame  # how good each search was (`quality_table`)
+    rules: pd.DataFrame  # how far the scaling rules are off (`scaling_rules`)
+    goals: tuple[Goal, ...] = ()  # results at a few targets, the same ones whatever `target` is
+    first: int | None = None  # how many trials of each search count; None for all
+    unfinished: tuple[Mapping[str, Any], ...] = ()  # the missing trials (`unfinished_records`)
+    # a target that every batch size reached, where some missed this one
     target_for_all: float | None = None
+    # every model fitted, to the best points there are where the searches show how far those found
+    # lie above; None where too few batch sizes reached the target
     fits: Fits | None = None
-    regimes: Regimes | None = None
+    regimes: Regimes | None = None  # the regimes; None without fits
+    # the critical batch sizes by name; empty without fits
     critical: Mapping[str, CriticalBatchSize] = field(default_factory=dict)
-    tuning: Tuning | None = None
+    tuning: Tuning | None = None  # what the trials say of under-tuning; None without fits
+    # batch sizes that missed the target and that no curve can explain; in no fit
     left_out: tuple[int, ...] = ()
-    unexplained: tuple[int, ...] = ()
-    begun_below: int = 0
+    unexplained: tuple[int, ...] = ()  # batch sizes that reached it and that no curve can explain
+    begun_below: int = 0  # how many trials were below the target before they took a step
 
     @property
     def fit(self) -> ScalingFit | None:

@@ -35,29 +35,21 @@ def listed(names: Sequence[str]) -> str:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Runs:
-    """Checked runs.
+    """Checked runs."""
 
-    Attributes:
-        runs: one row per run in the order of the table: run (its id), row (its first), the other
-            `columns.KNOWN` that are no measurement, and the hyperparameters, NaN or None if absent;
-            not_finite, the measurements left out because their error is not finite; apart, what
-            columns that were left out say of runs that are else alike.
-        curves: one row per measurement whose error is finite: run (row of `runs`), step in
-            updates, val_error, the other `columns.MEASURED` and the quantities.
-        hyperparameters: their names.
-        quantities: names of what else was measured.
-        metric: what became the error, one of `columns.METRICS`.
-        measured: whether there are curves; else `runs` has the steps to target.
-        remarks: what was left out, for the user.
-    """
-
+    # one row per run in the order of the table: run (its id), row (its first), the other
+    # `columns.KNOWN` that are no measurement, and the hyperparameters, NaN or None if absent;
+    # not_finite, the measurements left out because their error is not finite; apart, what columns
+    # that were left out say of runs that are else alike
     runs: pd.DataFrame = field(repr=False)
+    # one row per measurement whose error is finite: run (row of `runs`), step in updates,
+    # val_error, the other `columns.MEASURED` and the quantities
     curves: pd.DataFrame = field(repr=False)
-    hyperparameters: tuple[str, ...]
-    quantities: tuple[str, ...]
-    metric: str
-    measured: bool
-    remarks: tuple[str, ...] = ()
+    hyperparameters: tuple[str, ...]  # their names
+    quantities: tuple[str, ...]  # names of what else was measured
+    metric: str  # what became the error, one of `columns.METRICS`
+    measured: bool  # whether there are curves; else `runs` has the steps to target
+    remarks: tuple[str, ...] = ()  # what was left out, for the user
 
 
 def checked_runs(

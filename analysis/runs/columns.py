@@ -38,14 +38,10 @@ UNITS = ("updates", "examples", "tokens")
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Units:
-    """What a step of the rows counts.
+    """What a step of the rows counts."""
 
-    Attributes:
-        step: one of `UNITS`.
-        tokens_per_example: of a sequence, where steps count tokens and batch sizes do not.
-    """
-
-    step: str = "updates"
+    step: str = "updates"  # one of `UNITS`
+    # of a sequence, where steps count tokens and batch sizes do not
     tokens_per_example: int | None = None
 
     def __post_init__(self) -> None:
@@ -77,16 +73,12 @@ class Units:
 
 @dataclass(frozen=True, slots=True)
 class Columns:
-    """The column of the table by the name that batchscale has for it.
+    """The column of the table by the name that batchscale has for it."""
 
-    Attributes:
-        of: columns by known name or name of a hyperparameter.
-        given: the names that the user mapped and that have no meaning of their own.
-        dropped: columns that the user leaves out, as in `--columns lr=`.
-    """
-
-    of: Mapping[str, str]
+    of: Mapping[str, str]  # columns by known name or name of a hyperparameter
+    # the names that the user mapped and that have no meaning of their own
     given: Sequence[str] = ()
+    # columns that the user leaves out, as in `--columns lr=`
     dropped: frozenset[str] = field(default_factory=frozenset)
 
     def __contains__(self, name: str) -> bool:

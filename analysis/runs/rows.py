@@ -18,19 +18,13 @@ _NULLS = frozenset({"", "none", "null", "n/a", "na", "<na>"})
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Rows:
-    """A table of finished runs, not yet checked.
+    """A table of finished runs, not yet checked."""
 
-    Attributes:
-        where: file or folder, for messages.
-        frame: cells by column, None where there is none; its index numbers the rows.
-        label: what a row is called: row, line or measurement.
-        remarks: what the reader left out, for the user.
-    """
-
-    where: str
+    where: str  # file or folder, for messages
+    # cells by column, None where there is none; its index numbers the rows
     frame: pd.DataFrame = field(repr=False)
-    label: str = "row"
-    remarks: tuple[str, ...] = ()
+    label: str = "row"  # what a row is called: row, line or measurement
+    remarks: tuple[str, ...] = ()  # what the reader left out, for the user
 
     def __post_init__(self) -> None:
         """Refuse a table without rows, or with two columns of one name."""

@@ -49,21 +49,16 @@ class SearchVerdict(StrEnum):
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class SearchSample:
-    """The exchangeable trials of a search.
+    """The exchangeable trials of a search."""
 
-    Attributes:
-        steps: steps to target of the trials that reached it, rising; shape (reached,).
-        trials: number of trials, misses (exhausted, capped, pruned, diverged, failed) included.
-        bound: lower bound of the steps of every miss, >= the last of `steps`. A miss has no number
-            of steps: it ranks behind all trials that reached, and enters a mean with this bound,
-            which makes the mean a lower bound.
-        cut: whether some miss was stopped there; else misses would never have reached.
-    """
-
+    # steps to target of the trials that reached it, rising; shape (reached,)
     steps: NDArray[np.float64]
-    trials: int
+    trials: int  # number of trials, misses (exhausted, capped, pruned, diverged, failed) included
+    # lower bound of the steps of every miss, >= the last of `steps`. A miss has no number of steps:
+    # it ranks behind all trials that reached, and enters a mean with this bound, which makes the
+    # mean a lower bound
     bound: float
-    cut: bool = True
+    cut: bool = True  # whether some miss was stopped there; else misses would never have reached
 
     def none_of_fastest(self, n: int) -> NDArray[np.float64]:
         """Return the probability that n trials hold none of the k fastest, for k = 0, 1, ...

@@ -59,18 +59,13 @@ class EdgeVerdict(StrEnum):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RangeEnd:
-    """One end of a hyperparameter's range and the verdict on it.
+    """One end of a hyperparameter's range and the verdict on it."""
 
-    Attributes:
-        hyperparameter: its name; `effective_lr` for lr / (1 - momentum), along which stability
-            limits run, and which has no range of its own: it is never an edge.
-        end: low or high.
-        verdict: what was found there.
-    """
-
+    # its name; `effective_lr` for lr / (1 - momentum), along which stability limits run, and which
+    # has no range of its own: it is never an edge
     hyperparameter: str
-    end: str
-    verdict: EdgeVerdict
+    end: str  # low or high
+    verdict: EdgeVerdict  # what was found there
 
 
 def edge_verdicts(

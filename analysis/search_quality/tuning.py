@@ -34,15 +34,11 @@ NONE_REACHED = "no trial spread evenly over the box reached the target at B = {s
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class Tuning:
-    """What the trials say of under-tuning.
+    """What the trials say of under-tuning."""
 
-    Attributes:
-        gaps: the gap at each batch size that reached the target; empty where `missing`.
-        missing: why there is none, as text; else empty.
-    """
-
+    # the gap at each batch size that reached the target; empty where `missing`
     gaps: Mapping[float, TuningGap]
-    missing: str
+    missing: str  # why there is none, as text; else empty
 
     def record(self) -> dict[str, Any]:
         """Return under-tuning as JSON data."""

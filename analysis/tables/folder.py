@@ -36,16 +36,12 @@ class ResultsFolder:
     """A results folder, which may be pickled and used on another machine.
 
     Names of files are relative to the folder, with forward slashes.
-
-    Attributes:
-        location: path or URI as the user gave it.
-        filesystem: what holds it, a `pyarrow.fs.FileSystem`.
-        base: absolute path of the folder in that file system.
     """
 
-    location: str
+    location: str  # path or URI as the user gave it
+    # what holds it, a `pyarrow.fs.FileSystem`
     filesystem: fs.FileSystem = field(repr=False, compare=False)
-    base: str
+    base: str  # absolute path of the folder in that file system
 
     @classmethod
     def at(cls, location: str | Path) -> Self:

@@ -39,23 +39,16 @@ def _no_boxes() -> pd.DataFrame:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class StudyTables:
-    """The configuration and the tables of a study.
+    """The configuration and the tables of a study."""
 
-    Attributes:
-        name: name of the results folder.
-        config: the resolved study file as plain data.
-        trials: one row per trial, columns as in `trial_schema`.
-        curves: one row per measurement, columns as in `curve_schema`.
-        boxes: searched ranges, columns as in `BOX_COLUMNS`; a batch size without rows was searched
-            in the study's `space`.
-        data: digests of the data by split, where they were recorded.
-    """
-
-    name: str
-    config: Mapping[str, Any]
-    trials: pd.DataFrame
-    curves: pd.DataFrame
+    name: str  # name of the results folder
+    config: Mapping[str, Any]  # the resolved study file as plain data
+    trials: pd.DataFrame  # one row per trial, columns as in `trial_schema`
+    curves: pd.DataFrame  # one row per measurement, columns as in `curve_schema`
+    # searched ranges, columns as in `BOX_COLUMNS`; a batch size without rows was searched in the
+    # study's `space`
     boxes: pd.DataFrame = field(default_factory=_no_boxes)
+    # digests of the data by split, where they were recorded
     data: Mapping[str, Any] = field(default_factory=dict)
     _made: dict[Any, Any] = field(default_factory=dict, init=False, repr=False, compare=False)
 

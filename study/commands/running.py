@@ -117,15 +117,10 @@ class Swept:
 
 
 def run_sweep(source: str | Mapping[str, Any], options: SweepOptions, console: Terminal) -> Swept:
-    """Run what is missing of every study; all are checked before the first one runs.
+    """Return how a sweep ended that ran what was missing of every study.
 
-    Args:
-        source: path of a study file, name of a workload, or the content of a study file.
-        options: where and how to run.
-        console: where progress is shown.
-
-    Returns:
-        Where the results are, and how the sweep ended.
+    All are checked before the first one runs. `source` is the path of a study file, the name of a
+    workload, or the content of a study file.
     """
     studies, folders, resources = _prepared(source, options)
     complete, stopped = True, None

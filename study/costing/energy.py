@@ -14,11 +14,8 @@ _RAPL = Path("/sys/class/powercap")
 def energy_since(device: str, rapl: Path = _RAPL) -> Counter | None:
     """Return what tells the joules spent since this call; None where no driver tells.
 
-    A package of cores is counted as a whole, with whatever else runs on it.
-
-    Args:
-        device: cpu or cuda, the current one.
-        rapl: folder of the kernel's power capping zones.
+    A package of cores is counted as a whole, with whatever else runs on it. `rapl` is the folder of
+    the kernel's power capping zones.
     """
     counters = _gpu() if device == "cuda" else _packages(rapl)
     if not counters:

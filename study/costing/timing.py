@@ -52,14 +52,10 @@ def timed_steps(
     batch_size: int,
     seconds: float,
 ) -> dict[str, Any]:
-    """Return the row of `cost.parquet` for one batch size.
+    """Return the row of `cost.parquet` for one batch size, of a study as `alone` returns it.
 
-    Args:
-        resolved: the study, as `alone` returns it.
-        trainable: its workload, on the device that trains.
-        point: hyperparameters to train with.
-        batch_size: examples per step.
-        seconds: to time for, > 0; slow steps are still timed seven times.
+    The workload is on the device that trains. Steps are timed for some seconds > 0; slow ones are
+    still timed seven times.
     """
     device = trainable.device.type
     reset_peak()
@@ -130,12 +126,8 @@ def processor() -> str:
 def lacking_since(threads: int, stat: Path = _STAT) -> Callable[[], float] | None:
     """Return what tells how many cores other programs have kept from this one since this call.
 
-    They are those that others used, as far as fewer were left than this program has threads. None
-    where the kernel does not tell (Linux does).
-
-    Args:
-        threads: of this program that compute at once, >= 1.
-        stat: the kernel's count of each core's time.
+    They are those that others used, as far as fewer were left than this program has threads that
+    compute at once. None where the kernel does not tell; Linux does, in `stat`.
     """
     if not stat.exists():
         return None

@@ -35,23 +35,19 @@ class SavedError(Exception):
 
 
 class Checkpoint:
-    """The checkpoint of a cohort, or of half of one whose lanes are trained separately.
-
-    Attributes:
-        notes: sentences to report about it and its halves.
-        stopping: returns whether training is to end as soon as its state is saved.
-    """
+    """The checkpoint of a cohort, or of half of one whose lanes are trained separately."""
 
     def __init__(
         self, folder: ResultsFolder, stem: str, resolved: ResolvedStudy, cohort: Cohort, device: str
     ) -> None:
         """Name the file `stem`.pt and what it belongs to, without reading it."""
+        # returns whether training is to end as soon as its state is saved
         self.stopping: Callable[[], bool] = lambda: False
         self._folder, self._stem, self._resolved, self._device = folder, stem, resolved, device
         self._name = f"{CHECKPOINTS}/{stem}.pt"
         self._binding = _binding(resolved, cohort, device)
         self._written = time.monotonic()
-        self.notes: list[str] = []
+        self.notes: list[str] = []  # sentences to report about it and its halves
         self._files: set[str] = set()
 
     def half(self, which: str, cohort: Cohort) -> "Checkpoint":

@@ -64,15 +64,9 @@ class Racing(Protocol):
 
 
 class Race:
-    """A race in progress, which advances lap by lap; a lap ends with a measurement.
+    """A race in progress, which advances lap by lap; a lap ends with a measurement."""
 
-    Attributes:
-        rules: stopping rules, given the steps to target known so far.
-        step: updates taken.
-        after_lap: called after every lap of any race in this process; a worker sets it to tell how
-            far it is.
-    """
-
+    # called after every lap of any race in this process; a worker sets it to tell how far it is
     after_lap: ClassVar[Callable[[Racing], None]] = staticmethod(lambda race: None)
 
     def __init__(
@@ -82,11 +76,11 @@ class Race:
 
         `leaving` is for a race that is run again: the steps at which some lanes left it.
         """
-        self.rules = rules
+        self.rules = rules  # stopping rules, given the steps to target known so far
         self._leaving = leaving or {}
         self._record = [_Lane() for _ in range(count)]
         self._racing = list(range(count))
-        self.step: int = 0
+        self.step: int = 0  # updates taken
         self._begun, self._rung, self._seconds = False, 0, 0.0
         self._further: tuple[str, ...] = ()
 

@@ -124,14 +124,10 @@ class StoppingRules:
 
 
 def held_to(steps: int, ends: Sequence[int]) -> int:
-    """Return the steps of which a multiple caps re-runs of a point: median of what they took.
+    """Return the steps of which a multiple caps re-runs of a point: median of where they ended.
 
-    At least those of its trial in the search, which may have been lucky: then most of its re-runs
-    end at the cap, and further ones go beyond it.
-
-    Args:
-        steps: of its trial in the search.
-        ends: where its re-runs ended so far, at the target or not.
+    At least the steps of its trial in the search, which may have been lucky: then most of its
+    re-runs end at the cap, and further ones go beyond it.
     """
     return max(steps, math.ceil(statistics.median(ends))) if ends else steps
 

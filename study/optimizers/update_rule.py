@@ -150,20 +150,14 @@ class Step:
     """An optimizer step on given gradients: optional clipping and coupled decay, then the update.
 
     Steps of equal update rules and models compare equal, since traces are cached by their step.
-
-    Attributes:
-        update: the update rule.
-        described: the model's parameter tensors.
-        refresh: what changes the state between some steps, as in :class:`Optimizer`.
-        clips: whether gradients are clipped.
-        decays: whether coupled decay is added, after clipping as in torch.
     """
 
-    update: Update
-    described: ParameterTensors
+    update: Update  # the update rule
+    described: ParameterTensors  # the model's parameter tensors
+    # what changes the state between some steps, as in :class:`Optimizer`
     refresh: Update | None = None
-    clips: bool = False
-    decays: bool = False
+    clips: bool = False  # whether gradients are clipped
+    decays: bool = False  # whether coupled decay is added, after clipping as in torch
 
     @classmethod
     def of(

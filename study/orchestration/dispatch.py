@@ -16,30 +16,18 @@ from study.search.journal import Journal
 from study.search.queue import CohortQueue
 from study.storage.parts import Parts, write_part
 
-MOVED = (
-    "a results folder must stay where it is while a sweep runs, got no study in {folder}; move it "
-    "back, and run the same `sweep` again"
-)
-
 
 class Dispatch:
-    """Hands out cohorts and returns their trials to one search per batch size.
-
-    Attributes:
-        queue: the missing cohorts.
-        errors: why cohorts were lost or the sweep stopped, one sentence each.
-        notes: what workers reported about checkpoints.
-    """
+    """Hands out cohorts and returns their trials to one search per batch size."""
 
     def __init__(
         self, parts: Parts, queue: CohortQueue, journal: Journal, progress: Progress
     ) -> None:
-        self.queue = queue
+        self.queue = queue  # the missing cohorts
         self._parts, self._journal, self._progress = parts, journal, progress
         self._resolved = parts.resolved
-        self.errors: list[str] = []
-        self.notes: list[str] = []
-        self._begun = parts.folder.exists(STUDY_FILE)
+        self.errors: list[str] = []  # why cohorts were lost or the sweep stopped, one sentence each
+        self.notes: list[str] = []  # what workers reported about checkpoints
         self._any_ran = False
         self._failed_sizes: set[int] = set()
 
@@ -57,8 +45,7 @@ class Dispatch:
             self.queue.lose(cohort)
             return
         try:
-            if self._begun and not self._parts.folder.exists(STUDY_FILE):
-                self.end(MOVED.format(folder=self._parts.folder))
+            if not self.in_place():
                 return
             recorded = self._parts.read_cohort(cohort.batch_size, cohort.number, cohort.role)
             self._record(cohort, recorded or self._overdue(cohort, began))
@@ -66,6 +53,20 @@ class Dispatch:
             self.end(str(error))
         except OSError as error:
             self.end(self._parts.folder.unwritable(error))
+
+    def in_place(self) -> bool:
+        """Return whether the folder still holds the study; else end the sweep.
+
+        A worker writes its part into a folder that it makes anew where the old one was moved away.
+        """
+        folder = self._parts.folder
+        if folder.exists(STUDY_FILE):
+            return True
+        self.end(
+            f"a results folder must stay where it is while a sweep runs, got no study in {folder}; "
+            "move it back, and run the same `sweep` again"
+        )
+        return False
 
     def close(self) -> None:
         """Hand out nothing more."""

@@ -40,17 +40,14 @@ _End = tuple[Role, Status, int | None]
 
 
 class Progress:
-    """The rows of a study, counted as its trials are recorded; safe to use from two threads.
-
-    Attributes:
-        listeners: are called with the trials of each cohort that has just been recorded.
-    """
+    """The rows of a study, counted as its trials are recorded; safe to use from two threads."""
 
     def __init__(self, resolved: ResolvedStudy, recorded: Iterable[TrialResult] = ()) -> None:
         """Count the trials that are recorded already, in any order."""
         self._resolved = resolved
         # counts, not trials: a sweep may record very many, each with its curve
         self._ends: dict[int, Counter[_End]] = {size: Counter() for size in resolved.batch_sizes}
+        # are called with the trials of each cohort that has just been recorded
         self.listeners: list[Callable[[Sequence[TrialResult]], None]] = []
         for _ in self.counting(recorded):
             pass
@@ -161,9 +158,7 @@ def recorded_row(row: Row) -> dict[str, Any]:
 def seconds_left(elapsed: float, before: float, now: float) -> float:
     """Return the seconds that a sweep still needs at this rate; inf without progress.
 
-    Args:
-        elapsed: seconds since it began.
-        before: share of the work, from 0 to 1, that was done then.
-        now: share that is done now.
+    `before` and `now` are the shares of the work, from 0 to 1, that were done when it began, some
+    seconds ago, and are done now.
     """
     return elapsed * (1 - now) / (now - before) if now > before else math.inf

@@ -12,14 +12,13 @@ from typing import TYPE_CHECKING, Any
 
 from analysis.errors import AnalysisError
 from analysis.tables.folder import ResultsFolder
-from analysis.tables.schema import STUDY_FILE
 from study.config.study import ResolvedStudy
 from study.config.until import Grant
 from study.engine.checkpoints import CHECKPOINTS
 from study.engine.fingerprint import fingerprint
 from study.engine.networks.training import LoadedWorkload, Trainable
 from study.errors import StudyError
-from study.orchestration.dispatch import MOVED, Dispatch
+from study.orchestration.dispatch import Dispatch
 from study.orchestration.display import Display
 from study.orchestration.forked import ForkedWorkers
 from study.orchestration.progress import Progress, seconds_left
@@ -61,12 +60,7 @@ class SweepEnd:
 
 
 class Sweep:
-    """The remaining work of a study, ready to run.
-
-    Attributes:
-        progress: counts the study's trials as they are recorded.
-        display: what may be shown of it meanwhile.
-    """
+    """The remaining work of a study, ready to run."""
 
     def __init__(
         self, folder: ResultsFolder, resolved: ResolvedStudy, trainable: Trainable
@@ -75,13 +69,13 @@ class Sweep:
         self._folder, self._resolved, self._trainable = folder, resolved, trainable
         recorded_sweeps(folder)  # refuses a damaged record before anything is added to it
         self._parts = Parts(folder, resolved)
-        self.progress = Progress(resolved)
+        self.progress = Progress(resolved)  # counts the trials as they are recorded
         self._queue = CohortQueue(resolved, self.progress.counting(self._parts))
         self._notes: list[str] = []
         self._remarks: list[str] = []
         self._workload = self._unchanged()
         self._laps: Callable[[], Sequence[Lap]] = tuple
-        # both are replaced where Ray takes over
+        # what may be shown meanwhile; queue and laps are replaced where Ray takes over
         self.display = Display(self.progress, lambda: self._queue.standings(), lambda: self._laps())
 
     def run(self, resources: Resources, stop: Stop) -> SweepEnd:
@@ -99,26 +93,24 @@ class Sweep:
             self._grow(grants.granted)
             notes, dispatch = dispatch.notes, self._run_missing(resources, stop)
             dispatch.notes[:0] = notes
-        errors = list(dispatch.errors)
-        if not errors and not stop.requested:
-            errors += self._unusable_base()
+        done = not (dispatch.errors or stop.requested)
+        errors = self._unusable_base() if done else []
         trials: list[Ended] = []
         try:
-            if not self._folder.exists(STUDY_FILE):
-                raise AnalysisError(MOVED.format(folder=self._folder))
-            whole = None if missing else ended_by_tables(self._folder, self.progress.recorded)
-            trials = consolidate(self._parts) if whole is None else whole
-            if missing:
-                record_end(self._folder)
-            if self._queue.empty and not dispatch.errors and not stop.requested:
-                # some are left by cohorts that were lost, or that the study no longer has
-                self._folder.remove_all(CHECKPOINTS)
+            if dispatch.in_place():
+                whole = None if missing else ended_by_tables(self._folder, self.progress.recorded)
+                trials = consolidate(self._parts) if whole is None else whole
+                if missing:
+                    record_end(self._folder)
+                if self._queue.empty and done:
+                    # some are left by cohorts that were lost, or that the study no longer has
+                    self._folder.remove_all(CHECKPOINTS)
         except AnalysisError as error:  # the parts are whole; the next sweep writes the tables
             errors.append(f"the tables could not be written: {error}")
         why = [] if grants is None else [grants.why]
         return SweepEnd(
             trials=trials,
-            errors=errors,
+            errors=[*dispatch.errors, *errors],
             notes=[*self._remarks, *self._notes, *dispatch.notes, *why],
             seconds=time.monotonic() - started,
         )

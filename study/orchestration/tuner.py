@@ -107,11 +107,7 @@ class Ending(tune.Stopper):
 
 
 class RayWorkers:
-    """The workers of a sweep as actors of Ray Tune.
-
-    Attributes:
-        laps: returns how far cohorts in training are; safe in another thread.
-    """
+    """The workers of a sweep as actors of Ray Tune."""
 
     def __init__(
         self,
@@ -124,6 +120,7 @@ class RayWorkers:
         self._dispatch, self._study = dispatch, study
         self._resources, self._stop = resources, stop
         self._board = Board()
+        # returns how far cohorts in training are; safe in another thread
         self.laps = self._board.laps
 
     def run(self, work: Path) -> None:

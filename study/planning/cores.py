@@ -14,9 +14,7 @@ _CGROUPS = Path("/sys/fs/cgroup")
 def default_workers(gpus_per_worker: float, cpus_per_worker: int = 1) -> int:
     """Return the number of workers for this machine: one per share of its cores, or of its GPUs.
 
-    Args:
-        gpus_per_worker: GPUs of each worker, >= 0; 0 trains on the CPU.
-        cpus_per_worker: cores of each worker, >= 1.
+    Without GPUs for each worker, it trains on the CPU.
     """
     of_cores = max(1, cores() // cpus_per_worker)
     if not gpus_per_worker:

@@ -67,14 +67,11 @@ def _refuse_taken(owner: str, group: Group, taken: Collection[str]) -> None:
 def measured_beside(config: StudyConfig, space: Space, *, own: bool) -> tuple[str, ...]:
     """Return the column of the weights that the target does not count on; none without averages.
 
-    Args:
-        config: the study.
-        space: its search space.
-        own: whether the optimizer averages the weights itself.
+    `own` tells whether the optimizer averages the weights itself.
 
     Raises:
-        StudyError: the target counts on averages that there are not, there are two kinds of them,
-            or one is searched that no target counts on.
+        StudyError: a target counts on averages that there are not, there are two kinds of them, or
+            one is searched where no target counts on it.
     """
     named = [name for name in of_averaging().known if name in space]
     used = [name for name in named if space[name] != 0.0]

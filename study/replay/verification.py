@@ -39,10 +39,9 @@ _BROKEN = (_BrokenError, BatchscaleError)
 
 
 def check_folder(folder: ResultsFolder) -> Iterator[Clause]:
-    """Check that the files of a study's results folder agree with each other; write nothing.
+    """Yield the result of each check that the files of a folder agree with each other.
 
-    Yields:
-        The result of each check, in order; it ends early where later checks have nothing to use.
+    Nothing is written. It ends early where later checks have nothing to use.
     """
     folder.read(STUDY_FILE)  # a folder without one is a wrong argument, not a broken study
     yield (first := _clause("study.toml", lambda: _study_file(folder)))

@@ -20,12 +20,10 @@ from workloads.testing import Clause
 
 
 def check_winners(folder: ResultsFolder) -> Iterator[Clause]:
-    """Train the winner of every batch size again; write nothing.
+    """Yield for the winner of every batch size whether it reaches the target at the recorded step.
 
-    A study of GPUs is replayed on the CPU where there is no GPU.
-
-    Yields:
-        One clause per batch size: whether the target is reached at the recorded step.
+    It is trained again; nothing is written. A study of GPUs is replayed on the CPU where there is
+    no GPU.
     """
     try:
         resolved = read_study_toml(folder)
@@ -52,14 +50,11 @@ def replay_winners(
     recorded: Sequence[TrialResult],
     environment: Sequence[str],
 ) -> Iterator[Clause]:
-    """Train every winner again, up to the step at which it reached the target.
+    """Yield for every winner whether it reaches the target again, and at which step.
 
     A program is run up to the cap that the steps set for others. It need not repeat its
     measurements bit for bit, so steps that differ are told and not counted as broken; a target that
     is missed is. `environment` says how this one differs from the recorded one, a phrase each.
-
-    Yields:
-        One clause per winner: whether it reaches the target again, and at which step.
     """
     for winner in winners(resolved, recorded):
         if isinstance(trainable, Command):

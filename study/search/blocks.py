@@ -10,21 +10,14 @@ Key = tuple[Role, int]
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """A cohort that has not been handed out yet.
+    """A cohort that has not been handed out yet."""
 
-    Attributes:
-        role: role of its trials.
-        trials: numbers of its trials.
-        region: where the points of an extension are sampled.
-        points: points that do not come from the search, which proposes the others when needed.
-        held_to: steps that limit replicates; None for other trials.
-    """
-
-    role: Role
-    trials: range
-    region: Region | None = None
+    role: Role  # role of its trials
+    trials: range  # numbers of its trials
+    region: Region | None = None  # where the points of an extension are sampled
+    # points that do not come from the search, which proposes the others when needed
     points: tuple[Point, ...] = ()
-    held_to: int | None = None
+    held_to: int | None = None  # steps that limit replicates; None for other trials
 
     @property
     def key(self) -> Key:

@@ -31,14 +31,9 @@ def next_region(
 ) -> Region | None:
     """Return the region to search next, beyond the first side at which the best points crowd.
 
-    Args:
-        resolved: the study.
-        ranges: the box with its extensions, by searched hyperparameter.
-        results: all trials in it, with outcomes judged by all of them.
-
-    Returns:
-        The region; None if the best points lie inside, if everything beyond diverges, or if the
-        domain of the hyperparameter ends there.
+    None if the best points lie inside, if everything beyond diverges, or if the domain of the
+    hyperparameter ends there. `ranges` is the box with its extensions; `results` are all trials in
+    it, with outcomes judged by all of them.
     """
     done = [result.region for result in results if result.region is not None]
     for side in _sides(ranges, results):

@@ -17,22 +17,14 @@ _BEGINNING = b'{"op_code":0,'
 
 
 class Journal:
-    """A journal that grows with the results.
-
-    Attributes:
-        whole: whether it holds all trials that were recorded when it was opened; else it is new.
-    """
+    """A journal that grows with the results."""
 
     def __init__(self, path: Path, trials: int = 0) -> None:
-        """Go on with the file of an earlier sweep if it is whole; start a new one otherwise.
-
-        Args:
-            path: the file.
-            trials: how many are recorded, which a whole file holds.
-        """
+        """Go on with a file of so many trials, if it is whole; start a new one otherwise."""
         path.with_name(f"{path.name}.lock").unlink(missing_ok=True)  # of a killed sweep
         self._lines = _Lines(path)
         self._names = self._lines.resume(trials)
+        # whether it holds all trials that were recorded when it was opened; else it is new
         self.whole = bool(self._names)
         if not self.whole:
             path.unlink(missing_ok=True)
@@ -59,15 +51,12 @@ class _Lines(BaseJournalBackend):
     """Lines of a journal in the format of `optuna.storages.journal.JournalFileBackend`.
 
     That backend syncs the disk for every trial, which a derived file does not need.
-
-    Attributes:
-        known: the lines that a storage is shown.
     """
 
     def __init__(self, path: Path) -> None:
         self._path = path
         self._waiting: list[str] = []
-        self.known: list[dict[str, Any]] = []
+        self.known: list[dict[str, Any]] = []  # the lines that a storage is shown
 
     def resume(self, trials: int) -> set[str]:
         """Return the studies in the file, if it holds a line for each and for so many trials."""

@@ -23,11 +23,9 @@ class CohortQueue:
     """The missing cohorts of a study, those of the most expensive batch size first."""
 
     def __init__(self, resolved: ResolvedStudy, recorded: Iterable[TrialResult]) -> None:
-        """Rebuild every search from the recorded trials and plan the rest.
+        """Rebuild every search and plan the rest.
 
-        Args:
-            resolved: the study.
-            recorded: the trials of earlier sweeps, sorted by batch size, role and number.
+        `recorded` are the trials of earlier sweeps, sorted by batch size, role and number.
         """
         self._resolved = resolved
         shared = shared_search(resolved.search.sampler)
@@ -56,10 +54,9 @@ class CohortQueue:
         return self._stages[size].take(self._warm(size), self._carried(size))
 
     def finish(self, results: Sequence[TrialResult]) -> bool:
-        """Take back a cohort with its results.
+        """Return whether a batch size is to be planned on, given the results of a cohort of it.
 
-        Returns:
-            Whether `plan` is to say what comes next at the batch size: a stage of it has ended.
+        That is so where a stage of it has ended: `plan` says what comes next.
         """
         stages = self._stages[results[0].batch_size]
         stages.finish(results)

@@ -25,31 +25,22 @@ SCALED = "lr"
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Published:
-    """A published point, which needs no search.
-
-    Attributes:
-        optimizer: its optimizer.
-        batch_size: its batch size.
-        values: its hyperparameters; others have the optimizer's defaults.
-    """
+    """A published point, which needs no search."""
 
     optimizer: str
     batch_size: int
-    values: Mapping[str, float]
+    values: Mapping[str, float]  # its hyperparameters; others have the optimizer's defaults
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Scaling:
-    """How hyperparameters follow from a point at another batch size.
+    """How hyperparameters follow from a point at another batch size."""
 
-    Attributes:
-        powers: the power of the batch size by which each hyperparameter grows; others stay.
-        complements: hyperparameters of which 1 - value is proportional to the batch size.
-        start: the published point that is scaled; None for one that the study tunes.
-    """
-
+    # the power of the batch size by which each hyperparameter grows; others stay
     powers: Mapping[str, float]
+    # hyperparameters of which 1 - value is proportional to the batch size
     complements: tuple[str, ...] = ()
+    # the published point that is scaled; None for one that the study tunes
     start: Published | None = None
 
     def scaled(self, values: Mapping[str, float], growth: float) -> dict[str, float]:
@@ -89,12 +80,8 @@ def recipe_points(
     """Return the scaled point at a batch size that is not the base, once for each fresh seed.
 
     Seeds follow from the study's seed, the batch size and their count, so that recipes are compared
-    on the same initializations and data orders.
-
-    Args:
-        resolved: a study with a recipe.
-        batch_size: where the point will run.
-        base: the trial at the base that is scaled; None for a published point.
+    on the same initializations and data orders. `base` is the trial at the base that is scaled;
+    None for a published point.
     """
     rule, source = _origin(resolved, base)
     start = resolved.search.space if base is None else base.point.values

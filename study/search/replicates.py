@@ -21,11 +21,8 @@ def replicate_points(resolved: ResolvedStudy, results: Sequence[TrialResult]) ->
     Once these are complete, `confirm` more and those that `until` granted are of one point, which
     the others lose to: see `_survivor`. There are none if no trial reached the target. Numbers
     continue those of recorded replicates; seeds follow from the re-run trial and a count, so that
-    more replicates never change earlier ones.
-
-    Args:
-        resolved: the study.
-        results: all recorded trials of a batch size, with their final outcomes.
+    more replicates never change earlier ones. `results` are all recorded trials of the batch size,
+    with their final outcomes.
     """
     section, top = resolved.replicates, fastest(results, resolved.replicates.top)
     if not top:
@@ -85,15 +82,10 @@ def _missing(
 
 
 def confirmed(results: Sequence[TrialResult]) -> TrialResult | None:
-    """Return the trial of a batch size with the best point, judged by replicates if there are any.
+    """Return the trial of a batch size with the best point; None if none reached the target.
 
-    Args:
-        results: all recorded trials of the batch size, with their final outcomes.
-
-    Returns:
-        The trial whose replicates have the least median steps, misses counting as slowest, by the
-        seeds that every point compared with it has; without replicates the fastest trial; None if
-        none reached the target.
+    By its replicates, if there are any: it has the least median of their steps, misses counting as
+    slowest, over the seeds that every point compared with it has. Without, it is the fastest trial.
     """
     survivors, _ = _survivor(results, 0)
     return next(iter(survivors or fastest(results)), None)

@@ -134,19 +134,15 @@ def suggested(
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Sampler:
-    """A source of points; one of `points`, `adaptive` and `own` is set.
+    """A source of points; one of `points`, `adaptive` and `own` is set."""
 
-    Attributes:
-        points: maps (dimensions, count, seed) to the first `count` points of a fixed sequence in
-            the unit cube, shape (count, dimensions); fewer points are a prefix of more.
-        adaptive: maps a seed to an Optuna sampler that learns from finished trials.
-        own: maps dimensions and seed to a sampler of a user's own that learns.
-        together: makes what replaces most of the `points`, given the trials of all batch sizes.
-    """
-
+    # maps (dimensions, count, seed) to the first `count` points of a fixed sequence in the unit
+    # cube, shape (count, dimensions); fewer points are a prefix of more
     points: Callable[[int, int, int], UnitPoints] | None = None
+    # maps a seed to an Optuna sampler that learns from finished trials
     adaptive: Callable[[int], optuna.samplers.BaseSampler] | None = None
-    own: Make | None = None
+    own: Make | None = None  # maps dimensions and seed to a sampler of a user's own that learns
+    # makes what replaces most of the `points`, given the trials of all batch sizes
     together: Callable[[ResolvedStudy], SharedSearch] | None = None
 
     @property

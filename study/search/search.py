@@ -48,7 +48,8 @@ class Search:
         self._seed = derive_seed(resolved.seed, batch_size, "search")
         self._name = resolved.search.sampler
         builtin = SAMPLERS.get(self._name)
-        self._learns = builtin.learns if builtin else resolved.adaptive
+        # whether points depend on earlier results, so that cohorts must wait for one another
+        self.adaptive = builtin.learns if builtin else resolved.adaptive
         self._told: list[TrialResult] = []
         self._budget = resolved.budget(batch_size)
         self._fixed = {n: e for n, e in resolved.search.space.items() if not isinstance(e, Range)}
@@ -56,11 +57,6 @@ class Search:
         self._ranges = dict(self._box)
         self._resolved = resolved
         self._optuna = optuna.create_study()
-
-    @property
-    def adaptive(self) -> bool:
-        """Whether points depend on earlier results, so that cohorts must wait for one another."""
-        return self._learns
 
     @cached_property
     def _sampler(self) -> Sampler:
@@ -88,17 +84,10 @@ class Search:
     def propose(
         self, trials: Sequence[int], region: Region | None = None
     ) -> list[dict[str, float]]:
-        """Return one point per trial number.
+        """Return one point per trial number: values of every hyperparameter, in their order.
 
         A region has a fixed sequence of its own, as dense as that of the box; a search that learns
-        proposes other points in the complete widened box.
-
-        Args:
-            trials: numbers of the trials, >= 0, rising.
-            region: the region to sample; None for the study's box.
-
-        Returns:
-            Values of every hyperparameter, searched or fixed, in the order of their columns.
+        proposes other points in the complete widened box. Numbers are rising and >= 0.
         """
         if self._sampler.adaptive is not None:
             path = (trials[0],) if region is None else ("extension", trials[0])
@@ -125,7 +114,7 @@ class Search:
         """
         if self._shared is not None:
             self._shared.learn(results)
-        if self._name not in SAMPLERS and self._learns:
+        if self._name not in SAMPLERS and self.adaptive:
             self._told += [result.without_curve() for result in results]
         if self._name not in SAMPLERS or self._sampler.adaptive is None:
             return

@@ -29,6 +29,9 @@ from study.config.study import ResolvedStudy
 from study.records import Floats, Region, Status, TrialResult
 from study.seeding import derive_seed
 
+REPLICATES = {"seeds": 2, "top": 4, "confirm": 5}
+"""The replicates of a study that leaves them out: the fastest of points that are alike was lucky,
+so two seeds each choose one of four, and five others measure it."""
 FIRST, EVERY = 8, 8
 """Trials per searched hyperparameter that are quasi-random, and how often one is after them."""
 ELITE = 8
@@ -65,19 +68,12 @@ class _Lane:
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class _Elite:
-    """The best trials of one batch size.
+    """The best trials of one batch size."""
 
-    Attributes:
-        positions: shape (trials, searched), the best first.
-        others: those of all other trials but the pruned ones, shape (trials, searched).
-        weights: of each of the best, with sum 1.
-        away: doublings from the batch size that is searched.
-    """
-
-    positions: Floats
-    others: Floats
-    weights: Floats
-    away: float
+    positions: Floats  # shape (trials, searched), the best first
+    others: Floats  # those of all other trials but the pruned ones, shape (trials, searched)
+    weights: Floats  # of each of the best, with sum 1
+    away: float  # doublings from the batch size that is searched
 
 
 class SharedSearch:

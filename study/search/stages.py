@@ -123,16 +123,11 @@ class Stages:
         return self._waiting[0].role is not Role.SEARCH or self._first_key() not in self._racing
 
     def take(self, warm: Sequence[Point] = (), carried: int | None = None) -> Cohort:
-        """Hand out the next cohort.
+        """Return the next cohort, which is thereby handed out; `warm` points join it.
 
-        Args:
-            warm: warm-start points that join it.
-            carried: the fewest steps to expect by other batch sizes, for the first cohort. If none
-                of its trials reaches the target, the expectation was wrong, or the good lanes are
-                lost: the next ones are not pruned.
-
-        Returns:
-            The cohort.
+        `carried` are the fewest steps to expect by other batch sizes, for the first cohort. If none
+        of its trials reaches the target, the expectation was wrong, or the good lanes are lost: the
+        next ones are not pruned.
         """
         block = self._waiting.pop(0)
         self._racing[block.key] = block

@@ -68,13 +68,7 @@ class Grants:
 
 
 def next_grants(resolved: ResolvedStudy, found: Analysis, spent: Spent) -> Grants:
-    """Return what to grant next.
-
-    Args:
-        resolved: the study, of which everything granted so far is recorded.
-        found: its analysis.
-        spent: by all its trials.
-    """
+    """Return what to grant next; the study has everything granted so far."""
     assert resolved.until is not None  # asked only of studies that have it
     critical = found.critical.get("b_crit")
     if critical is None:

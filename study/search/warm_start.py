@@ -34,10 +34,7 @@ def warm_points(
 ) -> list[Point]:
     """Return the fastest point of each neighbor that reached the target, by each scaling rule.
 
-    Args:
-        resolved: the study.
-        batch_size: where the points will run.
-        neighbors: the results of the first cohort of each neighboring batch size.
+    Of each neighboring batch size they are given the results of the first cohort.
     """
     leaders = [best for results in neighbors for best in fastest(results)]
     scaled = [(best, ScalingRule(name)) for best in leaders for name in EXPONENTS]

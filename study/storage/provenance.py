@@ -91,12 +91,10 @@ def changed_files(folder: ResultsFolder, files: Mapping[str, str]) -> list[str]:
 
 
 def changed_workload(folder: ResultsFolder, found: Mapping[str, Any]) -> list[str]:
-    """Return how a workload differs from that of the latest sweep, one phrase each.
+    """Return how a workload differs by its fingerprint from the latest sweep's, one phrase each.
 
-    Args:
-        folder: the results.
-        found: its fingerprint. Digests of data, if any, count only where the machine and all
-            versions are the same: data that are computed may be rounded otherwise elsewhere.
+    Digests of data, if any, count only where the machine and all versions are the same: data that
+    are computed may be rounded otherwise elsewhere.
     """
     then = _latest(folder, "admission").get("workload") or {"data": {}, "start": {}}
     other = [

@@ -23,8 +23,7 @@ _WAIT_SECONDS = 0.2
 def main(arguments: Sequence[str]) -> None:
     """Show the runs in a file until its last line; say in a line which tracker fails.
 
-    Args:
-        arguments: the file, the study's name, the folder for files, and the trackers' names.
+    Arguments are the file, the study's name, the folder for files, and the trackers' names.
     """
     spool, study, folder, *names = arguments
     said = os.fdopen(os.dup(1), "w", encoding="utf-8")  # the sweep reads it

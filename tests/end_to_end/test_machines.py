@@ -47,13 +47,11 @@ def begun(make_place, tmp_path_factory, lasting_store):
 
 
 @pytest.mark.long
-def test_a_study_in_a_store_is_read_and_analysed_there(begun, command, tmp_path):
+def test_a_study_in_a_store_is_read_and_analysed_there(begun, passed, tmp_path):
     place, _, folder = begun
-    code, out, err = command("status", folder)
-    assert code == 0, err
+    out = passed("status", folder)
     assert "of the expected work recorded" in out
-    code, out, err = command("analyze", folder)
-    assert code == 0, err
+    out = passed("analyze", folder)
     assert str(folder / "figures" / "steps_vs_batch.png") in out
     assert folder.read("figures/steps_vs_batch.png")[:4] == b"\x89PNG"
     assert json.loads(folder.read("summary.json"))["study"] == "study"

@@ -43,18 +43,16 @@ MOMENTUM_TRUTH = {
 
 
 @pytest.mark.slow
-def test_the_whole_pipeline_finds_the_truth(command, tmp_path):
+def test_the_whole_pipeline_finds_the_truth(passed, tmp_path):
     (tmp_path / "nqm.toml").write_text(STUDY)
-    code, _, err = command("sweep", "nqm.toml")
-    assert code == 0, err
+    passed("sweep", "nqm.toml")
     folder = tmp_path / "results" / "nqm"
     trials = pd.read_parquet(folder / "trials.parquet")
     steps = trials.groupby("batch_size")["steps"].min()
     for batch_size, truth in TRUTH.items():
         assert steps[batch_size] == pytest.approx(truth, rel=0.05)
 
-    code, out, err = command("analyze", folder)
-    assert code == 0, err
+    out = passed("analyze", folder)
     for regime in ("Perfect scaling", "Diminishing returns", "Plateau"):
         assert regime in out
     edges = json.loads((folder / "summary.json").read_text())["critical_batch_sizes"]

@@ -19,6 +19,7 @@ import pandas as pd
 from analysis.tables.schema import BOXES_FILE, CURVES_FILE, TRIALS_FILE
 from analysis.tables.study import StudyTables, as_frame
 from study.engine.outcomes import final_results
+from study.search.shared import REPLICATES
 from study.storage.consolidate import tables_of
 from tests.landscapes.judge import b_crits
 from tests.landscapes.judge_searches import Setting
@@ -29,8 +30,6 @@ from tests.landscapes.recorded import landscape as recorded
 TABLES = Path(__file__).parents[2] / "docs" / "tables"
 SEEDS, STUDIES, LEAST = 5, 201, 5
 """Seeds of each best point, studies in a row of the table, and the fewest that make a row."""
-CHOOSING = {"seeds": 2, "top": 4, "confirm": 5}
-"""Replicates of a shared search: two seeds choose among the four fastest, five others measure."""
 _COLUMNS = ("landscapes", "name", "search", "value", "low", "high", "cost", "steps", "most")
 _NAMES = {"sgd": "SGD", "heavy-ball": "heavy ball", "nesterov": "Nesterov"}
 
@@ -93,7 +92,7 @@ def judged(landscape, setting, seed):
     These are value, low and high of b_crit as shares of the truth, trial-steps over the fewest
     steps there are, and how far the steps of the best points are off: median and greatest but one.
     """
-    again = CHOOSING if setting.sampler == "shared" else SEEDS
+    again = REPLICATES if setting.sampler == "shared" else SEEDS
     study = setting.study(landscape, seed, again)
     results = [result for some in run_study(study, landscape).values() for result in some]
     fits, b_crit = b_crits(tables(study, results))

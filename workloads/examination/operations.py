@@ -71,11 +71,7 @@ class RefuseBroadcasting(TorchFunctionMode):
 
 
 class Writes(TorchDispatchMode):  # type: ignore[no-untyped-call]
-    """A context in which writes into the memory of some tensors are noted, also through `.data`.
-
-    Attributes:
-        found: names of the tensors written into so far, in order.
-    """
+    """A context in which writes into the memory of some tensors are noted, also through `.data`."""
 
     def __init__(self, tensors: Mapping[str, Tensor]) -> None:
         """Watch tensors by name."""
@@ -84,7 +80,7 @@ class Writes(TorchDispatchMode):  # type: ignore[no-untyped-call]
             _place(tensor): name for name, tensor in tensors.items()
         }
         self._watched.pop(None, None)
-        self.found: list[str] = []
+        self.found: list[str] = []  # names of the tensors written into so far, in order
 
     def __torch_dispatch__(self, run: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         """Note what the operation writes into, then run it."""

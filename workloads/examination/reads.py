@@ -31,16 +31,12 @@ _UNASKED = {
 
 
 class Reads:
-    """A context in which the author's code is watched for what it asks the world outside.
-
-    Attributes:
-        found: the calls so far, as `loss in file.py calls time.time`.
-    """
+    """A context in which the author's code is watched for what it asks the world outside."""
 
     def __init__(self, *, files: bool = True) -> None:
         """Begin with none; without `files`, those may be read."""
         self._files = files
-        self.found: list[str] = []
+        self.found: list[str] = []  # the calls so far, as `loss in file.py calls time.time`
         self._watching = False
 
     def __enter__(self) -> Self:

@@ -60,19 +60,14 @@ Source = TypeVar("Source")
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Look:
-    """What figures are to look like, and as what they are written.
+    """What figures are to look like, and as what they are written."""
 
-    Attributes:
-        formats: keys of `FORMATS`, at least one.
-        width: of a figure in inches; None for that of matplotlib's `figure.figsize`.
-        font_size: in points, of labels and titles; None for matplotlib's `font.size`.
-        title: whether a title stands above the figure.
-    """
-
-    formats: tuple[str, ...] = ("png", "svg")
+    formats: tuple[str, ...] = ("png", "svg")  # keys of `FORMATS`, at least one
+    # of a figure in inches; None for that of matplotlib's `figure.figsize`
     width: float | None = None
+    # in points, of labels and titles; None for matplotlib's `font.size`
     font_size: float | None = None
-    title: bool = True
+    title: bool = True  # whether a title stands above the figure
 
     def __post_init__(self) -> None:
         """Refuse an unknown format, and a figure without room for its text."""
@@ -136,17 +131,13 @@ def save(
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class FigureKind(Generic[Source]):
-    """A kind of figure.
+    """A kind of figure."""
 
-    Attributes:
-        data: the rows it draws, also saved as CSV; empty where there is nothing to draw.
-        draw: draws these rows, at least one, on a sheet.
-        needs: what the source must have for there to be rows; completes "needs ...".
-    """
-
+    # the rows it draws, also saved as CSV; empty where there is nothing to draw
     data: Callable[[Source], pd.DataFrame]
+    # draws these rows, at least one, on a sheet
     draw: Callable[[Sheet, pd.DataFrame, Source], None]
-    needs: str
+    needs: str  # what the source must have for there to be rows; completes "needs ..."
 
     def figure(
         self, data: pd.DataFrame, source: Source, look: Look, ax: Axes | None = None

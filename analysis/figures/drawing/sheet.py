@@ -41,16 +41,11 @@ class _ShownFigure(Figure):
 
 
 class Sheet:
-    """A figure to be drawn, within the style that it is to have.
-
-    Attributes:
-        figure: the figure.
-        ax: the user's axes to draw into; None for a new figure.
-    """
+    """A figure to be drawn, within the style that it is to have."""
 
     def __init__(self, ax: Axes | None = None, titled: bool = True) -> None:
         """Take the user's axes, if any, and whether a new figure has a title."""
-        self.ax = ax
+        self.ax = ax  # the user's axes to draw into; None for a new figure
         self._titled = titled
         self._label: Text | None = None
         self.figure = _ShownFigure(layout="constrained") if ax is None else _figure_of(ax)
@@ -58,8 +53,7 @@ class Sheet:
     def axes(self, height: float) -> Axes:
         """Return the one pair of axes of a figure.
 
-        Args:
-            height: of the figure without its legend, inches, at matplotlib's usual width.
+        The height is that of the figure without its legend, in inches, at matplotlib's usual width.
         """
         if self.ax is not None:
             return self.ax

@@ -40,16 +40,12 @@ class _Drawing(TorchFunctionMode):
 
 
 class Recorded(_Drawing):
-    """A context that notes what is drawn in it.
-
-    Attributes:
-        draws: one for each call of a random function, in order.
-    """
+    """A context that notes what is drawn in it."""
 
     def __init__(self) -> None:
         """Begin with none."""
         super().__init__()
-        self.draws: list[Draw] = []
+        self.draws: list[Draw] = []  # one for each call of a random function, in order
 
     def _meet(self, draw: Draw | None, use: Use, call: Callable[[], Any]) -> Any:
         if draw is not None:

@@ -194,18 +194,15 @@ class Layout:
 
     Parameters are views of one vector so that an update rule is a few operations on all of them,
     and lanes are kept, copied and saved as rows of a matrix.
-
-    Attributes:
-        names: names of the parameters, in order.
-        shapes: their shapes, in the same order.
-        described: the same as update rules know them, with their roles.
     """
 
     def __init__(self, model: nn.Module) -> None:
         """Read names and shapes from a model."""
         trainable = {n: p for n, p in model.named_parameters() if p.requires_grad}
-        self.names = tuple(trainable)
+        self.names = tuple(trainable)  # names of the parameters, in order
+        # their shapes, in the same order
         self.shapes = tuple(tuple(p.shape) for p in trainable.values())
+        # the same as update rules know them, with their roles
         self.described = parameter_tensors(model)
         self._sizes = [p.numel() for p in trainable.values()]
 

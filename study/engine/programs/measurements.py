@@ -60,18 +60,15 @@ def _text(line: bytes) -> str:
 
 
 class Reader:
-    """Reads the measurements of one program by the keys that its workload names.
-
-    Attributes:
-        keys: of the JSON objects that were no measurements, to say what was there instead.
-        null_at: step of the null with which the measurements end, as many languages write NaN.
-    """
+    """Reads the measurements of one program by the keys that its workload names."""
 
     def __init__(self, command: Command) -> None:
         """Read by the keys of a program's workload."""
         self._options, self._measured = command.options, command.measured
         self._fraction = command.target.quantity == "error"
+        # of the JSON objects that were no measurements, to say what was there instead
         self.keys: set[str] = set()
+        # step of the null with which the measurements end, as many languages write NaN
         self.null_at: int | None = None
         self._sparse = False
 

@@ -17,12 +17,7 @@ from study.engine.stopping_rules import PATIENCE, Standing, StoppingRules, stayi
 
 
 class Pruning:
-    """Which trials of a cohort its rungs have dropped, kept in a file that outlives its worker.
-
-    Attributes:
-        dropped: step of the rung at which a trial was dropped, by its place in the cohort.
-        order: places of all trials, those first that did best at the last rung.
-    """
+    """Which trials of a cohort its rungs have dropped, kept in a file that outlives its worker."""
 
     def __init__(self, rules: StoppingRules, count: int, path: Path) -> None:
         """Take up what an earlier process has judged of the same rungs; the file need not exist."""
@@ -31,7 +26,9 @@ class Pruning:
         # a first cohort, whose rungs may have dropped every trial that gets below the target
         patience = (PATIENCE * (rules.expected_steps or 0),) if hopes else ()
         self._levels = (*rules.rungs, *patience)
+        # step of the rung at which a trial was dropped, by its place in the cohort
         self.dropped: dict[int, float] = {}
+        # places of all trials, those first that did best at the last rung
         self.order: list[int] = list(range(count))
         with contextlib.suppress(OSError, ValueError, KeyError, TypeError, AttributeError):
             saved = json.loads(path.read_text(encoding="utf-8"))

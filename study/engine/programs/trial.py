@@ -31,23 +31,16 @@ _PIECE = 2**20
 
 
 class ProgramTrial:
-    """A trial whose folder outlives this process: a later one goes on where this one ended.
-
-    Attributes:
-        end: how it ended; None before.
-        output: what the program printed since it was started here.
-        process: the program while it runs.
-        killed: whether it did not end itself in time when it was asked to.
-    """
+    """A trial whose folder outlives this process: a later one goes on where this one ended."""
 
     def __init__(self, command: Command, folder: Path, rules: StoppingRules) -> None:
         """Read what an earlier process has left in the trial's own folder, which need not exist."""
         self._command, self._folder, self._rules = command, folder, rules
         self._rows: list[Row] = read_rows(folder / _CURVE)
-        self.end = read_end(folder / _ENDED)
-        self.killed = False
-        self.output = Output()
-        self.process: Process | None = None
+        self.end = read_end(folder / _ENDED)  # how it ended; None before
+        self.killed = False  # whether it did not end itself in time when it was asked to
+        self.output = Output()  # what the program printed since it was started here
+        self.process: Process | None = None  # the program while it runs
         self._resumed = self._ended_by_us = False
         self._reader, self._lines = Reader(command), {name: Lines() for name in _REPORTS}
         self._first = False

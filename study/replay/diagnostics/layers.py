@@ -21,13 +21,10 @@ BATCHES = 16
 
 
 def layers(network: Network) -> Iterator[Row]:
-    """Measure the norms of each parameter tensor.
+    """Yield norms and ratios of each parameter tensor.
 
     Mini-batches are those that the trial takes next; the full gradient is that of the sample, with
     batch statistics in batches of the trial's size.
-
-    Yields:
-        Norms and ratios.
     """
     size, examples = network.trial.batch_size, network.loaded.data.train.size
     order = DataOrder([network.trial.point.seed], examples, size, network.loaded.device)

@@ -85,11 +85,7 @@ def sample_of(resolved: ResolvedStudy, loaded: LoadedWorkload, examples: int) ->
 
 
 class Network:
-    """The model of a trial with the weights of one moment, after `step` updates.
-
-    Attributes:
-        layout: names and shapes of the trained tensors.
-    """
+    """The model of a trial with the weights of one moment, after `step` updates."""
 
     weights: Weights
     step: int
@@ -102,7 +98,7 @@ class Network:
         # small differences of a loss are lost in bf16
         self._exact = replace(loaded, precision=Precision.FLOAT32)
         self._model = fresh_model(loaded, trial.point.seed).eval()
-        self.layout = Layout(self._model)
+        self.layout = Layout(self._model)  # names and shapes of the trained tensors
         used = of_workload(loaded.workload).used(resolved.search.space)
         self._values = {
             name: torch.tensor(trial.point.values[name], dtype=torch.float32, device=loaded.device)

@@ -101,21 +101,20 @@ def test_a_folder_of_a_study_is_told_from_a_name(tmp_path, monkeypatch):
 
 @pytest.mark.slow
 @pytest.mark.long
-def test_the_command_adds_to_it(command, tmp_path):
+def test_the_command_adds_to_it(passed, command, tmp_path):
     few = ("--set", "search.trials=2", "--set", "replicates.seeds=0", "--workers", "1")
     (tmp_path / "own.toml").write_text('workload = "blobs.py:Blobs"\nbatch_sizes = [4]\n')
     (tmp_path / "blobs.py").write_bytes(BLOBS.read_bytes())
     assert command("sweep", "own.toml", *few)[0] == 0
     more = ("--run-code", "--set", "batch_sizes=[8]", "--workers", "1")
-    code, out, err = command("sweep", "results/own/study.toml", *more)
-    assert code == 0, err
+    out = passed("sweep", "results/own/study.toml", *more)
     assert "4 trials recorded, 0 failed" in out
     assert "batchscale analyze results/own" in out
     assert [path.name for path in Path("results").iterdir()] == ["own"]
     assert tomllib.loads(Path("results/own/study.toml").read_text())["batch_sizes"] == [4, 8]
 
 
-def test_no_code_that_it_names_runs_unasked(tmp_path, command, monkeypatch):
+def test_no_code_that_it_names_runs_unasked(tmp_path, passed, command, monkeypatch):
     path = recorded(tmp_path / "made", SMALL | {"workload": f"{BLOBS}:Blobs"})
     with monkeypatch.context() as patch:
         patch.setattr("workloads.registry.module_of", lambda _: pytest.fail("it ran"))
@@ -124,5 +123,4 @@ def test_no_code_that_it_names_runs_unasked(tmp_path, command, monkeypatch):
             assert (code, out) == (2, ""), err
             assert str(BLOBS) in err
             assert "--run-code" in err
-    code, _, err = command("plan", path, "--run-code", "--seconds", "0.01")
-    assert code == 0, err
+    passed("plan", path, "--run-code", "--seconds", "0.01")

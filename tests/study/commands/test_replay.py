@@ -31,10 +31,9 @@ def digits(command):
     assert command("import", "archive", "--target", "0.2")[0] == 0
 
 
-def test_a_sound_study_is_told_to_be_so(command, digits):
+def test_a_sound_study_is_told_to_be_so(passed, digits):
     before = contents()
-    code, out, err = command("verify", "digits", "--no-replay")
-    assert code == 0, err
+    out = passed("verify", "digits", "--no-replay")
     marks = [line.split(":")[0] for line in out.splitlines()]
     assert marks == [
         "ok   study.toml",
@@ -44,8 +43,7 @@ def test_a_sound_study_is_told_to_be_so(command, digits):
         "ok   trials",
         "ok   summary",
     ]
-    code, out, err = command("verify", "results/mnist-cnn-sgd")
-    assert code == 0, err
+    out = passed("verify", "results/mnist-cnn-sgd")
     assert "ok   tables: 1 trials; imported ones cannot be trained again" in out
     assert "-    winners: not trained again" in out
     assert contents() == before
@@ -68,11 +66,10 @@ def test_a_broken_clause_ends_in_code_1(command, digits):
     assert "-    winners: not trained again" in out
 
 
-def test_diagnose_writes_a_table_and_figures_and_says_what_they_show(command, digits):
+def test_diagnose_writes_a_table_and_figures_and_says_what_they_show(passed, digits):
     before = contents()
     sizes = ("--batch-sizes", "1347,1024")
-    code, out, err = command("diagnose", "digits", "--what", "noise,gap", *sizes)
-    assert code == 0, err
+    out = passed("diagnose", "digits", "--what", "noise,gap", *sizes)
     assert "times the measured b_crit = " in out
     assert "At equal steps, validation error minus training error is" in out
     new = {str(path.relative_to(Path.cwd())) for path in set(contents()) - set(before)}
@@ -86,11 +83,10 @@ def test_diagnose_writes_a_table_and_figures_and_says_what_they_show(command, di
     assert ends.to_dict() == {1024: 25, 1347: 29}
     assert {path: contents()[path] for path in before} == before
 
-    code, out, err = command(
+    out = passed(
         *("diagnose", "digits", "--what", "layers", "--batch-sizes", "1024", "--seeds", "2"),
         "--json",
     )
-    assert code == 0, err
     document = json.loads(out)
     assert list(document["sentences"]) == ["layers"]
     assert document["sentences"]["layers"][0].startswith("Means over 2 fresh seeds")
@@ -117,10 +113,5 @@ def test_diagnose_writes_a_table_and_figures_and_says_what_they_show(command, di
         (["verify", "digits", "--data-dir", "nowhere"], "--data-dir must be an existing folder"),
     ],
 )
-def test_wrong_input_is_refused_and_nothing_is_written(command, digits, arguments, message):
-    before = contents()
-    code, out, err = command(*arguments)
-    assert code == 2, err
-    assert message in err
-    assert not out
-    assert contents() == before
+def test_wrong_input_is_refused_and_nothing_is_written(refused, digits, arguments, message):
+    assert message in refused(*arguments)

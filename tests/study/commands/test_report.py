@@ -20,10 +20,9 @@ def folder(command):
 
 
 @pytest.mark.slow
-def test_the_page_lies_beside_its_study(command, folder):
+def test_the_page_lies_beside_its_study(passed, folder):
     before = {path: path.read_bytes() for path in folder.iterdir()}
-    code, out, err = command("report", "lm")
-    assert code == 0, err
+    out = passed("report", "lm")
     assert out.split() == ["lm/report.html", "lm/report.md"]
     made = {folder / "report.html", folder / "report.md"}
     assert {*folder.iterdir()} == {*before} | made
@@ -39,13 +38,12 @@ def test_the_page_lies_beside_its_study(command, folder):
 
 @pytest.mark.slow
 @pytest.mark.long
-def test_a_sweep_leaves_its_page(command):
+def test_a_sweep_leaves_its_page(passed):
     Path("mine.toml").write_text(
         f'workload = "{BLOBS}:Blobs"\nbatch_sizes = [8]\nsearch.trials = 2\n'
         "race.max_steps = 40\nreplicates.seeds = 0\n"
     )
-    code, out, err = command("sweep", "mine.toml", "--workers", "1", "--no-ray", "--report")
-    assert code == 0, err
+    out = passed("sweep", "mine.toml", "--workers", "1", "--no-ray", "--report")
     assert "results/mine/report.html\n" in out
     assert '"reload_seconds":null' in Path("results/mine/report.html").read_text()
 
@@ -58,8 +56,6 @@ def test_a_sweep_leaves_its_page(command):
         (["lm", "--target", "0.001"], "must not be below the one raced to"),
     ],
 )
-def test_wrong_input_writes_nothing(command, folder, arguments, message):
-    code, _, err = command("report", *arguments)
-    assert code == 2
-    assert message in err
+def test_wrong_input_writes_nothing(refused, folder, arguments, message):
+    assert message in refused("report", *arguments)
     assert not list(Path.cwd().rglob("report.*"))

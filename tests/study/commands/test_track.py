@@ -16,11 +16,10 @@ replicates.seeds = 0
 
 
 @pytest.mark.slow
-def test_a_sweep_shows_its_trials(command):
+def test_a_sweep_shows_its_trials(passed):
     Path("mine.toml").write_text(STUDY)
     arguments = ("sweep", "mine.toml", "--workers", "1", "--track", "tensorboard")
-    code, out, err = command(*arguments)
-    assert code == 0, err
+    out = passed(*arguments)
     assert "nothing more was tracked" not in out
     runs = {path.name for path in Path("results/mine/tensorboard").iterdir()}
     assert {"B8-search-0", "B8-search-1"} <= runs
@@ -33,10 +32,7 @@ def test_a_sweep_shows_its_trials(command):
         (["--track", "tensorboard", "--track-by", "size"], "--track-by must be one of trial, batc"),
     ],
 )
-def test_a_tracker_that_is_none_is_refused_first(command, arguments, message):
+def test_a_tracker_that_is_none_is_refused_first(refused, arguments, message):
     Path("mine.toml").write_text(STUDY)
-    code, out, err = command("sweep", "mine.toml", *arguments)
-    assert code == 2
-    assert message in err
-    assert not out
+    assert message in refused("sweep", "mine.toml", *arguments)
     assert not Path("results").exists()

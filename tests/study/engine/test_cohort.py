@@ -6,16 +6,9 @@ import pytest
 from study.config.space import Range
 from study.engine.cohort import run_cohort
 from study.optimizers import OPTIMIZERS
-from study.records import Cohort, Execution, Point, Status
+from study.records import Execution, Status
+from tests.study.cohorts import cohort_of
 from workloads.workload import Target
-
-
-def cohort_of(lrs, batch_size=4, **changes):
-    points = tuple(
-        Point(trial=i, seed=100 + i, values={"lr": lr, "momentum": 0.5, **changes})
-        for i, lr in enumerate(lrs)
-    )
-    return Cohort(batch_size=batch_size, points=points)
 
 
 @pytest.mark.parametrize("mode", ["packed", "looped"])

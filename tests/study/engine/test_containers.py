@@ -1,5 +1,6 @@
 """Examples in containers and data sets train as plain tensors do, bit for bit."""
 
+from dataclasses import replace
 from functools import cache
 
 import numpy as np
@@ -10,9 +11,9 @@ from study.engine.cohort import build_lanes
 from study.engine.networks.training import load
 from study.orchestration.actor import received, shared_data
 from study.planning.admission import admit
-from study.records import Cohort, Point
 from tests import containers
 from tests.blobs import Blobs
+from tests.study.cohorts import cohort_of
 from workloads import contract
 from workloads.errors import WorkloadError
 from workloads.testing import check
@@ -24,12 +25,7 @@ LOOPED = [
     containers.Loaded,
     containers.LoadedThreaded,
 ]
-
-
-def cohort_of(batch_size=4):
-    values = [{"lr": lr, "momentum": 0.5} for lr in (0.3, 0.05, 0.01)]
-    points = (Point(trial=i, seed=100 + i, values=own) for i, own in enumerate(values))
-    return Cohort(batch_size=batch_size, points=tuple(points))
+COHORT = cohort_of((0.3, 0.05, 0.01))
 
 
 @cache
@@ -39,7 +35,7 @@ def blobs():
 
 def trained(made, study):
     """Return losses, measurements and parameters after a few steps."""
-    lanes = build_lanes(study, made, cohort_of())
+    lanes = build_lanes(study, made, COHORT)
     return [lanes.advance(6), *lanes.measure(), lanes.parameters.numpy()]
 
 
@@ -85,14 +81,14 @@ def test_random_items_follow_from_the_trial_alone(make_study):
         torch.manual_seed(disturbance)
         results.append(trained(made, study))
     assert all(map(np.array_equal, *results))
-    lanes = build_lanes(study, made, Cohort(batch_size=4, points=cohort_of().points[1:2]))
+    lanes = build_lanes(study, made, replace(COHORT, points=COHORT.points[1:2]))
     assert lanes.advance(6) == results[0][0][1]
 
 
 def test_random_items_go_on_from_a_saved_state(make_study):
     study = make_study(compute={"mode": "looped"})
     made = load(containers.LoadedNoisily(), CPU)
-    whole, cut, resumed = (build_lanes(study, made, cohort_of()) for _ in range(3))
+    whole, cut, resumed = (build_lanes(study, made, COHORT) for _ in range(3))
     whole.advance(9)
     cut.advance(4)
     resumed.restore(cut.state())

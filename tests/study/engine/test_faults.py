@@ -10,17 +10,11 @@ from analysis.tables.folder import ResultsFolder
 from study.engine.checkpoints import CHECKPOINTS, Checkpoint
 from study.engine.cohort import run_cohort
 from study.engine.networks.packed import PackedNetworks
-from study.records import Cohort, Point, Status
+from study.records import Status
+from tests.study.cohorts import cohort_of
 
 LRS = [0.3, 3e38, 0.1, 0.03, 0.01]
 """The second one overflows in its first step."""
-
-
-def cohort_of(lrs=LRS):
-    points = tuple(
-        Point(trial=i, seed=100 + i, values={"lr": lr, "momentum": 0.5}) for i, lr in enumerate(lrs)
-    )
-    return Cohort(batch_size=4, points=points)
 
 
 class Raising:
@@ -46,8 +40,8 @@ class Raising:
 def test_a_trial_that_raises_leaves_the_others_unchanged(training, make_study, part):
     study, made = make_study(compute={"mode": "looped"}), training()
     raising = replace(made, workload=Raising(made.workload, part))
-    results = run_cohort(study, raising, cohort_of())
-    undisturbed = run_cohort(study, made, cohort_of())
+    results = run_cohort(study, raising, cohort_of(LRS))
+    undisturbed = run_cohort(study, made, cohort_of(LRS))
     failed = [result.outcome.status is Status.FAILED for result in results]
     assert failed == [False, True, False, False, False]
     assert results[1].message == "ArithmeticError: not finite\nand more"

@@ -13,19 +13,14 @@ from study.engine.cohort import run_cohort
 from study.engine.federated import client_shards, refuse_federated
 from study.errors import StudyError
 from study.planning.resolve import resolve
-from study.records import Cohort, Execution, Point, Status
+from study.records import Execution, Status
 from study.storage.study_folder import continued, open_folder, read_study_toml
+from tests.study.cohorts import cohort_of
 from workloads.workload import Examples
 
 BLOBS = Path(__file__).parents[2] / "blobs.py"
 FEDAVG = {"clients": 3, "local_steps": 2, "shards": "dirichlet", "alpha": 0.5}
-COHORT = Cohort(
-    batch_size=15,
-    points=tuple(
-        Point(trial=i, seed=100 + i, values={"lr": lr, "momentum": 0.5})
-        for i, lr in enumerate([0.3, 0.1, 0.03])
-    ),
-)
+COHORT = cohort_of([0.3, 0.1, 0.03], 15)
 
 
 def test_a_federated_cohort_races_packed_or_looped(training, make_study):

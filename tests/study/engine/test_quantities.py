@@ -11,23 +11,18 @@ from analysis.tables.folder import ResultsFolder
 from analysis.tables.schema import TEST_ERROR
 from study.engine.cohort import build_lanes, run_cohort
 from study.engine.networks.training import Layout, fresh_model
-from study.records import Cohort, Curve, Point, Status
+from study.records import Curve, Status
 from study.replay.recorded import recorded_trials, trials_of_tables
 from study.replay.trial import Replay, same_curve
 from study.storage.consolidate import consolidate, study_tables
 from study.storage.parts import Parts, read_part, write_part
 from study.storage.study_folder import open_folder
 from study.tracking.follow import finished_run
+from tests.study.cohorts import cohort_of
 
 NAMES = ("accuracy", "surely wrong", TEST_ERROR)
 FURTHER = {"quantities": NAMES}
-COHORT = Cohort(
-    batch_size=4,
-    points=tuple(
-        Point(trial=i, seed=100 + i, values={"lr": lr, "momentum": 0.5})
-        for i, lr in enumerate([0.3, 3e38, 0.1, 1e-6])
-    ),
-)
+COHORT = cohort_of([0.3, 3e38, 0.1, 1e-6])
 MODES = {
     "packed": {"compute": {"mode": "packed"}},
     "several packs": {"compute": {"pack": {"lanes": 2}}},

@@ -15,7 +15,8 @@ from study.storage.study_folder import open_folder
 
 
 def dispatching(folder, study):
-    """Return what hands out the cohorts of a study."""
+    """Return what hands out the cohorts of a study that has begun."""
+    open_folder(folder, study)
     journal = Journal(Path(folder.base) / "optuna.log")
     return Dispatch(Parts(folder, study), CohortQueue(study, []), journal, Progress(study))
 
@@ -80,12 +81,12 @@ def test_a_journal_that_cannot_be_written_stops_the_sweep(dispatch, cohort, make
 
 def test_a_folder_that_was_moved_away_stops_the_sweep(make_study, tmp_path):
     folder, study = ResultsFolder.at(tmp_path / "here"), make_study()
-    open_folder(folder, study)
     dispatch = dispatching(folder, study)
     cohort = dispatch.queue.take()
     (tmp_path / "here").rename(tmp_path / "there")
     write_part(folder, study, failed(cohort, "no"), "a worker")  # which makes the folder anew
     dispatch.ended(cohort, Report(), None)
+    assert not dispatch.in_place()  # as before the tables are written; told once
     (error,) = dispatch.errors
     assert f"got no study in {tmp_path / 'here'}; move it back" in error
 

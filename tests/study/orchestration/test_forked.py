@@ -19,6 +19,7 @@ from study.records import Lap
 from study.search.journal import Journal
 from study.search.queue import CohortQueue
 from study.storage.parts import Parts, write_part
+from study.storage.study_folder import open_folder
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="forked workers are for Linux")
 
@@ -43,6 +44,7 @@ def forked(make_study, tmp_path):
 
     def make(act, stop=None, workers=2, **settings):
         study, folder = make_study(**settings), ResultsFolder.at(tmp_path)
+        open_folder(folder, study)
         parts, queue = Parts(folder, study), CohortQueue(study, [])
         dispatch = Dispatch(parts, queue, Journal(tmp_path / "optuna.log"), Progress(study))
         dispatch._any_ran = True  # failures are what is recorded here

@@ -10,11 +10,12 @@ from study.engine.cohort import run_cohort
 from study.orchestration import display as showing
 from study.orchestration.display import Display, progress_table, shown
 from study.orchestration.progress import Progress, Row, share_done
-from study.records import Cohort, Lap, Point, Role
+from study.records import Lap, Role
 from study.search.standing import Standing
 from study.storage.ends import read_ends
 from study.storage.parts import Parts, write_part
 from study.storage.study_folder import open_folder
+from tests.study.cohorts import cohort_of
 
 
 @pytest.fixture
@@ -24,11 +25,7 @@ def sweeping(training, make_study, tmp_path):
     study = open_folder(folder, make_study(search={"trials": 4}))
 
     def write(size, first):
-        points = tuple(
-            Point(trial=first + i, seed=i, values={"lr": lr, "momentum": 0.0})
-            for i, lr in enumerate([0.3, 3e38])
-        )
-        cohort = Cohort(batch_size=size, points=points)
+        cohort = cohort_of([0.3, 3e38], size, first=first, seed=0, momentum=0.0)
         results = run_cohort(study, training(), cohort)
         write_part(folder, study, results)
         return results

@@ -12,7 +12,7 @@ from study.engine.cohort import run_cohort
 from study.engine.data_order import DataOrder
 from study.engine.networks.training import fresh_model
 from study.errors import StudyError
-from study.records import Cohort, Curve, Point, Role, ScalingRule, Source, Status
+from study.records import Curve, Role, ScalingRule, Source, Status
 from study.replay.diagnose import (
     _moments,
     best_trials,
@@ -22,6 +22,7 @@ from study.replay.diagnose import (
 )
 from study.replay.diagnostics import landscape
 from study.replay.diagnostics.layers import BATCHES
+from tests.study.cohorts import cohort_of
 from workloads.registry import resolve
 
 SEED, LR, MOMENTUM, SMOOTHING = 101, 0.02, 0.5, 0.2
@@ -29,11 +30,9 @@ SEED, LR, MOMENTUM, SMOOTHING = 101, 0.02, 0.5, 0.2
 
 def trained(study, made, **values):
     """Trains a cohort of three; gives them, the second to be looked into."""
-    points = tuple(
-        Point(trial=i, seed=SEED - 1 + i, values={"lr": lr, "momentum": MOMENTUM} | values)
-        for i, lr in enumerate((1e-4, LR, 1e-3))
-    )
-    return run_cohort(study, made, Cohort(batch_size=study.batch_sizes[0], points=points))
+    values = {"momentum": MOMENTUM} | values
+    cohort = cohort_of((1e-4, LR, 1e-3), study.batch_sizes[0], seed=SEED - 1, **values)
+    return run_cohort(study, made, cohort)
 
 
 def measured(study, made, trial, recorded, what):

@@ -9,24 +9,17 @@ import torch
 from analysis.tables.folder import ResultsFolder
 from study.engine.cohort import run_cohort
 from study.engine.networks.training import Layout, fresh_model
-from study.records import Cohort, Point, Role, ScalingRule, Source, Status
+from study.records import Cohort, Role, ScalingRule, Source, Status
 from study.replay.recorded import recorded_trials, trials_of_tables
 from study.replay.trial import Replay, pack_of, same_curve
 from study.storage.consolidate import consolidate
 from study.storage.parts import Parts, write_part
 from study.storage.study_folder import open_folder
+from tests.study.cohorts import cohort_of
 from workloads.registry import resolve
 
 LRS = (0.3, 1e-6, 3e38, 0.1)
 """One is slow, one diverges: lanes end at different steps, and the pack is compacted."""
-
-
-def cohort_of(study, **values):
-    middle = {"lr": 0.1, "momentum": 0.5} | values
-    points = tuple(
-        Point(trial=i, seed=100 + i, values=middle | {"lr": lr}) for i, lr in enumerate(LRS)
-    )
-    return Cohort(batch_size=study.batch_sizes[0], points=points)
 
 
 def replayed(study, trainable, trial, recorded):
@@ -59,7 +52,7 @@ def test_every_trial_of_a_cohort_replays_in_every_bit(
 ):
     space = {"lr": {"low": 1e-6, "high": 4e38, "scale": "log"}, **({"momentum": 0.5} | values)}
     study, made = make_study(search={"space": space}, **changes), shared_training(kind)
-    results = run_cohort(study, made, cohort_of(study, **values))
+    results = run_cohort(study, made, cohort_of(LRS, **values))
     statuses = {result.outcome.status for result in results}
     assert {Status.REACHED, Status.DIVERGED} < statuses
     # what decides how lanes are computed may have changed in the study since then
@@ -72,12 +65,8 @@ def test_every_trial_of_a_cohort_replays_in_every_bit(
 def test_every_trial_of_a_pruned_cohort_replays_in_every_bit(shared_training, make_study, pack):
     study = make_study(race={"prune": [0.25, 0.5]}, compute={"pack": {"lanes": pack}})
     made = shared_training()
-    points = tuple(
-        Point(trial=i, seed=100 + i, values={"lr": lr, "momentum": 0.5})
-        for i, lr in enumerate((1e-3, 0.03, 3e38, 0.01, 1e-4, 0.02))
-    )
-    cohort = Cohort(batch_size=4, points=points, expected_steps=20)
-    results = run_cohort(study, made, cohort)
+    cohort = cohort_of((1e-3, 0.03, 3e38, 0.01, 1e-4, 0.02))
+    results = run_cohort(study, made, replace(cohort, expected_steps=20))
     statuses = [result.outcome.status for result in results]
     assert statuses.count(Status.PRUNED) >= 2
     assert {Status.REACHED, Status.DIVERGED} < set(statuses)
@@ -87,7 +76,7 @@ def test_every_trial_of_a_pruned_cohort_replays_in_every_bit(shared_training, ma
 
 def test_a_replay_tells_a_changed_seed(shared_training, make_study):
     study, made = make_study(), shared_training()
-    results = run_cohort(study, made, cohort_of(study))
+    results = run_cohort(study, made, cohort_of(LRS))
     point = replace(results[0].point, seed=99)
     other = [replace(results[0], point=point), *results[1:]]
     assert not same_curve(replayed(study, made, other[0], other), results[0].curve)
@@ -103,11 +92,8 @@ def test_a_workload_of_own_dynamics_replays(make_study):
         race={"quantity": "loss", "target": 0.05, "max_steps": 5000},
     )
     quadratic = resolve("noisy-quadratic")
-    points = tuple(
-        Point(trial=i, seed=i, values={"lr": lr, "momentum": 0.0})
-        for i, lr in enumerate((0.3, 0.1, 0.03))
-    )
-    results = run_cohort(study, quadratic, Cohort(batch_size=16, points=points))
+    cohort = cohort_of((0.3, 0.1, 0.03), 16, seed=0, momentum=0.0)
+    results = run_cohort(study, quadratic, cohort)
     assert Status.REACHED in {result.outcome.status for result in results}
     for result in results:
         assert same_curve(replayed(study, quadratic, result, results), result.curve)
@@ -118,7 +104,7 @@ def test_replicates_and_warm_trials_replay_from_a_folder(shared_training, make_s
     folder = ResultsFolder.at(tmp_path / "blobs")
     open_folder(folder, study)
     source = Source(4, Role.SEARCH, 0, ScalingRule.SAME)
-    searched = [*cohort_of(study).points[:4]]
+    searched = [*cohort_of(LRS).points[:4]]
     warm = [replace(searched[0], seed=7 + i, trial=i, role=Role.WARM) for i in range(2)]
     again = [
         replace(searched[0], seed=50 + i, trial=i, role=Role.REPLICATE, source=source)
@@ -141,7 +127,7 @@ def test_replicates_and_warm_trials_replay_from_a_folder(shared_training, make_s
 
 def test_the_parameters_are_those_of_the_trial_at_each_step(shared_training, make_study):
     study, made = make_study(race={"to": "budget"}), shared_training()
-    cohort = cohort_of(study)
+    cohort = cohort_of(LRS)
     results = run_cohort(study, made, cohort)
     replay, seen = Replay(study, made, results[3], results), {}
     for step in replay.measurements(12):

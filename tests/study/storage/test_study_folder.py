@@ -32,6 +32,7 @@ from study.records import (
 from study.storage.consolidate import consolidate
 from study.storage.parts import Parts, part_name, part_names, read_part, write_part
 from study.storage.study_folder import open_folder, read_study_toml
+from tests.study.cohorts import cohort_of
 
 
 @pytest.fixture(scope="module")
@@ -40,11 +41,7 @@ def swept(shared_training, make_study, tmp_path_factory):
     folder = ResultsFolder.at(tmp_path_factory.mktemp("swept") / "blobs")
     study = open_folder(folder, make_study(batch_sizes=[4], search={"trials": 4}))
     for number, lrs in ((0, [0.02, 0.01]), (2, [0.3, 1e-6])):
-        points = tuple(
-            Point(trial=number + i, seed=number + i, values={"lr": lr, "momentum": 0.0})
-            for i, lr in enumerate(lrs)
-        )
-        cohort = Cohort(batch_size=4, points=points)
+        cohort = cohort_of(lrs, first=number, seed=number, momentum=0.0)
         write_part(folder, study, run_cohort(study, shared_training(), cohort))
     return folder, study
 

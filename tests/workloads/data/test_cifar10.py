@@ -1,13 +1,17 @@
 """Made files in both of the true forms."""
 
 import contextlib
+import io
 import pickle
 import re
 import sys
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import torch
+from PIL import Image
 
 from workloads.data.cifar10 import cifar10
 from workloads.errors import WorkloadError
@@ -43,13 +47,6 @@ def write_pickled(folder):
 
 
 FORMS = {"cifar-10-batches-bin": write_binary, "cifar-10-batches-py": write_pickled}
-
-
-@pytest.fixture
-def place(tmp_path, monkeypatch):
-    """Return a folder that BATCHSCALE_DATA names."""
-    monkeypatch.setenv("BATCHSCALE_DATA", str(tmp_path))
-    return tmp_path
 
 
 @pytest.mark.parametrize("form", FORMS)
@@ -153,13 +150,7 @@ def test_a_damaged_file_is_read_or_refused_in_words(place, form):
             assert cifar10(download=False).train.inputs.shape == (18, 3, 32, 32)
 
 
-def test_the_hubs_form_is_read(place, monkeypatch):
-    import io
-
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-    from PIL import Image
-
+def test_the_hubs_form_is_read(place, on_the_hub):
     images, labels = (np.concatenate(arrays) for arrays in batches())
     rows = []
     for pixels in images.reshape(-1, 3, 32, 32):
@@ -168,12 +159,7 @@ def test_the_hubs_form_is_read(place, monkeypatch):
         rows.append({"bytes": file.getvalue(), "path": None})
     pq.write_table(pa.table({"img": rows, "label": labels.tolist()}), place / "train.parquet")
 
-    class Hub:
-        @staticmethod
-        def hf_hub_download(repository, file, repo_type):
-            return place / "train.parquet"
-
-    monkeypatch.setitem(sys.modules, "huggingface_hub", Hub)
+    on_the_hub(place / "train.parquet")
     data = cifar10(download=True)
     expected = torch.from_numpy(images).view(-1, 3, 32, 32)
     assert torch.equal(data.train.inputs, expected[:18])
@@ -189,20 +175,12 @@ def test_the_hubs_form_is_read(place, monkeypatch):
         (None, "images of one size and integer labels"),
     ],
 )
-def test_damaged_files_of_the_hub_are_refused(place, monkeypatch, table, message):
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
+def test_damaged_files_of_the_hub_are_refused(place, on_the_hub, table, message):
     (place / "train.parquet").write_bytes(b"PAR1")
     if table is not None:
         pq.write_table(pa.table(table), place / "train.parquet")
 
-    class Hub:
-        @staticmethod
-        def hf_hub_download(repository, file, repo_type):
-            return place / "train.parquet"
-
-    monkeypatch.setitem(sys.modules, "huggingface_hub", Hub)
+    on_the_hub(place / "train.parquet")
     with pytest.raises(WorkloadError, match=message):
         cifar10(download=True)
 

@@ -1,14 +1,18 @@
 """Made files in the true format; the real images where Debian's package is installed."""
 
 import gzip
+import io
 import re
 import struct
 import sys
 from functools import cache
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import torch
+from PIL import Image
 
 from workloads.data import hub
 from workloads.data.idx_images import FASHION_MNIST, MNIST, fashion_mnist
@@ -131,24 +135,13 @@ def test_downloading_without_the_extra_says_what_to_install(tmp_path, monkeypatc
         fashion_mnist(str(tmp_path), 2, download=True)
 
 
-def test_downloading_offline_says_what_else_to_do(tmp_path, monkeypatch):
-    class Offline:
-        @staticmethod
-        def hf_hub_download(*_, **__):
-            raise ConnectionError("no route")
-
-    monkeypatch.setitem(sys.modules, "huggingface_hub", Offline)
+def test_downloading_offline_says_what_else_to_do(tmp_path, on_the_hub):
+    on_the_hub(ConnectionError("no route"))
     with pytest.raises(WorkloadError, match="ConnectionError: no route; connect, or give"):
         fashion_mnist(str(tmp_path), 2, download=True)
 
 
-def test_the_hubs_form_is_read(tmp_path, monkeypatch):
-    import io
-
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-    from PIL import Image
-
+def test_the_hubs_form_is_read(tmp_path, monkeypatch, on_the_hub):
     encoded = []
     for label in range(10):
         file = io.BytesIO()
@@ -157,18 +150,13 @@ def test_the_hubs_form_is_read(tmp_path, monkeypatch):
     rows = {"image": encoded * 6000, "label": list(range(10)) * 6000}
     pq.write_table(pa.table(rows), tmp_path / "train.parquet")
 
-    class Hub:
-        @staticmethod
-        def hf_hub_download(repository, file, repo_type):
-            assert (repository, repo_type) == (FASHION_MNIST.hub.repository, "dataset")
-            return tmp_path / "train.parquet"
-
-    monkeypatch.setitem(sys.modules, "huggingface_hub", Hub)
+    asked = on_the_hub(tmp_path / "train.parquet")
     # ten pictures 6,000 times: each is decoded once
     decoded = cache(lambda content: read_pixels(io.BytesIO(content), "made"))
     monkeypatch.setattr(hub, "read_pixels", lambda source, _: decoded(source.getvalue()))
     data = fashion_mnist(str(tmp_path / "none"), 2, download=True)
     torch.testing.assert_close(data.train.inputs[:10, 0], torch.arange(10) * 25 / 255)
+    assert {repository for repository, _, _ in asked} == {FASHION_MNIST.hub.repository}
 
 
 @pytest.mark.skipif(not DEBIAN_FOLDER.is_dir(), reason="package dataset-fashion-mnist is missing")

@@ -10,13 +10,6 @@ from workloads.data.text import TRAIN_BYTES, VALIDATION_BYTES, library, text
 from workloads.errors import WorkloadError
 
 
-@pytest.fixture
-def place(tmp_path, monkeypatch):
-    """Return a folder that BATCHSCALE_DATA names."""
-    monkeypatch.setenv("BATCHSCALE_DATA", str(tmp_path))
-    return tmp_path
-
-
 def test_the_default_text_is_pythons_library_the_same_on_every_call():
     train, validation = library()
     assert (len(train), len(validation)) == (TRAIN_BYTES, VALIDATION_BYTES)
@@ -55,17 +48,11 @@ def test_a_large_file_is_mapped_and_gives_the_same(place, monkeypatch):
             assert torch.equal(one, other)
 
 
-def test_a_file_of_the_hub_is_fetched(place, monkeypatch):
+def test_a_file_of_the_hub_is_fetched(place, on_the_hub):
     (place / "t.txt").write_bytes(bytes(range(200)))
-
-    class Hub:
-        @staticmethod
-        def hf_hub_download(repository, file, repo_type):
-            assert (repository, file) == ("owner/name", "deep/t.txt")
-            return place / "t.txt"
-
-    monkeypatch.setitem(sys.modules, "huggingface_hub", Hub)
+    asked = on_the_hub(place / "t.txt")
     assert len(text("hub:owner/name:deep/t.txt", 9).data.train.inputs) == 19
+    assert asked == [("owner/name", "deep/t.txt", "dataset")]
 
 
 @pytest.mark.parametrize(
@@ -77,13 +64,8 @@ def test_a_file_of_the_hub_is_inside_its_repository(monkeypatch, file):
         text(f"hub:owner/name:{file}", 9)
 
 
-def test_the_hub_offline_says_so(monkeypatch):
-    class Offline:
-        @staticmethod
-        def hf_hub_download(*_, **__):
-            raise ConnectionError("no route")
-
-    monkeypatch.setitem(sys.modules, "huggingface_hub", Offline)
+def test_the_hub_offline_says_so(on_the_hub):
+    on_the_hub(ConnectionError("no route"))
     with pytest.raises(WorkloadError, match="ConnectionError: no route; connect, or give a file"):
         text("hub:owner/name:t.txt", 9)
 

@@ -70,7 +70,7 @@ def write_key(file, keys, value):
 
 
 def test_nothing_that_a_results_folder_names_is_imported(
-    folder, command, change_config, monkeypatch
+    folder, passed, change_config, monkeypatch
 ):
     monkeypatch.setattr("analysis.figures.drawing.kind.write_all", lambda *_: [])
     Path("evil.py").write_text(EVIL.format(Path("ran").resolve()))
@@ -80,8 +80,7 @@ def test_nothing_that_a_results_folder_names_is_imported(
         shutil.rmtree(folder / "parts", ignore_errors=True)
         shutil.copytree(folder, "second", dirs_exist_ok=True)
         for verb, *options in (*VERBS, ["compare", "second"]):
-            code, _, err = command(verb, "study", *options)
-            assert code == 0, err
+            passed(verb, "study", *options)
             shutil.rmtree("archive", ignore_errors=True)
         assert not Path("ran").exists()
         new = set(sys.modules) - before
@@ -89,18 +88,16 @@ def test_nothing_that_a_results_folder_names_is_imported(
 
 
 @pytest.mark.slow
-def test_names_are_shown_and_are_no_markup_anywhere(folder, command, change_config):
+def test_names_are_shown_and_are_no_markup_anywhere(folder, passed, change_config):
     shutil.rmtree(folder / "parts")
     change_config(folder, "workload", MARKUP)
     change_config(folder, "optimizer", MARKUP[::-1])
     second = Path("[bold]").absolute()
     shutil.copytree(folder, second)
     change_config(second, "optimizer", f"{MARKUP}2")
-    code, out, err = command("analyze", "[bold]")
-    assert code == 0, err
+    out = passed("analyze", "[bold]")
     assert f"{MARKUP}, {MARKUP}2, validation error <" in out
-    code, out, err = command("compare", "study", "[bold]")
-    assert code == 0, err
+    out = passed("compare", "study", "[bold]")
     assert "[bold]: [bold]" in Path("comparison/comparison.md").read_text().replace("\\", "")
     pages = [second / "summary.md", Path("comparison/comparison.md")]
     for page in (path.read_text() for path in pages):
@@ -240,12 +237,10 @@ def test_hostile_tables_are_refused(folder, command, change_table, file, change)
         assert not Path("archive").exists()
 
 
-def test_a_table_of_absurd_size_is_refused_unread(folder, command, monkeypatch):
+def test_a_table_of_absurd_size_is_refused_unread(folder, refused, monkeypatch):
     shutil.rmtree(folder / "parts", ignore_errors=True)
     monkeypatch.setattr("analysis.tables.validation.MOST_VALUES", 1000)
-    code, _, err = command("analyze", "study")
-    assert code == 2
-    assert "values, more than 1,000" in err
+    assert "values, more than 1,000" in refused("analyze", "study")
 
 
 LIST = pa.list_(pa.int64())

@@ -373,14 +373,14 @@ def test_there_are_enough_cases():
 
 
 @pytest.mark.parametrize("group", GROUPS)
-def test_a_malformed_study_file_is_refused_in_words(judged, group):
+def test_a_malformed_study_file_is_refused_in_words(judged, group, refused):
     refused(judged, list(GROUPS[group]())[:: EVERY[group]])
 
 
 @pytest.mark.slow
 @pytest.mark.long
 @pytest.mark.parametrize("group", GROUPS)
-def test_every_malformed_study_file_is_refused_in_words(judged, group):
+def test_every_malformed_study_file_is_refused_in_words(judged, group, refused):
     refused(judged, GROUPS[group]())
 
 
