@@ -30,7 +30,7 @@ LEAST_SHARE = 1 / 20
 """Share of the range of each hyperparameter within a factor e of the fewest steps, at least: what
 bounds the gap where a single trial came near the best."""
 
-BLUR, LEAST_COMMON = 0.9, 0.06
+BLUR, LEAST_COMMON = 0.9, 0.045
 """Of the gap of a common search: the standard deviation of the logarithm of what its trials show,
 and the least it is taken for, in log steps for each searched hyperparameter.
 

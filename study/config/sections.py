@@ -210,7 +210,10 @@ class RaceConfig(Section):
 
 
 class ReplicatesConfig(Section):
-    """Re-runs of the best points with fresh seeds, after each search."""
+    """Re-runs of the best points with fresh seeds, after each search.
+
+    Where a study file leaves the table out, the sampler shared has seeds = 2, top = 4, confirm = 5.
+    """
 
     seeds: NonNegativeCount = 5
     """Re-runs of each point; 0 for none."""
@@ -223,6 +226,11 @@ class ReplicatesConfig(Section):
     slack: Annotated[Number, Field(ge=1)] = 4.0
     """A re-run stops at this multiple of the steps that its point took in the search; one that
     `until` granted, at that of the median of earlier re-runs where it is more."""
+
+    @property
+    def measuring(self) -> int:
+        """Re-runs of which the median of the best point is taken."""
+        return self.confirm or self.seeds
 
 
 class RecipeConfig(Section):

@@ -23,6 +23,8 @@ from study.engine.peak_memory import peak, reset_peak
 from study.engine.stopping_rules import StoppingRules, measured_steps
 from study.planning.trial_run import first_cohort, require_measured, trial_run
 from study.records import Cohort
+from study.search.samplers import sampler_named
+from study.search.shared import prunes
 from workloads.command import Command
 from workloads.workload import Lanes
 
@@ -173,7 +175,7 @@ def _estimate(resolved: ResolvedStudy, probe: Probe, known: Mapping[int, int]) -
     cap = StoppingRules.for_search(resolved, size, steps).cap
     last = budget if cap >= budget else math.ceil(cap)
     measurements = _measurements(resolved, size, last)
-    share = _share_left(resolved, last / steps) if known else 1.0  # nothing to set rungs by
+    share = _share_left(resolved, size, last / steps) if known else 1.0  # nothing sets rungs
     return Estimate(
         batch_size=size,
         trial_step_seconds=probe.step_seconds / lanes,
@@ -186,11 +188,15 @@ def _estimate(resolved: ResolvedStudy, probe: Probe, known: Mapping[int, int]) -
     )
 
 
-def _share_left(resolved: ResolvedStudy, last: float) -> float:
+def _share_left(resolved: ResolvedStudy, batch_size: int, last: float) -> float:
     """Return the share of lane steps left by pruning, for races to `last` times the fewest."""
+    trials = range(resolved.trials_at(batch_size))
+    common = sampler_named(resolved.search.sampler).together is not None
+    pruned = sum(map(prunes, trials)) / len(trials) if common else 1.0
     ends = [*(resolved.race.prune or ()), last]
     lengths = [end - start for start, end in zip([0.0, *ends], ends, strict=False)]
-    return sum(length * 0.5**rung for rung, length in enumerate(lengths)) / last
+    left = sum(length * 0.5**rung for rung, length in enumerate(lengths)) / last
+    return pruned * left + 1 - pruned
 
 
 def _measurements(resolved: ResolvedStudy, batch_size: int, last: int) -> int:

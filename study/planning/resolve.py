@@ -34,6 +34,7 @@ from study.planning.sizing import Device, cohort_lanes, pack_lanes
 from study.planning.tokens import counts_tokens, in_examples, tokens_of
 from study.search.recipes import SCALED, recipe_defaults, refuse_recipe
 from study.search.samplers import sampler_named
+from study.search.shared import REPLICATES
 from study.search.testing import require_sound_sampler
 from workloads.command import Command
 from workloads.registry import resolve as resolve_workload
@@ -113,7 +114,7 @@ def _with_defaults(
     `given` is the search space of the study file, in its own units.
     """
     config = validated(StudyConfig, merged(defaults, data))
-    sampler_named(config.search.sampler)  # refuses an unknown one
+    sampler = sampler_named(config.search.sampler)
     name = config.schedule.name
     schedule = schedule_named(name)
     if name not in SCHEDULES and schedule.factor is not None:
@@ -124,6 +125,8 @@ def _with_defaults(
         fitting = merged({"race": {"weights": "averaged"}}, fitting)
     endless = isinstance(workload, Dynamics)
     recipe = recipe_defaults(config, endless=endless)
+    if sampler.together and not (recipe or "replicates" in fitting or "replicates" in data):
+        fitting = merged({"replicates": REPLICATES}, fitting)
     config = validated(StudyConfig, merged(merged(fitting, recipe), data))
     space = full_space(config, groups)
     _refuse_warm_start(config, space)

@@ -110,10 +110,10 @@ class Narrowing:
         left = max(self._variance - float((self._weights * known).sum()), 0.0)
         variances = known + left / self._weights.sum()
         now = float((self._weights * variances).sum())
-        counts = self._known["seeds"].to_numpy(np.float64) / study.replicates.seeds
+        counts = self._known["seeds"].to_numpy(np.float64) / study.replicates.measuring
         typical = float(np.mean(self._of_seeds * counts) + np.median(self._of_gaps))
         with_new = np.append(variances, typical + left / self._weights.sum())
-        seeds = study.replicates.seeds * study.replicates.top
+        seeds = study.replicates.seeds * study.replicates.top + (study.replicates.confirm or 0)
         times = study.search.trials * study.race.slack + seeds
         return [
             Option(
@@ -211,7 +211,7 @@ def _at(
             grant=grant,
             narrows=by_gap * (1 - left),
             # lanes of a race run to its cap, and a new best point has seeds of its own
-            steps=(more * resolved.race.slack + resolved.replicates.seeds) * median,
+            steps=(more * resolved.race.slack + resolved.replicates.measuring) * median,
         )
 
 

@@ -26,7 +26,7 @@ from study.search.samplers import (
     sampler_named,
     suggested,
 )
-from study.search.shared import SharedSearch
+from study.search.shared import SharedSearch, prunes
 from study.seeding import derive_seed
 
 _DISTRIBUTIONS: Mapping[Scale, Callable[[Range], FloatDistribution]] = {
@@ -99,6 +99,12 @@ class Search:
                 self._optuna.enqueue_trial(self._to_parameters(point))
         proposed = [self._optuna.ask(fixed_distributions=self._distributions()) for _ in trials]
         return [self._values(trial.params) for trial in proposed]
+
+    def prunes(self, first: int, region: Region | None = None) -> bool:
+        """Return whether the cohort may be pruned whose first trial is given, in box or region."""
+        if self._resolved.race.prune is None:
+            return False
+        return self._shared is None or region is not None or prunes(first)
 
     def learn(self, results: Sequence[TrialResult]) -> None:
         """Add the results of one cohort, in trial order; only adaptive searches need them.

@@ -9,6 +9,9 @@ arXiv 1604.00772, equation 49) and a mean that moves with the batch size.
 Of many points drawn, those are tried to which one of the elite is nearer than any other trial of
 the batch size, diverged ones included: the cells of Sambridge 1999 (Geophys. J. Int. 138, 479). For
 the best points often lie where training just works still, in a valley thinner than the spread.
+Pruned trials do not count there. A rung tells good points from bad ones, but not those that are
+alike, as the later ones are: of these it drops the half that starts slowly, not that which ends so.
+For the same reason some cohorts are not pruned, see `prunes`.
 
 A cohort knows the trials of all cohorts that begin at a lower trial number, at every batch size; so
 its points follow from the study alone, whatever the number of workers. The first trials and every
@@ -26,6 +29,9 @@ from study.config.study import ResolvedStudy
 from study.records import Floats, Region, Status, TrialResult
 from study.seeding import derive_seed
 
+REPLICATES = {"seeds": 2, "top": 4, "confirm": 5}
+"""The replicates of a study that leaves them out: the fastest of points that are alike was lucky,
+so two seeds each choose one of four, and five others measure it."""
 FIRST, EVERY = 8, 8
 """Trials per searched hyperparameter that are quasi-random, and how often one is after them."""
 ELITE = 8
@@ -42,6 +48,8 @@ _ABOUT_BEST = 0.8
 """Share of points about the best one so far; the others lie about the line."""
 _DRAWN = 16
 """Points drawn for each that is tried."""
+_OPEN, _PERIOD = 16, 64
+"""Of so many trials the last ones are not pruned."""
 _LOST = (math.inf, math.inf)
 _Key = tuple[bool, int, int]
 
@@ -55,6 +63,7 @@ class _Lane:
 
     position: tuple[float, ...]
     rank: tuple[float, float]
+    pruned: bool
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -62,7 +71,7 @@ class _Elite:
     """The best trials of one batch size."""
 
     positions: Floats  # shape (trials, searched), the best first
-    others: Floats  # those of the trials that are not among them, shape (trials, searched)
+    others: Floats  # those of all other trials but the pruned ones, shape (trials, searched)
     weights: Floats  # of each of the best, with sum 1
     away: float  # doublings from the batch size that is searched
 
@@ -125,6 +134,7 @@ class SharedSearch:
         return _Lane(
             position=tuple(entry.position(values[name]) for name, entry in self._box.items()),
             rank=(math.inf if steps is None else steps, math.inf if error is None else error),
+            pruned=outcome.status is Status.PRUNED,
         )
 
     def _elites(self, batch_size: int, first: int, region: Region | None) -> list[_Elite]:
@@ -139,11 +149,11 @@ class SharedSearch:
             count = sum(lane.rank[0] < math.inf for lane in best) or len(best)
             if count:
                 weights = math.log(ELITE + 0.5) - np.log(np.arange(count) + 1)
-                positions = np.array([lane.position for lane in lanes])
+                others = [lane.position for lane in lanes[count:] if not lane.pruned]
                 found.append(
                     _Elite(
-                        positions=positions[:count],
-                        others=positions[count:],
+                        positions=np.array([lane.position for lane in lanes[:count]]),
+                        others=np.array(others).reshape(-1, len(self._box)),
                         weights=weights / weights.sum(),
                         away=math.log2(size / batch_size),
                     )
@@ -157,6 +167,15 @@ class SharedSearch:
             return [key for key in searches if key[1] < first]
         own = [(True, start, batch_size) for start in range(first)]
         return [*searches, *(key for key in own if key in self._lanes)]
+
+
+def prunes(first: int) -> bool:
+    """Return whether the cohort of a shared search whose first trial is given may be pruned.
+
+    The last quarter of every 64 trials is not: these are points about the best ones, which all run
+    until they are at the target or too late. Their order is known, and the best is among them.
+    """
+    return first % _PERIOD < _PERIOD - _OPEN
 
 
 def _drawn(

@@ -132,7 +132,7 @@ class Stages:
         block = self._waiting.pop(0)
         self._racing[block.key] = block
         points, best = block.points or self._drawn(block), self._best_steps(block)
-        prunes = self._resolved.race.prune is not None and not block.points
+        prunes = not block.points and self.search.prunes(block.trials.start, block.region)
         return Cohort(
             batch_size=self.batch_size,
             points=(*points, *warm),

@@ -19,6 +19,7 @@ import pandas as pd
 from analysis.tables.schema import BOXES_FILE, CURVES_FILE, TRIALS_FILE
 from analysis.tables.study import StudyTables, as_frame
 from study.engine.outcomes import final_results
+from study.search.shared import REPLICATES
 from study.storage.consolidate import tables_of
 from tests.landscapes.judge import b_crits
 from tests.landscapes.judge_searches import Setting
@@ -91,7 +92,8 @@ def judged(landscape, setting, seed):
     These are value, low and high of b_crit as shares of the truth, trial-steps over the fewest
     steps there are, and how far the steps of the best points are off: median and greatest but one.
     """
-    study = setting.study(landscape, seed, SEEDS)
+    again = REPLICATES if setting.sampler == "shared" else SEEDS
+    study = setting.study(landscape, seed, again)
     results = [result for some in run_study(study, landscape).values() for result in some]
     fits, b_crit = b_crits(tables(study, results))
     fewest = dict(zip(landscape.batch_sizes, fewest_steps(landscape), strict=True))

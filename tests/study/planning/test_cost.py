@@ -48,6 +48,22 @@ def test_pruned_races_are_expected_to_take_less(make_study):
     assert unknown.seconds == unknown.seconds_at_most
 
 
+def test_a_quarter_of_a_shared_search_is_not_pruned(make_study):
+    whole, pruned = (
+        estimates(
+            make_study(
+                batch_sizes=[4],
+                search={"sampler": "shared", "trials": 64},
+                race={"slack": 1.5} | race,
+            ),
+            [seen(4, 40)],
+        )[0]
+        for race in ({}, {"prune": [0.25, 0.5]})
+    )
+    left = (0.25 + 0.125 + 0.25) / 1.5
+    assert pruned.seconds / whole.seconds == pytest.approx(0.75 * left + 0.25)
+
+
 @pytest.mark.parametrize("lanes", ["packed", "looped"])
 def test_a_probe_trains_until_the_target_or_its_time(make_study, training, lanes):
     study = make_study(compute={"mode": lanes}, race={"max_steps": 10_000})

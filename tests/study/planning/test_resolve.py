@@ -4,6 +4,7 @@ from pathlib import Path
 import pytest
 from torch import nn
 
+from study.config.sections import ReplicatesConfig
 from study.config.until import Grant
 from study.errors import StudyError
 from study.optimizers import OPTIMIZERS
@@ -359,6 +360,26 @@ def test_until_needs_a_goal_and_seeds_that_show_the_noise(changes, message):
     data = {"workload": "noisy-quadratic", "optimizer": "sgd", "batch_sizes": [4, 16, 64]}
     with pytest.raises(StudyError, match=message):
         resolve(data | changes)
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        ({"search": {"sampler": "shared"}}, ReplicatesConfig(seeds=2, top=4, confirm=5)),
+        (
+            {"search": {"sampler": "shared"}, "replicates": {"slack": 3}},
+            ReplicatesConfig(slack=3),
+        ),
+        ({}, ReplicatesConfig()),
+    ],
+)
+def test_a_shared_search_that_leaves_replicates_out_compares_several_points(given, expected):
+    file = {"workload": "noisy-quadratic", "optimizer": "sgd", "batch_sizes": [4, 16]}
+    study, _ = resolve(file | given)
+    assert study.replicates == expected
+    assert study.replicates.measuring == 5
+    again, _ = resolve(study.as_data())
+    assert again.replicates == expected
 
 
 def test_what_a_folder_was_granted_is_not_a_study_files_to_say():

@@ -95,6 +95,41 @@ def test_points_keep_away_from_trials_that_diverged(make_study):
     assert np.mean([r.outcome.status is Status.DIVERGED for r in late]) < 0.15
 
 
+def test_pruned_trials_keep_nobody_away(make_study):
+    """A rung does not tell whether a point is good, where all are alike: it is as if unknown."""
+    at = {"low": 1e-4, "high": 1.0, "scale": "log"}
+    search = {"sampler": "shared", "trials": 32, "space": {"lr": at, "weight_decay": at}}
+    study = make_study(batch_sizes=[4], search=search, race={"cohort": {"lanes": 16}})
+
+    def drawn(other):
+        def ends(size, point):
+            return reached(60 + point.trial) if point.trial % 2 else other
+
+        cohorts, _ = made_searches.sweep(study, ends=ends)
+        return [tuple(p.values.values()) for c in cohorts if c.number == 16 for p in c.points]
+
+    left = {"steps": None, "steps_before": None, "stopped_at": 15, "best_error": 0.5}
+    unknown, pruned, capped = (
+        drawn(Outcome(status=status, **left))
+        for status in (Status.FAILED, Status.PRUNED, Status.CAPPED)
+    )
+    assert pruned == unknown != capped
+
+
+def test_the_last_quarter_of_64_trials_is_not_pruned(make_study):
+    lr = {"low": 1e-3, "high": 1.0, "scale": "log"}
+    common = make_study(
+        batch_sizes=[4, 16],
+        search={"sampler": "shared", "trials": 136, "space": {"lr": lr}},
+        race={"cohort": {"lanes": 16}, "prune": [0.25, 0.5]},
+    )
+    cohorts, _ = sweep(common)
+    for size in (4, 16):
+        searched = [c for c in cohorts if c.batch_size == size and c.role is Role.SEARCH]
+        # of the very first cohort nothing is expected yet
+        assert {c.number for c in searched if c.number and not c.expected_steps} == {48, 112}
+
+
 def test_a_lost_cohort_ends_the_rounds_and_the_next_sweep_takes_them_up(study, alone):
     queue = CohortQueue(study, [])
     first = [queue.take() for _ in study.batch_sizes]
