@@ -9,6 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from analysis.fitting.critical import SEEDS, b_crit_of
+from analysis.fitting.fit import fit_all
+from analysis.fitting.points import Points
 from analysis.fitting.tuned import fit_best
 from analysis.measures.replicates import fitted_points, with_replicates
 from analysis.measures.targets import steps_to_target
@@ -91,6 +93,11 @@ def b_crits(study):
     table = with_replicates(steps_to_target(study), study)
     fits = fit_best(fitted_points(table), tuning_of(study, table).gaps)
     return fits, b_crit_of(fits)
+
+
+def headline(batch_sizes, fewest):
+    """Return the critical batch size of a study that finds these steps, and has no noise."""
+    return b_crit_of(fit_all(Points.of(np.array(batch_sizes), fewest))).estimate.value
 
 
 def judged(landscapes, numbers=range(SETS), found=None):

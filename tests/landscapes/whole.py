@@ -21,7 +21,7 @@ from analysis.tables.study import StudyTables, as_frame
 from study.engine.outcomes import final_results
 from study.search.shared import REPLICATES
 from study.storage.consolidate import tables_of
-from tests.landscapes.judge import b_crits
+from tests.landscapes.judge import b_crits, headline
 from tests.landscapes.judge_searches import Setting
 from tests.landscapes.quadratic import HELD_OUT, TUNED_ON, fewest_steps, true_b_crit
 from tests.landscapes.races import run_study
@@ -30,7 +30,7 @@ from tests.landscapes.recorded import landscape as recorded
 TABLES = Path(__file__).parents[2] / "docs" / "tables"
 SEEDS, STUDIES, LEAST = 5, 201, 5
 """Seeds of each best point, studies in a row of the table, and the fewest that make a row."""
-_COLUMNS = ("landscapes", "name", "search", "value", "low", "high", "cost", "steps", "most")
+_COLUMNS = ("landscapes", "name", "search", "value", "low", "high", "fit", "cost", "steps", "most")
 _NAMES = {"sgd": "SGD", "heavy-ball": "heavy ball", "nesterov": "Nesterov"}
 
 
@@ -63,17 +63,21 @@ def recorded_rows():
 
 @dataclass(frozen=True)
 class Bank:
-    """Rows and settings of a bank's table, its file, and the heading of what rows are of."""
+    """Rows and settings of a bank's table, its file, and the heading of what rows are of.
+
+    `curved` tells whether the truth is one that a fit through the fewest steps misses a little.
+    """
 
     rows: Callable
     settings: Sequence[Setting]
     table: str
     heading: str
+    curved: bool
 
 
 BANKS = {
-    "quadratic": Bank(quadratic_rows, SETTINGS, "judged.csv", "optimizer"),
-    "recorded": Bank(recorded_rows, REAL_SETTINGS, "recorded.csv", "landscape"),
+    "quadratic": Bank(quadratic_rows, SETTINGS, "judged.csv", "optimizer", True),
+    "recorded": Bank(recorded_rows, REAL_SETTINGS, "recorded.csv", "landscape", False),
 }
 
 
@@ -89,8 +93,9 @@ def tables(study, results):
 def judged(landscape, setting, seed):
     """Return what one study found.
 
-    These are value, low and high of b_crit as shares of the truth, trial-steps over the fewest
-    steps there are, and how far the steps of the best points are off: median and greatest but one.
+    These are value, low and high of b_crit as shares of the truth, its value as a share of that of
+    a study without error, trial-steps over the fewest steps there are, and how far the steps of the
+    best points are off: median and greatest but one.
     """
     again = REPLICATES if setting.sampler == "shared" else SEEDS
     study = setting.study(landscape, seed, again)
@@ -103,7 +108,8 @@ def judged(landscape, setting, seed):
     off = np.sort(np.append(off, [np.inf] * (len(fewest) - len(off))))
     shares = np.array([b_crit.estimate.value, b_crit.estimate.low, b_crit.estimate.high])
     spent = sum(r.outcome.stopped_at / fewest[r.batch_size] for r in results)
-    return [*(shares / true_b_crit(landscape)), spent, np.median(off), off[-2]]
+    fit = b_crit.estimate.value / headline(landscape.batch_sizes, fewest_steps(landscape))
+    return [*(shares / true_b_crit(landscape)), fit, spent, np.median(off), off[-2]]
 
 
 def add_studies(path, bank, names):
@@ -122,32 +128,34 @@ def add_studies(path, bank, names):
                 file.flush()
 
 
-def table(path, heading):
-    """Return the table of the studies in a file; `heading` is that of its second column."""
+def table(path, bank):
+    """Return the table of a bank of the studies in a file."""
     names = [*_COLUMNS[:3], "seed", *_COLUMNS[3:]]
     studies = pd.read_csv(path, names=names)
     rows = []
     for keys, found in studies.groupby(list(_COLUMNS[:3])):
         if len(found) < LEAST:
             continue
-        error = (found["value"] - 1).abs()
+        error, by_fit = ((found[name] - 1).abs().median() for name in ("value", "fit"))
         held = (found["low"] <= 1) & (found["high"] >= 1)
         half, most = found["steps"].median(), found["most"].median()
         rows.append({
-            "landscapes": keys[0], heading: _NAMES.get(keys[1], keys[1]), "search": keys[2],
+            "landscapes": keys[0], bank.heading: _NAMES.get(keys[1], keys[1]), "search": keys[2],
             "studies": len(found), "trial-steps / fewest": f"{found['cost'].mean():,.0f}",
-            "`b_crit`: error": f"{error.median():.0%}", "coverage": f"{held.mean():.0%}",
+            "`b_crit`: error": f"{error:.0%}", "without form": f"{by_fit:.0%}",
+            "coverage": f"{held.mean():.0%}",
             "width": f"{(found['high'] / found['low']).median():.2g}",
             "steps: median": f"{half:.0%}", "nine of ten": f"{most:.0%}",
         })  # fmt: skip
-    return pd.DataFrame(rows)
+    made = pd.DataFrame(rows)
+    return made if bank.curved else made.drop(columns="without form")
 
 
 if __name__ == "__main__":
     name, studies, *rest = sys.argv[1:]
     bank = BANKS[name]
     if rest == ["table"]:
-        made = table(studies, bank.heading)
+        made = table(studies, bank)
         made.to_csv(TABLES / bank.table, index=False, lineterminator="\n")
     else:
         add_studies(Path(studies), bank, rest)
