@@ -115,7 +115,9 @@ def test_a_narrow_valley_is_blunter_in_a_recording():
 
 
 def test_a_whole_study_is_judged_against_the_surface():
-    value, low, high, cost, steps, most = judged(landscape(OTHERS[0]), Setting("halton", 24, 24), 0)
+    found = judged(landscape(OTHERS[0]), Setting("halton", 24, 24), 0)
+    value, low, high, fit, cost, steps, most = found
     assert low < value < high
+    assert fit == value  # the truth of a recording is that of a fit
     assert cost > 6 * 24
     assert 0 <= steps <= most

@@ -12,6 +12,7 @@ from analysis.tables.files import write_file
 from analysis.tables.folder import ResultsFolder
 from tests import strange
 from workloads import registry
+from workloads.data.idx_images import FASHION_MNIST
 
 EXAMPLES = Path(__file__).parents[3] / "examples"
 DEAR = ("recipes",)
@@ -105,13 +106,14 @@ def test_a_plan_of_a_grid_is_the_sum_of_its_studies(passed):
     assert "all 2 studies with" in out
 
 
-@pytest.mark.parametrize(
-    "path",
-    [
-        pytest.param(path, id=path.stem, marks=[pytest.mark.long] * (path.stem in DEAR))
-        for path in sorted(EXAMPLES.glob("*.toml"))
-    ],
-)
+def _example(path):
+    absent = "fashion-mnist" in path.read_text() and not FASHION_MNIST.package.is_dir()
+    why = "package dataset-fashion-mnist is missing"
+    marks = [pytest.mark.skipif(absent, reason=why), *[pytest.mark.long] * (path.stem in DEAR)]
+    return pytest.param(path, id=path.stem, marks=marks)
+
+
+@pytest.mark.parametrize("path", [*map(_example, sorted(EXAMPLES.glob("*.toml")))])
 def test_the_studies_of_an_example_resolve(path):
     from study.commands.running import Studies
     from study.config.grid import read_members

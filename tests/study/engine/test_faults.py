@@ -14,11 +14,14 @@ from study.records import Status
 from tests.study.cohorts import cohort_of
 
 LRS = [0.3, 3e38, 0.1, 0.03, 0.01]
-"""The second one overflows in its first step."""
+"""The second one is far out after its first step."""
 
 
 class Raising:
-    """A workload whose loss or error raises once a model is not finite."""
+    """A workload whose loss or error raises once a model is far out.
+
+    Not where it is no longer finite: how the last digits are rounded may decide on that.
+    """
 
     def __init__(self, workload, part):
         self.workload, self.part = workload, part
@@ -29,8 +32,8 @@ class Raising:
 
     def checked(self, measure):
         def check(model, examples):
-            if not model(examples.inputs).isfinite().all():
-                raise ArithmeticError("not finite\nand more")
+            if not (model(examples.inputs).abs() < 1e20).all():
+                raise ArithmeticError("far out\nand more")
             return measure(model, examples)
 
         return check
@@ -44,7 +47,7 @@ def test_a_trial_that_raises_leaves_the_others_unchanged(training, make_study, p
     undisturbed = run_cohort(study, made, cohort_of(LRS))
     failed = [result.outcome.status is Status.FAILED for result in results]
     assert failed == [False, True, False, False, False]
-    assert results[1].message == "ArithmeticError: not finite\nand more"
+    assert results[1].message == "ArithmeticError: far out\nand more"
     assert results[1].execution is None
     assert {result.cohort for result in results} == {0}
     for ours, theirs in zip(results, undisturbed, strict=True):
