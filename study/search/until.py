@@ -143,8 +143,9 @@ def _of_censored(resolved: ResolvedStudy, found: Analysis) -> list[Option]:
     options: list[Option] = []
     rows = found.table[found.table["steps"].notna() & found.table["steps_median"].isna()]
     for size, end in zip(rows["batch_size"], rows["median_bound"].fillna(math.inf), strict=True):
-        seeds, most = resolved.seeds_at(size), _TRIED * resolved.replicates.seeds
-        more = min(math.ceil((1 + MORE) * seeds), most) - seeds
+        seeds, confirm = resolved.seeds_at(size), resolved.replicates.confirm or 0
+        most = _TRIED * (resolved.replicates.seeds + confirm)
+        more = min(math.ceil((1 + MORE) * (seeds + confirm)), most) - (seeds + confirm)
         if more > 0 and resolved.replicates.slack * end < resolved.budget(size):
             grant = Grant(batch_size=size, trials=resolved.trials_at(size), seeds=seeds + more)
             options.append(Option(grant=grant, narrows=0.0, steps=more * end))

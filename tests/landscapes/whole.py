@@ -37,7 +37,7 @@ _NAMES = {"sgd": "SGD", "heavy-ball": "heavy ball", "nesterov": "Nesterov"}
 SETTINGS = (
     Setting("halton", 64, 64),
     Setting("halton", 96, 32),
-    Setting("halton", 96, 32, prune=True),
+    Setting("halton", 256, 32),
     Setting("tpe", 64, 16),
     Setting("shared", 32, 16, prune=True),
     Setting("shared", 64, 16),
@@ -45,7 +45,7 @@ SETTINGS = (
     Setting("shared", 128, 16, prune=True),
     Setting("shared", 256, 16, prune=True),
 )
-REAL_SETTINGS = (SETTINGS[1], SETTINGS[3], SETTINGS[6])
+REAL_SETTINGS = (SETTINGS[1], SETTINGS[7])
 
 
 def quadratic_rows():

@@ -25,8 +25,9 @@ LEARNING = (
     "search.sampler=shared",
     "search.trials=32",
     "race.prune=[0.25, 0.5]",
-    "replicates.top=3",
-    "replicates.seeds=3",
+    "replicates.seeds=2",
+    "replicates.top=4",
+    "replicates.confirm=5",
 )
 HEADINGS = (
     "study",

@@ -181,6 +181,11 @@ def test_seeds_that_a_lucky_trial_cut_off_are_followed_by_longer_ones(make):
     study = make(b_crit=0.1)
     (grant,) = next_grants(study, found, spent).granted
     assert grant == Grant(batch_size=128, trials=8, seeds=5)
+    confirmed = study.replicates.model_copy(update={"confirm": 3})  # half of all six again
+    (of_all,) = next_grants(
+        study.model_copy(update={"replicates": confirmed}), found, spent
+    ).granted
+    assert of_all.seeds == 3 + 3
     # not for ever, as they may miss it at any cap
     study = study.with_grants([Grant(batch_size=128, trials=8, seeds=12)])
     assert next_grants(study, found, spent).granted != (grant,)
