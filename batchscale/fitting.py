@@ -14,7 +14,7 @@ from analysis.fitting.critical import b_crit_of, critical_batch_sizes
 from analysis.fitting.estimates import Estimate, size_text
 from analysis.fitting.fit import Fits, ScalingFit, fit_all
 from analysis.fitting.models import MODELS, Floats
-from analysis.fitting.points import Points, before_counts
+from analysis.fitting.points import Points
 from analysis.fitting.regimes import Regimes, regimes_of
 from analysis.report.fits import (
     STEPS,
@@ -134,7 +134,7 @@ def fit(
         level: of the intervals, between 0 and 1.
         before: for each batch size, the step of the last measurement that was not below the target;
             the curve then runs through the bracket between it and `steps`. None where steps are
-            exact. Without it, whole numbers of steps count updates: the bracket is the last one.
+            exact; steps - 1 where they count updates.
 
     Returns:
         The fits of all models that the points allow.
@@ -153,7 +153,7 @@ def fit(
     _refuse_misaligned([batch_sizes, steps, bounds, before])
     sizes, values = _numbers("batch_sizes", batch_sizes), _numbers("steps", steps)
     limits = np.full(sizes.shape, np.nan) if bounds is None else _numbers("bounds", bounds)
-    begins = before_counts(values) if before is None else _numbers("before", before)
+    begins = np.full(sizes.shape, np.nan) if before is None else _numbers("before", before)
     _check(sizes, values, limits, level)
     if begins.shape != sizes.shape:
         raise AnalysisError(

@@ -122,16 +122,3 @@ class Points:
             missed=self.missed[keep],
             before=self.before[keep],
         )
-
-
-def before_counts(steps: Floats) -> Floats:
-    """Return one step less where all are counts of updates, which end up to one late; else NaN.
-
-    Halves are counts too, as medians of an even number; other fractions were interpolated.
-
-    >>> before_counts(np.array([8.0, 1.5, np.nan])), before_counts(np.array([8.0, 1.4]))
-    (array([7. , 0.5, nan]), array([nan, nan]))
-    """
-    known = steps[~np.isnan(steps)]
-    counts = bool(((known >= 1) & (2 * known % 1 == 0)).all())
-    return steps - 1 if counts else np.full(steps.shape, np.nan)

@@ -53,10 +53,10 @@ def replicates(study: StudyTables, target: float | None = None) -> pd.DataFrame:
         One row per batch size with replicates: batch_size, replicate_of (role and number of the
         trial), seeds (re-runs that count), seeds_missed (those that missed the target, ranked as
         slower than all that reached it), steps_median (sample median; null if half or more missed),
-        median_before (median of the measurements before, where its bracket begins; of the steps
-        less one where these are not known), median_bound (a lower bound of the median where half or
-        more missed), low and high (95 % interval of the median, `_interval`; null where the data
-        set no bound), interval (`Interval`: which ends they set).
+        median_before (median of the measurements before, where its bracket begins; null where these
+        are not known), median_bound (a lower bound of the median where half or more missed), low
+        and high (95 % interval of the median, `_interval`; null where the data set no bound),
+        interval (`Interval`: which ends they set).
     """
     runs = representative_runs(study, target)
     granted = "granted" in study.config  # further seeds then went beyond the cap of earlier ones
@@ -161,10 +161,9 @@ def fitted_points(table: pd.DataFrame) -> Points:
     in. A batch size that missed the target is a lower bound, and so is a median of seeds of which
     half or more missed it. The table is one of `with_replicates`, or lacks its columns.
     """
-    steps, bound = table["steps"], table["stopped_at"]
-    before = table["steps_before"].fillna(steps - 1)  # where not known, at least one step earlier
+    steps, before, bound = table["steps"], "steps_before", table["stopped_at"]
     if all_have_replicates(table):
-        before = table["median_before"]
+        before = "median_before"
         steps = table["steps_median"].where(table["steps"].notna())
         bound = table["median_bound"].fillna(table["stopped_at"].astype("Float64"))
     values = steps.astype("Float64").fillna(bound.astype("Float64"))
@@ -173,7 +172,7 @@ def fitted_points(table: pd.DataFrame) -> Points:
         table.loc[ran, "batch_size"].to_numpy(float),
         values[ran].to_numpy(float),
         steps[ran].isna().to_numpy(bool),
-        before[ran].astype("Float64").to_numpy(float, na_value=np.nan),
+        table.loc[ran, before].astype("Float64").to_numpy(float, na_value=np.nan),
     )
 
 
@@ -184,10 +183,9 @@ def _row(batch_size: int, runs: pd.DataFrame, granted: bool) -> dict[str, object
     steps = runs["steps"].fillna(stops).to_numpy(float)
     order = np.lexsort((steps, missed))  # every miss is slower than every run that reached
     steps, missed = steps[order], missed[order]
-    # what is not known of the measurement before: it was at least one step earlier
-    begun = runs["steps_before"].fillna(runs["steps"] - 1)
-    before: Floats = begun.to_numpy(np.float64, na_value=math.nan)[order]
-    before[missed] = steps[missed]
+    # steps are exact where the measurement before is not known
+    begun = runs["steps_before"].astype("Float64").to_numpy(float, na_value=math.nan)[order]
+    before: Floats = np.where(np.isnan(begun), steps, begun).astype(np.float64)
     before[~missed] = np.sort(before[~missed])
     middle = _middle(steps, missed) if granted else [(len(order) - 1) // 2, len(order) // 2]
     # the geometric mean of the middle two, as steps scatter by factors
@@ -199,7 +197,7 @@ def _row(batch_size: int, runs: pd.DataFrame, granted: bool) -> dict[str, object
         "seeds": len(runs),
         "seeds_missed": int(missed.sum()),
         "steps_median": None if median_missed else median,
-        "median_before": None if median_missed else begins,
+        "median_before": None if median_missed or begins == median else begins,
         "median_bound": float(steps[middle].min()) if median_missed else None,
     }
     ends = _interval(steps, missed, before, None if median_missed else median).record()

@@ -14,6 +14,8 @@ from analysis.fitting.regimes import LEAST_SEEN, ORDER, Regime, Verdict
 ALIKE = 2.0
 """Models within this AICc of the lowest fit about equally well (Burnham and Anderson 2002, 2.6)."""
 STEPS = "steps"
+_FEW = 50
+"""Fewer steps than these are counted with an error above 1 %, by half a step."""
 _Record = Mapping[str, Any]
 
 
@@ -112,17 +114,19 @@ def b_crit_sentences(record: _Record, b_crit: _Record) -> Iterator[str]:
 def _brackets(fit: _Record) -> Iterator[str]:
     """Yield how far the middles of brackets lie below steps, if there are brackets."""
     pairs = [*zip(fit["before"], fit["steps"], strict=True)]
-    most = max((steps - before) / (2 * steps) for before, steps in pairs)
-    counts = all(steps - before <= 1 for before, steps in pairs)
-    extent = (
-        "of one step, as updates are counted whole"
-        if counts
-        else "from the last measurement that had not reached the target to the first that had"
-    )
-    if most:
+    if most := max((steps - before) / (2 * steps) for before, steps in pairs):
         yield (
-            f"Curves run through brackets, {extent}: their middles lie up to {percent(most)} below "
-            "the steps shown."
+            "Curves run through brackets, from the last measurement that had not reached the "
+            f"target to the first that had: their middles lie up to {percent(most)} below the "
+            "steps shown."
+        )
+        return
+    fewest = min(fit["steps"])
+    if fewest < _FEW and all(float(steps).is_integer() for steps in fit["steps"]):
+        yield (
+            "Steps are taken as exact. If they count updates, which end up to one late, curves lie "
+            f"up to {percent(0.5 / fewest)} lower: give the step before (`steps_before` in a table "
+            "of runs, `before` in Python)."
         )
 
 
