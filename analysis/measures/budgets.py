@@ -130,21 +130,22 @@ def _least_errors_of(study: StudyTables) -> Mapping[int, _LeastErrors]:
     trial, keys = by_trial(study)
     step, error = study.curves["step"].to_numpy("int64"), study.curves["val_error"].to_numpy("f8")
     runs = keys.merge(ran[_KEY], on=_KEY, how="left", indicator=True)["_merge"] == "both"
-    counts = runs.to_numpy()[trial] & (step >= 1) & ~np.isnan(error)
+    counts = runs.to_numpy()[trial] & (step >= 1) & np.isfinite(error)
     size, sizes = pd.factorize(keys["batch_size"].to_numpy("int64"), sort=True)
-    place, steps = pd.factorize(step[counts], sort=True)
-    least = np.full((len(sizes), len(steps)), np.inf)
-    np.minimum.at(least, (size[trial[counts]], place), error[counts])
-    known_to, measured = _known_to(ran), np.isfinite(least)
-    return {
-        batch_size: _LeastErrors(
-            steps=steps[there],
-            errors=np.minimum.accumulate(row[there]),
-            known_to=known_to[batch_size],
-        )
-        for batch_size, row, there in zip(sizes.tolist(), least, measured, strict=True)
-        if there.any()
-    }
+    known_to, found = _known_to(ran), {}
+    # one after another: of millions of measurements, few copies fit into memory
+    here = np.where(counts, size.astype(np.int32)[trial], np.int32(-1))
+    for place, batch_size in enumerate(sizes.tolist()):
+        rows = np.flatnonzero(here == place)
+        if rows.size:
+            steps, at = np.unique(step[rows], return_inverse=True)
+            least = np.full(len(steps), np.inf)
+            np.minimum.at(least, at, error[rows])
+            errors = np.minimum.accumulate(least)
+            found[batch_size] = _LeastErrors(
+                steps=steps, errors=errors, known_to=known_to[batch_size]
+            )
+    return found
 
 
 def _known_to(trials: pd.DataFrame) -> Mapping[int, int]:

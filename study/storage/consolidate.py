@@ -121,6 +121,8 @@ def study_tables(
         boxes=as_frame(_box_table(resolved, boxes)),
     )
     require_planned(str(folder), study)
+    del trials, curves  # before what comes next: of many trials, they are large
+    pa.default_memory_pool().release_unused()
     return study
 
 
