@@ -112,7 +112,7 @@ def b_crit_sentences(record: _Record, b_crit: _Record) -> Iterator[str]:
 
 
 def _brackets(fit: _Record) -> Iterator[str]:
-    """Yield how far the middles of brackets lie below steps, if there are brackets."""
+    """Yield how far the middles of brackets lie below steps, or would if small counts had some."""
     pairs = [*zip(fit["before"], fit["steps"], strict=True)]
     if most := max((steps - before) / (2 * steps) for before, steps in pairs):
         yield (

@@ -27,13 +27,7 @@ from workloads.examination.direction import learn
 from workloads.examination.means import require_portions, sound_mean
 from workloads.examination.samples import few, telling
 from workloads.randomness import forked, seed_all
-from workloads.soundness import (
-    copied,
-    gradient,
-    quantity,
-    sound_error,
-    sound_number,
-)
+from workloads.soundness import copied, gradient, quantity, sound_error, sound_number
 from workloads.testing import Clause
 from workloads.workload import Examples, Workload
 

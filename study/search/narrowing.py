@@ -113,13 +113,12 @@ class Narrowing:
         counts = self._known["seeds"].to_numpy(np.float64) / study.replicates.measuring
         typical = float(np.mean(self._of_seeds * counts) + np.median(self._of_gaps))
         with_new = np.append(variances, typical + left / self._weights.sum())
-        seeds = study.replicates.seeds * study.replicates.top + (study.replicates.confirm or 0)
-        times = study.search.trials * study.race.slack + seeds
+        searched = study.search.trials * study.race.slack
         return [
             Option(
                 grant=planned(study, size),
                 narrows=now - float(self._weights_of(np.append(sizes, size)) @ with_new),
-                steps=times * float(self._hyperbola.predict(size)),
+                steps=(searched + study.replicates_at(size)) * float(self._hyperbola.predict(size)),
             )
             for size in worth_measuring(study, self.found)
         ]

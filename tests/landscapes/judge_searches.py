@@ -34,7 +34,7 @@ class Setting:
         return f"{self.sampler} {self.trials}{', pruned' * self.prune}"
 
     def study(self, landscape, seed, seeds=0):
-        """Return the study of a landscape, with so many seeds of each best point."""
+        """Return the study of a landscape; seeds are those of each best point, None the default."""
         return made_study(
             landscape,
             self.sampler,

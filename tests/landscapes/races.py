@@ -13,7 +13,7 @@ _FOLLOWED = 64.0
 
 
 def made_study(landscape, sampler, trials, *, lanes=8, seed=0, seeds=0, prune=None, **search):
-    """Return a resolved study of a landscape; `seeds` is a number, or all of `replicates`."""
+    """Return a resolved study of a landscape; seeds None are what the sampler has by default."""
     race = {"target": landscape.target, "max_steps": landscape.max_steps, "cohort": lanes}
     return resolve(
         {
@@ -24,8 +24,8 @@ def made_study(landscape, sampler, trials, *, lanes=8, seed=0, seeds=0, prune=No
             "seed": seed,
             "search": {"sampler": sampler, "trials": trials, "space": landscape.space} | search,
             "race": race if prune is None else race | {"prune": prune},
-            "replicates": seeds if isinstance(seeds, dict) else {"seeds": seeds},
         }
+        | ({} if seeds is None else {"replicates": {"seeds": seeds}})
     )[0]
 
 

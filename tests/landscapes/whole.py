@@ -19,7 +19,6 @@ import pandas as pd
 from analysis.tables.schema import BOXES_FILE, CURVES_FILE, TRIALS_FILE
 from analysis.tables.study import StudyTables, as_frame
 from study.engine.outcomes import final_results
-from study.search.shared import REPLICATES
 from study.storage.consolidate import tables_of
 from tests.landscapes.judge import b_crits, headline
 from tests.landscapes.judge_searches import Setting
@@ -28,8 +27,8 @@ from tests.landscapes.races import run_study
 from tests.landscapes.recorded import landscape as recorded
 
 TABLES = Path(__file__).parents[2] / "docs" / "tables"
-SEEDS, STUDIES, LEAST = 5, 201, 5
-"""Seeds of each best point, studies in a row of the table, and the fewest that make a row."""
+STUDIES, LEAST = 201, 5
+"""Studies in a row of the table, and the fewest that make a row."""
 _COLUMNS = ("landscapes", "name", "search", "value", "low", "high", "fit", "cost", "steps", "most")
 _NAMES = {"sgd": "SGD", "heavy-ball": "heavy ball", "nesterov": "Nesterov"}
 
@@ -97,8 +96,7 @@ def judged(landscape, setting, seed):
     a study without error, trial-steps over the fewest steps there are, and how far the steps of the
     best points are off: median and greatest but one.
     """
-    again = REPLICATES if setting.sampler == "shared" else SEEDS
-    study = setting.study(landscape, seed, again)
+    study = setting.study(landscape, seed, seeds=None)
     results = [result for some in run_study(study, landscape).values() for result in some]
     fits, b_crit = b_crits(tables(study, results))
     fewest = dict(zip(landscape.batch_sizes, fewest_steps(landscape), strict=True))

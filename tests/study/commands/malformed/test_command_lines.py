@@ -5,7 +5,7 @@ import shutil
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, assume, example, given, settings
+from hypothesis import assume, example, given
 from hypothesis import strategies as st
 from typer.main import get_command
 
@@ -13,6 +13,7 @@ from analysis.tables.files import write_file
 from analysis.tables.folder import ResultsFolder
 from study.commands import app as cli
 from study.search.samplers import SAMPLERS
+from tests.study.commands.malformed.fuzzing import tried
 from workloads.registry import names
 
 GOLDEN = Path(__file__).parents[3] / "golden" / "search"
@@ -202,12 +203,7 @@ WORDS = st.text(st.characters(blacklist_characters="\0", codec="utf-8"), max_siz
 )
 @example(verb="sweep", word="\x1b[2J.toml")
 @example(verb="import", word="[/]")
-@settings(
-    max_examples=150,
-    deadline=None,
-    derandomize=True,
-    suppress_health_check=[HealthCheck.function_scoped_fixture],
-)
+@tried(max_examples=150)
 def test_whatever_is_named_there_is_no_traceback(refused, verb, word):
     # hypothesis also tries texts that it finds in our source, such as names of workloads
     assume(word not in {entry.name for entry in names()})
@@ -216,12 +212,7 @@ def test_whatever_is_named_there_is_no_traceback(refused, verb, word):
 
 
 @given(text=WORDS)
-@settings(
-    max_examples=150,
-    deadline=None,
-    derandomize=True,
-    suppress_health_check=[HealthCheck.function_scoped_fixture],
-)
+@tried(max_examples=150)
 def test_whatever_is_set_there_is_no_traceback(refused, text):
     assume(text not in SAMPLERS)
     settings = [f"search.sampler={text}", *([] if "=" in text else [text])]

@@ -7,11 +7,12 @@ from pathlib import Path
 
 import pytest
 import torch
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from analysis.tables.folder import ResultsFolder
 from study.commands import app as cli
+from tests.study.commands.malformed.fuzzing import tried
 from workloads import contract
 
 FILE = """
@@ -305,12 +306,7 @@ BUILT = st.one_of(
 
 
 @given(members=BUILT)
-@settings(
-    max_examples=60,
-    deadline=None,
-    derandomize=True,
-    suppress_health_check=[HealthCheck.function_scoped_fixture],
-)
+@tried(max_examples=60)
 def test_whatever_a_workload_gives_there_is_no_traceback(run, members):
     torch.manual_seed(0)
     code, _, err = run("sweep", members)

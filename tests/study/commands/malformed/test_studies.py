@@ -11,11 +11,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from typer.main import get_command
 
 from study.commands import app as cli
+from tests.study.commands.malformed.fuzzing import tried
 
 BLOBS = Path(__file__).parents[3] / "blobs.py"
 SOUND = {
@@ -387,12 +388,7 @@ def test_every_malformed_study_file_is_refused_in_words(judged, group, refused):
 @pytest.mark.slow
 @pytest.mark.long
 @given(data=st.data())
-@settings(
-    max_examples=2000,
-    deadline=None,
-    derandomize=True,
-    suppress_health_check=[HealthCheck.function_scoped_fixture],
-)
+@tried(max_examples=2000)
 def test_whatever_bytes_change_a_file_is_taken_or_refused_in_words(judged, data):
     text = bytearray(lines({}).encode())
     for _ in range(data.draw(st.integers(1, 4))):
