@@ -67,8 +67,8 @@ def steps_data(analysis: Analysis) -> pd.DataFrame:
         measurement above the target and the first below; `median`: of the replicates, with its
         interval, an end null where the data set none; `not reached`: steps is the lower bound
         that the fit uses; `left out`: one that no curve explains; `fit`: with its band;
-        `hyperbola`: where another curve is chosen; `perfect scaling`: the line through the first
-        point that is fitted.
+        `hyperbola`: where another curve is chosen; `perfect scaling`: the line through the start of
+        the curve, or without a curve through the first point.
     """
     table, reached = analysis.table, analysis.reached
     steps = reached["steps"]
@@ -78,6 +78,8 @@ def steps_data(analysis: Analysis) -> pd.DataFrame:
     interval = {end: again[end].to_numpy(float, na_value=np.nan) for end in ("low", "high")}
     medians = series_rows(MEDIAN, again["batch_size"], again["steps_median"], **interval)
     parts = [measured, medians, bound_rows(table)]
+    points = medians if all_have_replicates(table) else measured
+    start = points[["batch_size", "steps"]].to_numpy(np.float64)[:1]
     curve_at = curve_sizes(table["batch_size"])
     if analysis.fits is not None and analysis.fit is not None:
         best = analysis.fits.best
@@ -85,10 +87,9 @@ def steps_data(analysis: Analysis) -> pd.DataFrame:
         parts.append(series_rows(FIT, curve_at, best.predict(curve_at), low=low, high=high))
         if best is not analysis.fit:
             parts.append(series_rows(HYPERBOLA, curve_at, analysis.fit.predict(curve_at)))
-    points = medians if all_have_replicates(table) else measured
-    if len(points) and len(table) > 1:
-        examples = float(points["batch_size"].iloc[0] * points["steps"].iloc[0])
-        parts.append(series_rows(PERFECT, curve_at, hyperbola(curve_at, 0.0, examples)))
+        start = np.array([[curve_at[0], best.predict(curve_at[:1])[0]]])
+    if len(start) and len(table) > 1:
+        parts.append(series_rows(PERFECT, curve_at, hyperbola(curve_at, 0.0, start.prod())))
     return pd.concat([part for part in parts if len(part)], ignore_index=True).reindex(
         columns=["series", "batch_size", "steps", "low", "high"]
     )

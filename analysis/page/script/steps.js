@@ -169,7 +169,8 @@ function drawCurves(inside, view, on, x, y, times) {
   const fitted = view.medians ? "steps_median" : "steps";
   const first = view.rows.find((row) => row[fitted]);
   if (on.has("perfect") && first) {
-    const examples = first.batch_size * first[fitted];
+    const curve = view.fits[view.chosen];
+    const examples = curve ? view.at[0] * curve.steps[0] : first.batch_size * first[fitted];
     drawn(inside, "path", { class: "line perfect", d: path(at(view.at.map((size) => examples / size))) });
   }
 }

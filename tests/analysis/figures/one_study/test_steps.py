@@ -61,9 +61,17 @@ def test_curve_and_band_are_those_of_the_fit(by_series):
     assert curve["batch_size"].iloc[[0, -1]].tolist() == pytest.approx([2, 1024])
 
 
-def test_perfect_scaling_goes_through_the_first_point(by_series):
-    line = by_series[1][PERFECT]
-    assert (line["steps"] * line["batch_size"]).to_numpy() == pytest.approx(1200)
+def test_perfect_scaling_starts_where_the_curve_starts(by_series):
+    line, curve = by_series[1][PERFECT], by_series[1][FIT]
+    start = curve["batch_size"].iloc[0] * curve["steps"].iloc[0]
+    assert (line["steps"] * line["batch_size"]).to_numpy() == pytest.approx(start)
+
+
+def test_perfect_scaling_starts_at_the_first_point_without_a_curve(made):
+    data = steps_data(analyze(made({4: 300, 8: 160})))
+    line = data[data["series"] == PERFECT]
+    assert FIT not in set(data["series"])
+    assert (line["steps"] * line["batch_size"]).to_numpy() == pytest.approx(4 * 300)
 
 
 def test_misses_are_lower_bounds_at_the_longest_trial(made):
