@@ -4,7 +4,7 @@ from analysis.comparison.sentences import comparison_sentences
 from analysis.escaping import escape_markdown
 from analysis.page.record import Page, StudyPage
 from analysis.page.tables import PageTable
-from analysis.report.write import markdown_list, markdown_table
+from analysis.report.write import markdown_findings, markdown_list, markdown_table
 
 
 def page_markdown(page: Page) -> str:
@@ -21,7 +21,7 @@ def page_markdown(page: Page) -> str:
 def _study(study: StudyPage) -> list[str]:
     analysis, verdict = study.analysis, study.verdict
     steps, *others = study.tables
-    diagnoses = [text for told in study.diagnoses.values() for text in told]
+    found = {**study.findings, "Cost": study.cost_sentences, **study.diagnoses}
     return [
         f"## {escape_markdown(verdict.headline)}",
         escape_markdown(f"{analysis.study.name}: {analysis.title}"),
@@ -29,10 +29,7 @@ def _study(study: StudyPage) -> list[str]:
         "How certain that is:",
         markdown_list(verdict.sure),
         markdown_table(steps.rows),
-        _details(
-            "All findings",
-            markdown_list([*study.summary["sentences"], *study.cost_sentences, *diagnoses]),
-        ),
+        _details("All findings", markdown_findings(found)),
         *(_folded(table) for table in (*study.cost_tables, *study.diagnostic_tables, *others)),
     ]
 

@@ -25,7 +25,7 @@ from analysis.page.tables import (
 )
 from analysis.page.verdict import Verdict, verdict_of, with_cost
 from analysis.page.views import curve_points, shortened, views
-from analysis.report.record import summary_record
+from analysis.report.record import findings_of, summary_record
 from analysis.report.summary import Analysis, analyze
 from analysis.tables.files import read_file
 from analysis.tables.folder import ResultsFolder
@@ -83,6 +83,11 @@ class StudyPage:
             near=near,
             tables=study_tables(analysis, summary, near),
         )
+
+    @property
+    def findings(self) -> Mapping[str, Sequence[str]]:
+        """What `analyze` found, in sentences by topic."""
+        return findings_of(self.analysis)
 
     @property
     def cost_sentences(self) -> Sequence[str]:

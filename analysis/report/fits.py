@@ -70,45 +70,58 @@ def _fit_record(fit: ScalingFit, local_steps: int) -> dict[str, Any]:
 
 
 def fit_sentences(record: _Record, critical: _Record, unit: str = STEPS) -> tuple[str, ...]:
-    """Return what the fits found, one sentence each, from `fits_record` and `critical_record`.
+    """Return `critical_sentences` and `curve_sentences`; a step is called `unit`, in the plural."""
+    return (*critical_sentences(record, critical), *curve_sentences(record, unit))
 
-    These are the critical batch size, what the curves run through, the hyperbola and the model
-    chosen, the choice, the critical batch sizes by other definitions, and what the data do not
-    identify. `unit` is what a step is called, in the plural.
-    """
-    sizes = "; ".join(
-        critical_text(name, size) for name, size in critical.items() if name != "b_crit"
-    )
+
+def critical_sentences(record: _Record, critical: _Record) -> Iterator[str]:
+    """Yield the critical batch size by each definition; `critical` is a `critical_record`."""
+    yield from b_crit_sentences(record, critical["b_crit"])
+    others = {name: size for name, size in critical.items() if name != "b_crit"}
+    known = {name: size for name, size in others.items() if not _unbounded(size)}
+    if known:
+        sizes = "; ".join(critical_text(name, size) for name, size in known.items())
+        yield f"By other definitions: {sizes}."
+    if unknown := [name for name in others if name not in known]:
+        yield f"Not identified: {', '.join(unknown)}."
+
+
+def curve_sentences(record: _Record, unit: str = STEPS) -> Iterator[str]:
+    """Yield what the curves run through, the hyperbola and the model chosen, and the choice."""
+    yield from _brackets(record["fits"]["hyperbola"])
     shown = {name: record["fits"][name] for name in record["shown"]}
-    return (
-        *b_crit_sentences(record, critical["b_crit"]),
-        *_brackets(record["fits"]["hyperbola"]),
-        *(_curve(name, fit, unit) for name, fit in shown.items()),
-        *_choice(record),
-        *_not_fitted(record),
-        f"Critical batch sizes by other definitions: {sizes}.",
-        *(text for name, fit in shown.items() for text in unidentified_sentences(name, fit)),
-    )
+    yield from (_curve(name, fit, unit) for name, fit in shown.items())
+    yield from _choice(record)
+    yield from _not_fitted(record)
+    for name, fit in shown.items():
+        yield from unidentified_sentences(name, fit)
 
 
 def b_crit_sentences(record: _Record, b_crit: _Record) -> Iterator[str]:
     """Yield the critical batch size with its interval and its parts, from `critical_record`."""
     level, parts = record["fits"]["hyperbola"]["level"], b_crit["parts"]
+    covered = f"{level:.0%} interval for {list_text(parts)}"
+    found = f"{Estimate.of(b_crit).text('b_crit')}; {covered}"
+    if _unbounded(b_crit):
+        found = f"b_crit is not identified: the {covered} is open at both ends"
+    yield f"{found}; {b_crit['note']}." if b_crit["note"] else f"{found}."
     texts = [
         f"{Estimate.of(parts[name]).text()} {word}"
         for name, word in ((SEEDS, "by seeds alone"), (TUNING, "with under-tuning"))
-        if name in parts
+        if name in parts and not _unbounded(parts[name])
     ]
-    found = f"{Estimate.of(b_crit).text('b_crit')}; {level:.0%} interval for {list_text(parts)}"
-    found += f"; {b_crit['note']}." if b_crit["note"] else "."
-    if len(parts) > 1:
-        found += f" From the {record['chosen']} fit alone: {', '.join(texts)}."
-    yield found
+    if len(parts) > 1 and texts:
+        yield f"From the {record['chosen']} fit alone: {', '.join(texts)}."
     if FORM not in parts:
         yield (
             "No interval covers the form of the curve: too few batch sizes reached the target to "
             "fit more than the hyperbola."
         )
+
+
+def _unbounded(record: _Record) -> bool:
+    """Return whether the data bound an entry of `critical_record` on neither side."""
+    return Estimate.of(record).interval is Interval.OPEN
 
 
 def _brackets(fit: _Record) -> Iterator[str]:
@@ -156,13 +169,11 @@ def unexplained_sentences(record: _Record) -> Iterator[str]:
 def unidentified_sentences(name: str, fit: _Record) -> Iterator[str]:
     """Yield a sentence on each limit of a model's curve that the data do not identify."""
     b_crit = Estimate.of(fit["b_crit"])
-    for what, missing in (
-        ("The plateau", math.isinf(b_crit.high)),
-        ("Perfect scaling", b_crit.low == 0),
-    ):
-        if missing:
-            bound = b_crit.text(f"b_crit_{name}")
-            yield f"{what} is not identified by the {name} fit: {bound}."
+    if _unbounded(fit["b_crit"]):
+        yield f"Neither perfect scaling nor the plateau is identified by the {name} fit."
+    elif not b_crit.identified:
+        what = "The plateau" if math.isinf(b_crit.high) else "Perfect scaling"
+        yield f"{what} is not identified by the {name} fit: {b_crit.text(f'b_crit_{name}')}."
     if fit["exponent"] is None:
         return
     symbol, exponent = str(MODELS[name].exponent), Estimate.of(fit["exponent"])

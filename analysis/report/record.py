@@ -13,7 +13,7 @@ from analysis.measures.replicates import fitted_quantity
 from analysis.report.failures import failure_records
 from analysis.report.fits import critical_record, fits_record
 from analysis.report.goals import goal_records
-from analysis.report.sentences import summary_sentences
+from analysis.report.sentences import findings, summary_sentences
 from analysis.report.summary import Analysis
 from analysis.tables.schema import SCHEMA_VERSION, TRIAL_KEY
 from analysis.tables.study import json_rows
@@ -32,6 +32,11 @@ def summary_record(analysis: Analysis) -> dict[str, Any]:
 def sentences(analysis: Analysis) -> tuple[str, ...]:
     """Return the findings, one sentence each, in the order of summary.md."""
     return summary_sentences(_facts(analysis))
+
+
+def findings_of(analysis: Analysis) -> dict[str, tuple[str, ...]]:
+    """Return the findings by topic, in the order of summary.md."""
+    return findings(_facts(analysis))
 
 
 @functools.lru_cache(maxsize=1)  # file, page and terminal say the same of one analysis

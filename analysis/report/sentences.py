@@ -3,7 +3,7 @@
 No sentence sees anything else, so none can say what `summary.json` does not.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import pandas as pd
@@ -20,7 +20,8 @@ from analysis.measures.targets import begun_sentences
 from analysis.measures.unfinished import unfinished_sentences
 from analysis.report.failures import failure_sentences
 from analysis.report.fits import (
-    fit_sentences,
+    critical_sentences,
+    curve_sentences,
     lower_bounds,
     regime_sentences,
     unexplained_sentences,
@@ -28,6 +29,8 @@ from analysis.report.fits import (
 from analysis.report.seeds import replicate_sentences, seed_sentences
 from analysis.search_quality.sentences import quality_sentences
 
+SEARCHES, BUDGETS, STEPS_TABLE = "Searches", "Fixed budgets", "Steps to target"
+"""Topics to whose sentences summary.md adds a table or a note."""
 _LARGE = 0.1
 """Share of additional steps from which a search is said to be under-tuned."""
 COMMON_GAP = (
@@ -43,28 +46,44 @@ _NOT_REACHED = "check its search, and whether a batch of that size can reach the
 
 def summary_sentences(record: _Record) -> tuple[str, ...]:
     """Return the findings, one sentence each, from what `summary.json` holds."""
+    return tuple(sentence for about in findings(record).values() for sentence in about)
+
+
+def findings(record: _Record) -> dict[str, tuple[str, ...]]:
+    """Return the findings by topic, one sentence each; no topic is empty."""
     recipe, table = record["recipe"], _frame(record["table"])
     ran = recipe is not None and recipe["ran"]
-    return (
-        *unfinished_sentences(record["unfinished"]),
-        *begun_sentences(record.get("begun_below", 0)),
-        *_choice_sentences(record),
-        *(() if record["federated"] is None else round_sentences(record)),
-        *_fit_sentences(record),
-        *_goal_sentences(record),
-        *unexplained_sentences(record),
-        *_miss_sentences(record, ran),
-        # where its rule has not run, a recipe is a study of its base
-        *(() if ran else recipe_sentences(recipe)),
-        *failure_sentences(record["failures"]),
-        *_replicate_sentences(record, table, ran),
-        *mean_sentences(record.get("mean_target", ()), record["target"], record["quantity"]),
-        *quality_sentences(_frame(record["search"]), record["imported"]),
-        *_pruned_sentences(table),
-        *best_batch_size_sentences(record["budgets"], record["quantity"], record.get(TOKENS)),
-        *scaling_rule_sentences(_frame(record["scaling_rules"])),
-        _caveat(record, table),
-    )
+    topics: dict[str, Iterable[str]] = {
+        "This study": (
+            *unfinished_sentences(record["unfinished"]),
+            *begun_sentences(record.get("begun_below", 0)),
+            *_choice_sentences(record),
+            *(() if record["federated"] is None else round_sentences(record)),
+            # where its rule has not run, a recipe is a study of its base
+            *(() if ran else recipe_sentences(recipe)),
+            *failure_sentences(record["failures"]),
+        ),
+        "Critical batch size": _critical_sentences(record),
+        "Regimes": _regime_sentences(record),
+        "Fitted curves": _curve_sentences(record),
+        STEPS_TABLE: (_caveat(record, table),),
+        "Missed targets": _miss_sentences(record, ran),
+        "Fresh seeds": (
+            *_replicate_sentences(record, table, ran),
+            *mean_sentences(record.get("mean_target", ()), record["target"], record["quantity"]),
+        ),
+        SEARCHES: (
+            *(() if record["tuning"] is None else _tuning_sentences(record["tuning"])),
+            *quality_sentences(_frame(record["search"]), record["imported"]),
+            *_pruned_sentences(table),
+        ),
+        BUDGETS: best_batch_size_sentences(
+            record["budgets"], record["quantity"], record.get(TOKENS)
+        ),
+        "Scaling rules": scaling_rule_sentences(_frame(record["scaling_rules"])),
+    }
+    told = {topic: tuple(sentences) for topic, sentences in topics.items()}
+    return {topic: sentences for topic, sentences in told.items() if sentences}
 
 
 def _frame(rows: Sequence[_Record]) -> pd.DataFrame:
@@ -87,26 +106,39 @@ def _choice_sentences(record: _Record) -> tuple[str, ...]:
     )
 
 
-def _fit_sentences(record: _Record) -> Iterator[str]:
+def _critical_sentences(record: _Record) -> Iterator[str]:
     if record["fits"] is None:
         yield _no_fit(record)
         return
-    tuning, critical, tokens = record["tuning"], record["critical_batch_sizes"], record.get(TOKENS)
-    plain = tuning["missing"] or tuning.get("common")
-    tuned = "" if plain else ", corrected for the gap that each search leaves"
-    yield f"The fits use the {record['fitted']}{tuned}."
-    yield from fit_sentences(record, critical, record["unit"])
+    critical, tokens = record["critical_batch_sizes"], record.get(TOKENS)
+    yield from critical_sentences(record, critical)
+    if record["tuning"]["missing"]:
+        yield f"No interval covers under-tuning: {record['tuning']['missing']}."
     if tokens is not None:
         found = Estimate.of(critical["b_crit"]).times(tokens)
         yield f"In tokens ({tokens} per example): {found.text('b_crit', 'tokens')}."
-    yield from _tuning_sentences(tuning)
-    yield from regime_sentences(record["regimes"], [*lower_bounds(record), *record["left_out"]])
+    yield from _goal_sentences(record)
+
+
+def _curve_sentences(record: _Record) -> Iterator[str]:
+    if record["fits"] is None:
+        return
+    plain = record["tuning"]["missing"] or record["tuning"].get("common")
+    tuned = "" if plain else ", corrected for the gap that each search leaves"
+    yield f"The fits use the {record['fitted']}{tuned}."
+    yield from curve_sentences(record, record["unit"])
+    yield from unexplained_sentences(record)
+
+
+def _regime_sentences(record: _Record) -> tuple[str, ...]:
+    if record["fits"] is None:
+        return ()
+    return regime_sentences(record["regimes"], [*lower_bounds(record), *record["left_out"]])
 
 
 def _tuning_sentences(record: _Record) -> Iterator[str]:
-    """Yield what the searches leave to gain by a `Tuning.record`, or why that is not known."""
+    """Yield what the searches leave to gain by a `Tuning.record`, as far as that is known."""
     if record["missing"]:
-        yield f"No interval covers under-tuning: {record['missing']}."
         return
     rows = record["excess"]
     medians = [row["median"] for row in rows]

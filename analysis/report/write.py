@@ -1,6 +1,6 @@
 """The summary of an analysis as JSON, as a Markdown page and on a terminal."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Mapping
 
 import pandas as pd
 from rich.console import Console
@@ -12,7 +12,8 @@ from analysis.fitting.estimates import rounded, size_text, value_text
 from analysis.fitting.regimes import Regime
 from analysis.measures.budgets import budget_sentence
 from analysis.report.goals import GOALS_NOTE, goals_table
-from analysis.report.record import sentences, summary_record
+from analysis.report.record import findings_of, summary_record
+from analysis.report.sentences import BUDGETS, SEARCHES, STEPS_TABLE
 from analysis.report.summary import Analysis
 from analysis.search_quality.table import readable_quality
 from analysis.tables.files import json_bytes, write_file
@@ -45,30 +46,36 @@ def write_summary(analysis: Analysis, folder: ResultsFolder) -> list[str]:
 
 
 def summary_markdown(analysis: Analysis) -> str:
-    """Return the summary as a Markdown page."""
-    parts = [
-        f"# {escape_markdown(analysis.study.name)}",
-        escape_markdown(analysis.title),
-        markdown_list(sentences(analysis)),
-        markdown_table(readable_table(analysis)),
-        "Searches:",
-        markdown_table(readable_quality(analysis.search)),
-    ]
-    if analysis.goals:
-        of = analysis.goals[0].of
-        parts += [
-            f"The critical batch size at several targets, from the {of}:",
-            markdown_table(goals_table(analysis.goals)),
-            GOALS_NOTE,
-        ]
-    parts += [f"Fixed budgets: {budget_sentence(analysis.study)}", defined_markdown(DEFINITIONS)]
+    """Return the summary as a Markdown page: the findings by topic, each with its table."""
+    found, tables = findings_of(analysis), dict(_topic_tables(analysis))
+    parts = [f"# {escape_markdown(analysis.study.name)}", escape_markdown(analysis.title)]
+    for topic in dict.fromkeys([*found, *tables]):
+        parts.append(f"## {topic}")
+        parts += [markdown_list(found[topic])] if topic in found else []
+        parts += tables.get(topic, [])
     return "\n\n".join(parts) + "\n"
+
+
+def _topic_tables(analysis: Analysis) -> Iterator[tuple[str, list[str]]]:
+    """Yield what follows the sentences of a topic in a Markdown page."""
+    yield SEARCHES, [markdown_table(readable_quality(analysis.search))]
+    yield BUDGETS, [budget_sentence(analysis.study)]
+    yield STEPS_TABLE, [markdown_table(readable_table(analysis))]
+    if analysis.goals:
+        lead = f"The critical batch size at each target, from the {analysis.goals[0].of}:"
+        yield "Several targets", [lead, markdown_table(goals_table(analysis.goals)), GOALS_NOTE]
+    yield "Definitions", [defined_markdown(DEFINITIONS)]
 
 
 def defined_markdown(names: Iterable[str]) -> str:
     """Return the definitions of critical batch sizes as a section of a Markdown page."""
     defined = "\n".join(f"- `{name}`: {DEFINITIONS[name]}." for name in names)
     return f"Definitions of the critical batch sizes:\n\n{defined}"
+
+
+def markdown_findings(findings: Mapping[str, Iterable[str]]) -> str:
+    """Return findings by topic as Markdown lists below their topics."""
+    return "\n\n".join(f"**{topic}**\n\n{markdown_list(of)}" for topic, of in findings.items())
 
 
 def markdown_list(sentences: Iterable[str]) -> str:
@@ -136,8 +143,10 @@ def print_analysis(analysis: Analysis, console: Console) -> None:
     """
     console.print(analysis.title, markup=False, soft_wrap=True)
     print_table(readable_table(analysis).replace(_SHORT), console, _DISPENSABLE)
-    for sentence in sentences(analysis):
-        console.print(sentence, markup=False, soft_wrap=True)
+    for topic, sentences in findings_of(analysis).items():
+        console.print(f"\n{topic}", style="bold", markup=False, soft_wrap=True)
+        for sentence in sentences:
+            console.print(sentence, markup=False, soft_wrap=True)
 
 
 def print_table(rows: pd.DataFrame, console: Console, dispensable: Iterable[str]) -> None:

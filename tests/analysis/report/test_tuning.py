@@ -5,7 +5,7 @@ import pytest
 
 from analysis.fitting.critical import SEEDS, TUNING
 from analysis.report.record import summary_record
-from analysis.report.sentences import COMMON_GAP, _tuning_sentences
+from analysis.report.sentences import COMMON_GAP, _tuning_sentences, findings
 from analysis.report.summary import analyze
 
 
@@ -32,11 +32,10 @@ def test_only_large_gaps_ask_for_trials(record):
     assert text.endswith("at B = 2 the searches are under-tuned: run more trials (search.trials).")
 
 
-def test_a_reason_stands_in_for_the_numbers():
-    tuning = {"missing": "nothing was tuned", "excess": []}
-    assert list(_tuning_sentences(tuning)) == [
-        "No interval covers under-tuning: nothing was tuned."
-    ]
+def test_a_reason_stands_in_for_the_numbers(record):
+    found = findings({**record, "tuning": {"missing": "nothing was tuned", "excess": []}})
+    assert "No interval covers under-tuning: nothing was tuned." in found["Critical batch size"]
+    assert not any("of the optimum" in sentence for sentence in found["Searches"])
 
 
 def test_a_common_gap_is_in_the_interval_of_b_crit_alone(study, record):
