@@ -1,6 +1,6 @@
-"""What replayed trials show of noise, curvature and the other diagnostics, in sentences.
+"""Noise, curvature and the other diagnostics of replayed trials, in sentences.
 
-`diagnostics.parquet` has one row per number, by trial, moment and quantity.
+`diagnostics.parquet` has one row per number, with its trial, moment and quantity.
 """
 
 import json
@@ -33,10 +33,10 @@ MOVES_BY: Mapping[str, str] = {
     **dict.fromkeys(_BY_SIGN, "sign"),
     **dict.fromkeys(("muon", "shampoo", "soap"), "spectral"),
 }
-"""The norm of the noise scale that fits an optimizer; Euclidean for all others."""
+"""The norm in which an optimizer moves, which its noise scale should use; else Euclidean."""
 _CAVEAT = (
     "Expect agreement with b_crit in order of magnitude only: the noise scale leaves curvature "
-    "out, and it changes during training (McCandlish et al. 2018; the ratios of their table 1 are "
+    "out, and it changes during training (McCandlish et al. 2018; the ratios in their table 1 are "
     "0.05 to 8)."
 )
 _LEAST_TREND = 5
@@ -44,35 +44,39 @@ _LEAST_TREND = 5
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class Diagnosed:
-    """What sentences and figures are made from."""
+    """The diagnostics of a results folder."""
 
     table: pd.DataFrame  # from `read_diagnostics`
     subject: str  # workload and optimizer, for titles
     optimizer: str  # name of the optimizer
-    b_crit: Estimate | None = None  # the critical batch size that `analyze` found; None before
+    b_crit: Estimate | None = None  # the critical batch size that `analyze` recorded, if it ran
     unit: str = "examples"  # what batch sizes count
-    # for each diagnostic of several seeds at a batch size, their number, as text
+    # number of seeds as text, for each diagnostic with several at a batch size
     seeds: Mapping[str, str] = field(default_factory=dict)
 
     def of(self, what: str) -> str:
-        """Return the subject of a figure of a diagnostic."""
+        """Return the subject of a diagnostic's figure."""
         seeds = self.seeds.get(what)
         return self.subject if seeds is None else f"{self.subject}, means over {seeds} seeds"
 
     def rows(self, what: str, quantity: str, variant: str = "", moment: str = END) -> pd.DataFrame:
-        """Return the rows of one quantity at one moment, by batch size."""
+        """Return the known values of one quantity at one moment, by batch size."""
+        return self.all_rows(what, quantity, variant, moment).dropna(subset="value")
+
+    def all_rows(self, what: str, quantity: str, variant: str, moment: str = END) -> pd.DataFrame:
+        """Return the rows of one quantity at one moment; values that are not finite are null."""
         table = self.table
         kept = (table["what"] == what) & (table["quantity"] == quantity)
         kept &= (table["variant"] == variant) & (table["moment"] == moment)
-        return table[kept & table["value"].notna()].sort_values(["batch_size", "x"])
+        return table[kept].sort_values(["batch_size", "x"])
 
     def only(self, what: Sequence[str]) -> "Diagnosed":
-        """Return the same with some diagnostics only."""
+        """Return these diagnostics restricted to some kinds."""
         return replace(self, table=self.table[self.table["what"].isin(what)])
 
     @property
     def measured_b_crit(self) -> Estimate | None:
-        """The critical batch size that `analyze` found; None where it is not identified."""
+        """The critical batch size that `analyze` recorded; None if it is not identified."""
         return self.b_crit if self.b_crit is not None and self.b_crit.identified else None
 
     @property
@@ -82,7 +86,7 @@ class Diagnosed:
 
 
 def read_diagnostics(folder: ResultsFolder, config: Mapping[str, Any]) -> Diagnosed:
-    """Return what was measured in a results folder, whose study has this configuration."""
+    """Return the diagnostics in a results folder, whose study has this configuration."""
     b_crit = None
     if folder.exists(SUMMARY_FILE):
         content = read_file(folder, SUMMARY_FILE)
@@ -105,11 +109,14 @@ def read_diagnostics(folder: ResultsFolder, config: Mapping[str, Any]) -> Diagno
 def diagnostic_sentences(found: Diagnosed) -> dict[str, list[str]]:
     """Return the findings of each diagnostic that was measured, one sentence each."""
     measured = set(found.table["what"])
-    told = "Means over {} fresh seeds of the best point at each batch size, with 95% intervals for "
-    seeds = {name: [f"{told.format(count)}seeds."] for name, count in found.seeds.items()}
+    means = {
+        name: f"Means over {count} fresh seeds of the best point at each batch size, with 95% "
+        "intervals for seeds."
+        for name, count in found.seeds.items()
+    }
     return {
-        name: [*seeds.get(name, ()), *said(found)]
-        for name, said in SENTENCES.items()
+        name: [*([means[name]] if name in means else ()), *sentences(found)]
+        for name, sentences in SENTENCES.items()
         if name in measured
     }
 
@@ -136,11 +143,11 @@ def _noise(found: Diagnosed) -> Iterator[str]:
             )
             continue
         first, last = both.min(), both.max()
-        told = [
-            f"from {_told(ends[0].loc[size])} to {_told(ends[1].loc[size])} at B = {size}"
+        spans = [
+            f"from {_value(ends[0].loc[size])} to {_value(ends[1].loc[size])} at B = {size}"
             for size in dict.fromkeys((first, last))
         ]
-        yield f"The noise scale {name} goes from start to end of training {', '.join(told)}."
+        yield f"Over training, the noise scale {name} goes {', '.join(spans)}."
         typical = float(np.median([_mean(own) for _, own in runs.groupby("batch_size")]))
         text = f"Its mean over the steps of a run is {rounded(typical)}, the median of all runs"
         b_crit = found.measured_b_crit
@@ -153,14 +160,14 @@ def _noise(found: Diagnosed) -> Iterator[str]:
 
 
 def _mean(run: pd.DataFrame) -> float:
-    """Return the mean of the noise scale over the steps of a run, linear between its moments."""
+    """Return the mean noise scale over the steps of a run, interpolated between its moments."""
     steps, values = run["step"].to_numpy(float), run["value"].to_numpy(float)
     if len(steps) == 1:
         return float(values[0])
     return float(np.trapezoid(values, steps) / (steps[-1] - steps[0]))
 
 
-def _told(row: "pd.Series[Any]") -> str:
+def _value(row: "pd.Series[Any]") -> str:
     return rounded(row["value"]) + interval_text(row)
 
 
@@ -189,26 +196,25 @@ def _sharpness(found: Diagnosed) -> Iterator[str]:
 
 
 def _landscape(found: Diagnosed) -> Iterator[str]:
-    line = found.rows("landscape", "train_loss", "line")
-    for x in (0.0, 0.5):
-        there = line[np.isclose(line["x"].abs(), x)]
-        mean = there.groupby("batch_size")["value"].mean().reset_index()
-        where = "At the solution" if x == 0 else "Half a filter's length away"
+    line = found.all_rows("landscape", "train_loss", "line")
+    for x, where in ((0.0, "At the solution"), (0.5, "Half a filter's length away")):
+        sides = line[np.isclose(line["x"].abs(), x)].groupby("batch_size")["value"]
+        mean = sides.agg(lambda losses: losses.mean(skipna=False)).dropna().reset_index()
         yield _against(f"{where} the training loss is", mean)
     table = found.table
     for variant in table.loc[table["variant"].str.startswith("to B = "), "variant"].unique():
-        for split in ("train", "val"):
-            rows = found.rows("landscape", f"{split}_loss", variant)
-            ends = rows[np.isclose(rows["x"], 0) | np.isclose(rows["x"], 1)]["value"].to_numpy()
-            inside = rows[rows["x"].between(0, 1)]
+        for split, name in (("train", "training"), ("val", "validation")):
+            rows = found.all_rows("landscape", f"{split}_loss", variant)
+            ends = rows[np.isclose(rows["x"], 0) | np.isclose(rows["x"], 1)]["value"].dropna()
             if len(ends) < 2:
                 continue
-            name = {"train": "training", "val": "validation"}[split]
-            top = inside.nlargest(1, "value").iloc[0]
+            inside = rows[rows["x"].between(0, 1)]
+            top = f"with a maximum of {_value(inside.nlargest(1, 'value').iloc[0])}"
+            if inside["value"].isna().any():
+                top = "and is not finite somewhere"
             yield (
                 f"From the solution of B = {rows['batch_size'].iloc[0]} {variant} the {name} loss "
-                f"goes from {rounded(ends[0])} to {rounded(ends[-1])}, with a maximum of "
-                f"{_told(top)} in between."
+                f"goes from {rounded(ends.iloc[0])} to {rounded(ends.iloc[-1])}, {top} in between."
             )
 
 
@@ -217,22 +223,24 @@ def _gap(found: Diagnosed) -> Iterator[str]:
         rows = found.rows("gap", "error_gap", moment=moment)
         if rows.empty:
             continue
-        told = [
-            f"{row['value']:.2g}{_signed(row)} at B = {row['batch_size']}"
+        gaps = [
+            f"{row['value']:.2g}{_signed_interval(row)} at B = {row['batch_size']}"
             for _, row in rows.iloc[[0, -1] if len(rows) > 1 else [0]].iterrows()
         ]
-        yield f"At {equal}, validation error minus training error is {', '.join(told)}."
+        yield f"At {equal}, validation error minus training error is {', '.join(gaps)}."
     tested = found.rows("gap", "test_error")
     if len(tested):
         yield _against("Test error at the target is", tested)
 
 
-def _signed(row: "pd.Series[Any]") -> str:
+def _signed_interval(row: "pd.Series[Any]") -> str:
     return "" if pd.isna(row["low"]) else f" ({row['low']:.2g} to {row['high']:.2g})"
 
 
 def _against(start: str, rows: pd.DataFrame) -> str:
     """Return a sentence on a quantity at the smallest and the largest batch size."""
+    if rows.empty:
+        return f"{start} not known at any batch size."
     first, last = rows.iloc[0], rows.iloc[-1]
     text = f"{start} {first['value']:.2g} at B = {first['batch_size']:.0f}"
     if len(rows) == 1:
@@ -253,4 +261,4 @@ SENTENCES: Mapping[str, Callable[[Diagnosed], Iterator[str] | tuple[str, ...]]] 
     BRANCH: lambda found: local_sentences(found.table, found.measured_b_crit, found.unit),
     "layers": lambda found: layer_sentences(layer_table(found.table)),
 }
-"""What is said of each diagnostic."""
+"""The sentences on each diagnostic."""

@@ -5,11 +5,11 @@ import pandas as pd
 import pytest
 
 from analysis.measures.replicates import (
-    _unchosen,
     all_have_replicates,
     fitted_points,
     replicates,
     representative_runs,
+    unbiased_runs,
     with_replicates,
 )
 from analysis.measures.targets import steps_to_target
@@ -189,7 +189,7 @@ def test_no_winners_curse_among_alike_points(points, confirm):
             for point, some in enumerate(logs)
             for seed, log in enumerate([*some, *(more if point == best else [])])
         ]
-        found.append(np.median(np.log(_unchosen(pd.DataFrame(rows))["steps"].to_numpy())))
+        found.append(np.median(np.log(unbiased_runs(pd.DataFrame(rows))["steps"].to_numpy())))
     assert np.mean(least) < -0.05
     assert abs(np.mean(found)) < 0.025
 

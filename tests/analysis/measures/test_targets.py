@@ -173,7 +173,7 @@ def test_a_momentum_that_adds_nothing_gives_no_effective_learning_rate(study, to
 
 def test_a_tighter_target_is_refused(study):
     with pytest.raises(
-        AnalysisError, match=r"not be below the one raced to, 0\.05, got 0\.01.*sweep"
+        AnalysisError, match=r"not be below the one raced to, 0\.05, got 0\.01: trials.*sweep"
     ):
         steps_to_target(study, 0.01)
 
