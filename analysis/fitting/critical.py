@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from analysis.fitting.edges import OVERHEAD, edges_of
 from analysis.fitting.estimates import Estimate, size_text
 from analysis.fitting.fit import Fits
-from analysis.fitting.models import MODELS, batch_size_at_overhead, diversity_bound
+from analysis.fitting.models import MODELS
 from analysis.fitting.regimes import Regime, Verdict, regimes_of
 from analysis.fitting.shapes import average_of
 from analysis.fitting.tuning_gap import margins
@@ -64,10 +64,12 @@ def critical_batch_sizes(fits: Fits) -> Mapping[str, CriticalBatchSize]:
         ),
         CriticalBatchSize(
             name="b_20",
-            estimate=_transformed(hyperbola, lambda b: batch_size_at_overhead(OVERHEAD, b_ref, b)),
+            # under the hyperbola E(B) = (1 + p) E(B_ref) there, with p = OVERHEAD
+            estimate=_transformed(hyperbola, lambda b: (1 + OVERHEAD) * b_ref + OVERHEAD * b),
             note=f"with B_ref = {size_text(b_ref)}",
         ),
-        CriticalBatchSize(name="b_diversity", estimate=_transformed(hyperbola, diversity_bound)),
+        # under the hyperbola E(B) / E(1) = 1 + (B - 1) / (1 + b_crit)
+        CriticalBatchSize(name="b_diversity", estimate=_transformed(hyperbola, lambda b: 1 + b)),
         *_edges(fits),
     ]
     return {size.name: size for size in sizes}

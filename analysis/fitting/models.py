@@ -106,51 +106,6 @@ fit; its factor c is E_min, in examples, only if alpha is 1. The smooth maximum 
 scaling exact, and its knee is sharper the greater g is."""
 
 
-def hyperbola(batch_size: ArrayLike, s_min: float, e_min: float) -> Floats:
-    """Return steps to target under the hyperbola, in the shape of `batch_size`.
-
-    `S(B) = S_min + E_min / B`, equivalent to `(S / S_min - 1)(E / E_min - 1) = 1` with E = B S
-    (McCandlish et al. 2018, arXiv:1812.06162, eq. 2.11). Its two limits are perfect scaling,
-    `E_min / B`, and the plateau, `S_min`.
-
-    Args:
-        batch_size: examples per step, > 0, any shape.
-        s_min: steps to target at an infinite batch size, >= 0.
-        e_min: examples to target at a vanishing batch size, >= 0.
-
-    >>> hyperbola([10, 1000], s_min=20.0, e_min=2000.0).tolist()
-    [220.0, 22.0]
-    """
-    return s_min + e_min / np.asarray(batch_size, dtype=np.float64)
-
-
-def batch_size_at_overhead(overhead: float, b_ref: float, b_crit: float) -> float:
-    """Return the batch size that needs a given share more examples than a reference batch size.
-
-    Under the hyperbola, `E(B) = (1 + p) E(B_ref)` at `B = (1 + p) B_ref + p b_crit`. The result
-    depends on the reference, so report both.
-
-    Args:
-        overhead: p, share of extra examples, > 0; 0.2 in Zhang et al. 2024 (arXiv:2410.21676).
-        b_ref: reference batch size, > 0.
-        b_crit: critical batch size of the hyperbola, E_min / S_min.
-
-    >>> round(batch_size_at_overhead(0.2, b_ref=256, b_crit=2191))
-    745
-    """
-    return (1 + overhead) * b_ref + overhead * b_crit
-
-
-def diversity_bound(b_crit: float) -> float:
-    """Return the batch-size bound B_S of gradient diversity under the hyperbola, in examples.
-
-    Mini-batches with `B - 1 <= delta B_S` need at most `1 + delta` times the examples of
-    single-example steps (Yin et al. 2018, arXiv:1706.05699). Under the hyperbola,
-    `E(B) / E(1) = 1 + (B - 1) / (1 + b_crit)`, so B_S is exactly `1 + b_crit`.
-    """
-    return 1 + b_crit
-
-
 def sensitivities(batch_sizes: Floats, b_crit: float) -> Floats:
     """Return the derivative of the fitted log b_crit by the log steps at each batch size.
 

@@ -188,9 +188,7 @@ def _members(
 
 
 def _verdicts(
-    sizes: Sequence[float],
-    members: Mapping[Regime, tuple[float, ...]],
-    b_crits: Sequence[Estimate],
+    sizes: Sequence[float], members: Mapping[Regime, tuple[float, ...]], b_crits: Sequence[Estimate]
 ) -> Mapping[Regime, Verdict]:
     """Return what the data say about each regime.
 
@@ -203,25 +201,19 @@ def _verdicts(
     first, last, count = sizes[0], sizes[-1], len(sizes)
     low = min((b_crit.low for b_crit in b_crits), default=math.inf)
     high = max((b_crit.high for b_crit in b_crits), default=0.0)
-    all_perfect, all_plateau = (
-        len(members[regime]) == count for regime in (Regime.PERFECT, Regime.PLATEAU)
-    )
-    shown = {
-        Regime.PERFECT: low > 0,
-        Regime.DIMINISHING: low > 0 and high < math.inf,
-        Regime.PLATEAU: high < math.inf,
-    }
+    confirmed = (low > 0, low > 0 and high < math.inf, high < math.inf)
     # diminishing returns run from OVERHEAD b_crit to b_crit / MARGIN
+    all_perfect = len(members[Regime.PERFECT]) == count
+    all_plateau = len(members[Regime.PLATEAU]) == count
     beyond, before = OVERHEAD * low > last, high / MARGIN < first
-    excluded = {
-        Regime.PERFECT: all_plateau and OVERHEAD * high < first,
-        Regime.DIMINISHING: (all_perfect and beyond) or (all_plateau and before),
-        Regime.PLATEAU: all_perfect and low / MARGIN > last,
-    }
+    excluded = (
+        all_plateau and OVERHEAD * high < first,
+        (all_perfect and beyond) or (all_plateau and before),
+        all_perfect and low / MARGIN > last,
+    )
     verdicts = {}
-    for regime in ORDER:
-        seen = shown[regime] and len(members[regime]) >= LEAST_SEEN
-        verdicts[regime] = Verdict.SEEN if seen else Verdict.NOT_RESOLVED
-        if excluded[regime]:
-            verdicts[regime] = Verdict.NONE
+    for regime, is_confirmed, is_excluded in zip(ORDER, confirmed, excluded, strict=True):
+        seen = is_confirmed and len(members[regime]) >= LEAST_SEEN
+        present = Verdict.SEEN if seen else Verdict.NOT_RESOLVED
+        verdicts[regime] = Verdict.NONE if is_excluded else present
     return verdicts

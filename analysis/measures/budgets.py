@@ -142,9 +142,7 @@ def _least_errors_of(study: StudyTables) -> Mapping[int, _LeastErrors]:
             least = np.full(len(steps), np.inf)
             np.minimum.at(least, at, error[rows])
             best[batch_size] = _LeastErrors(
-                steps=steps,
-                errors=np.minimum.accumulate(least),
-                known_to=known_to[batch_size],
+                steps=steps, errors=np.minimum.accumulate(least), known_to=known_to[batch_size]
             )
     return best
 

@@ -30,23 +30,17 @@ def spreads(table: pd.DataFrame) -> pd.DataFrame:
     (their layers), median (of the ratios), noise (median over layers of the mini-batch gradient
     norm over the full one).
     """
-    known = table[table["ratio"].notna()]
+    key = ["batch_size", "moment", "step"]
     rows = []
-    for (size, moment, step), layers in known.groupby(["batch_size", "moment", "step"]):
-        ratio = layers["ratio"].to_numpy(float)
-        rows.append(
-            {
-                "batch_size": size,
-                "moment": moment,
-                "step": step,
-                "spread": ratio.max() / ratio.min(),
-                "largest": layers["layer"].iloc[int(ratio.argmax())],
-                "smallest": layers["layer"].iloc[int(ratio.argmin())],
-                "median": float(np.median(ratio)),
-                "noise": float(np.median(layers["gradient_norm"] / layers["full_gradient_norm"])),
-            }
-        )
-    return pd.DataFrame(rows).sort_values(["batch_size", "step"], ignore_index=True)
+    for moment, layers in table[table["ratio"].notna()].groupby(key):
+        ratio, noise = layers["ratio"], layers["gradient_norm"] / layers["full_gradient_norm"]
+        extremes = layers["layer"].iloc[[int(ratio.argmax()), int(ratio.argmin())]]
+        spread = ratio.max() / ratio.min()
+        rows.append((*moment, spread, *extremes, np.median(ratio), np.median(noise)))
+    columns = [*key, "spread", "largest", "smallest", "median", "noise"]
+    return pd.DataFrame(rows, columns=columns).sort_values(
+        ["batch_size", "step"], ignore_index=True
+    )
 
 
 def layer_sentences(table: pd.DataFrame) -> tuple[str, ...]:

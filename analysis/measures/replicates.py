@@ -13,12 +13,7 @@ import pandas as pd
 from analysis.fitting.estimates import NOT_IDENTIFIED, Estimate
 from analysis.fitting.models import Floats, Mask
 from analysis.fitting.points import Points
-from analysis.measures.medians import (
-    LEAST_FREE,
-    LEAST_VALUES,
-    estimate_median,
-    median_interval,
-)
+from analysis.measures.medians import LEAST_FREE, LEAST_VALUES, estimate_median, median_interval
 from analysis.measures.recipes import follows_rule, recipe_runs
 from analysis.measures.targets import trials_at
 from analysis.tables.study import StudyTables
@@ -59,9 +54,8 @@ def replicates(study: StudyTables, target: float | None = None) -> pd.DataFrame:
         interval (`Interval`: which ends the data determine).
     """
     runs = representative_runs(study, target)
-    granted = (
-        "granted" in study.config
-    )  # later seeds may then have run past the cap of earlier ones
+    # later seeds may then have run past the cap of earlier ones
+    granted = "granted" in study.config
     groups = runs.groupby("batch_size", sort=True)
     rows = [_row(int(str(size)), group, granted) for size, group in groups]
     return pd.DataFrame(rows, columns=list(_TYPES)).astype(_TYPES)

@@ -69,7 +69,7 @@ class SearchSample:
 
     def reach(self, n: int) -> float:
         """Return the probability that n trials include one that reached the target."""
-        return _reach(self.none_of_fastest(n))
+        return float(1 - self.none_of_fastest(n)[-1])
 
     def mean(self, n: int) -> float:
         """Return the geometric mean of the fewest steps over n trials, 1 to `trials`.
@@ -93,7 +93,7 @@ class SearchSample:
         missing = self.none_of_fastest(n)
         mean = self._mean(missing) if len(self.steps) else None
         hits = np.flatnonzero(missing[1:] <= 0.5 + 1e-12)
-        return n, _reach(missing), mean, float(self.steps[hits[0]]) if len(hits) else None
+        return n, float(1 - missing[-1]), mean, float(self.steps[hits[0]]) if len(hits) else None
 
     @property
     def gain(self) -> float | None:
@@ -114,10 +114,6 @@ class SearchSample:
         if gain is None or self.reach(self.trials // 2) < LEAST_REACH:
             return SearchVerdict.UNKNOWN
         return SearchVerdict.SETTLED
-
-
-def _reach(missing: NDArray[np.float64]) -> float:
-    return float(1 - missing[-1])
 
 
 def search_sample(trials: pd.DataFrame) -> SearchSample:

@@ -11,11 +11,7 @@ from numpy.typing import NDArray
 from analysis.fitting.estimates import percent
 from analysis.measures.targets import search_trials
 from analysis.search_quality.adaptive import LATE_COLUMNS, late_row
-from analysis.search_quality.best_of_n import (
-    SETTLED_GAIN,
-    SearchVerdict,
-    search_sample,
-)
+from analysis.search_quality.best_of_n import SETTLED_GAIN, SearchVerdict, search_sample
 from analysis.search_quality.edges import (
     EFFECTIVE_LR,
     EdgeVerdict,
@@ -27,7 +23,7 @@ from analysis.tables.study import StudyTables
 
 EVEN_ROLES = ("search", "extension")
 """Roles of the trials that cover the box evenly."""
-NATURAL_ENDS = {"momentum": {"low": 0.0}}
+NATURAL_ENDS = {("momentum", "low"): 0.0}
 """Ends of a hyperparameter's domain, with no points beyond."""
 
 _COLUMNS = {
@@ -70,8 +66,7 @@ def quality_table(study: StudyTables, target: float | None = None) -> pd.DataFra
         box = study.box(int(str(size)))
         natural = [
             (name, end)
-            for name, bounds in NATURAL_ENDS.items()
-            for end, value in bounds.items()
+            for (name, end), value in NATURAL_ENDS.items()
             if name in box and box[name][end] == value
         ]
         ends = edge_verdicts(

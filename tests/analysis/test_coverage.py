@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 from analysis.fitting.fit import fit
-from analysis.fitting.models import MODELS, hyperbola
+from analysis.fitting.models import MODELS
 from analysis.fitting.points import Points
+from tests.analysis.fitting.reading import hyperbola
 
 S_MIN, B_CRIT = 20.0, 60.0
 EXPONENTS = {"hyperbola": 1.0, "power": 0.9, "smooth": 1.6}

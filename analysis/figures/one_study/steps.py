@@ -38,7 +38,7 @@ from analysis.figures.drawing.ticks import batch_size_axis, inches, label_axis, 
 from analysis.fitting.critical import SEEDS
 from analysis.fitting.estimates import Estimate
 from analysis.fitting.fit import ScalingFit
-from analysis.fitting.models import Floats, hyperbola
+from analysis.fitting.models import Floats
 from analysis.fitting.regimes import Regime
 from analysis.measures.federated import TOKENS, batch_axis, steps_axis
 from analysis.measures.recipes import follows_rule
@@ -88,7 +88,7 @@ def steps_data(analysis: Analysis) -> pd.DataFrame:
     points = medians if all_have_replicates(table) else measured
     if len(points) and len(table) > 1:
         examples = float(points["batch_size"].iloc[0] * points["steps"].iloc[0])
-        parts.append(series_rows(PERFECT, curve_at, hyperbola(curve_at, 0.0, examples)))
+        parts.append(series_rows(PERFECT, curve_at, examples / curve_at))
     return pd.concat([part for part in parts if len(part)], ignore_index=True).reindex(
         columns=["series", "batch_size", "steps", "low", "high"]
     )

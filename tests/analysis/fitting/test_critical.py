@@ -44,6 +44,19 @@ def test_what_follows_from_the_hyperbola():
         assert getattr(found["b_diversity"].estimate, end) == pytest.approx(1 + at)
 
 
+def test_b_20_and_b_diversity_say_how_many_examples_the_hyperbola_needs():
+    fits = fit_all(Points.of(QUADRATIC_SIZES, QUADRATIC_STEPS))
+    found = critical_batch_sizes(fits)
+
+    def examples(batch_size):
+        return batch_size * fits["hyperbola"].predict(batch_size)
+
+    b_20, bound = (found[name].estimate.value for name in ("b_20", "b_diversity"))
+    assert examples(b_20) == pytest.approx(1.2 * examples(1.0))
+    share = examples(QUADRATIC_SIZES) / examples(1.0)
+    assert share == pytest.approx(1 + (QUADRATIC_SIZES - 1) / bound)
+
+
 def test_edges_are_those_of_the_regimes_within_their_interval():
     points = Points.of(QUADRATIC_SIZES, QUADRATIC_STEPS)
     found, regimes = critical(QUADRATIC_SIZES, QUADRATIC_STEPS), regimes_of(fit_all(points))

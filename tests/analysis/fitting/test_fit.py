@@ -9,9 +9,10 @@ from scipy import optimize, stats
 from analysis.errors import AnalysisError
 from analysis.fitting.estimates import REACH
 from analysis.fitting.fit import HEAVY_TAILS_GAIN, aicc, fit, fit_all
-from analysis.fitting.models import MODELS, hyperbola
+from analysis.fitting.models import MODELS
 from analysis.fitting.noises import NOISES
 from analysis.fitting.points import Points
+from tests.analysis.fitting.reading import hyperbola
 
 POWERS = 2.0 ** np.arange(1, 11)
 DIGITS = np.array([600, 335, 198, 91, 49, 35, 32, 30, 22, 19])

@@ -3,7 +3,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from analysis.fitting.models import MODELS, batch_size_at_overhead, diversity_bound, hyperbola
+from analysis.fitting.models import MODELS
+from tests.analysis.fitting.reading import hyperbola
 
 positive = st.floats(1e-3, 1e6)
 
@@ -23,20 +24,6 @@ def test_both_costs_double_at_the_critical_batch_size():
 
 def test_keeps_the_shape():
     assert hyperbola(np.ones((2, 3)), 1.0, 1.0).shape == (2, 3)
-
-
-@pytest.mark.parametrize(("b_crit", "published"), [(2190.6, 745), (3239.8, 955)])
-def test_published_critical_batch_sizes_at_20_percent(b_crit, published):
-    # Zhang et al. 2024, 85M and 151M parameters, reference batch size 256
-    assert round(batch_size_at_overhead(0.2, b_ref=256, b_crit=b_crit)) == published
-
-
-@given(b_ref=positive, b_crit=positive, overhead=st.floats(0.01, 1))
-def test_examples_exceed_the_reference_by_the_overhead(b_ref, b_crit, overhead):
-    batch_size = batch_size_at_overhead(overhead, b_ref, b_crit)
-    examples = batch_size * float(hyperbola(batch_size, 1.0, b_crit))
-    reference = b_ref * float(hyperbola(b_ref, 1.0, b_crit))
-    assert examples == pytest.approx((1 + overhead) * reference)
 
 
 @pytest.mark.parametrize("name", MODELS)
@@ -66,10 +53,3 @@ def test_limits_cross_at_b_crit(name, exponent):
     falling = float(model.steps(far, 20.0, 100.0, exponent)) * (far / 100) ** slope
     assert falling == pytest.approx(20, rel=1e-6)
     assert float(model.steps(100 / far * 100, 20.0, 100.0, exponent)) == pytest.approx(20, rel=1e-6)
-
-
-@given(batch_size=st.floats(1, 1e6), b_crit=positive)
-def test_gradient_diversity_bounds_the_examples(batch_size, b_crit):
-    examples = batch_size * hyperbola(batch_size, 1.0, b_crit) / hyperbola(1.0, 1.0, b_crit)
-    delta = (batch_size - 1) / diversity_bound(b_crit)
-    assert float(examples) == pytest.approx(1 + delta)

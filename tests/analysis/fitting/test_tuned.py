@@ -4,10 +4,11 @@ import numpy as np
 import pytest
 
 from analysis.fitting.fit import Fits, fit, fit_all
-from analysis.fitting.models import MODELS, hyperbola
+from analysis.fitting.models import MODELS
 from analysis.fitting.points import Points
 from analysis.fitting.tuned import tuned_fits
 from analysis.fitting.tuning_gap import GAPS, TuningGap
+from tests.analysis.fitting.reading import hyperbola
 
 SIZES = 4.0 ** np.arange(9)
 TRUTH = hyperbola(SIZES, 20.0, 20.0 * 60)

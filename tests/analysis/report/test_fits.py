@@ -3,7 +3,7 @@ import pytest
 
 from analysis.fitting.critical import critical_batch_sizes
 from analysis.fitting.fit import Fits, fit, fit_all
-from analysis.fitting.models import MODELS, hyperbola
+from analysis.fitting.models import MODELS
 from analysis.fitting.points import Points
 from analysis.report.fits import (
     critical_record,
@@ -12,6 +12,7 @@ from analysis.report.fits import (
     unexplained_sentences,
     unidentified_sentences,
 )
+from tests.analysis.fitting.reading import hyperbola
 
 SIZES = 4.0 ** np.arange(9)
 QUADRATIC = [32108, 8050, 2037, 536, 169, 94, 77, 72, 70]
