@@ -80,8 +80,8 @@ class Deviates:
 
     def log_values_at(self, deviates: Floats) -> Floats:
         """Return the log values at deviates; infinite if no value is that unlikely."""
-        found = np.interp(deviates, self.deviates, self.log_values, left=-np.inf, right=np.inf)
-        return np.asarray(found)
+        grid = self.deviates, self.log_values
+        return np.asarray(np.interp(deviates, *grid, left=-np.inf, right=np.inf))
 
     def estimate(self, level: float) -> Estimate:
         """Return the value and its interval with coverage `level`."""

@@ -210,8 +210,8 @@ def accepted_locations(
     location, highest, spare = np.broadcast_arrays(*known, t)[:3]
     active = np.nonzero(spare > _NEGLIGIBLE)
     for _ in range(_MAX_ITERATIONS):
-        here, steep, goal = offset[active], t[active], spare[active]
-        centered = values[active[1:]] - (location[active] + here)[:, None]
+        distance, steep, goal = offset[active], t[active], spare[active]
+        centered = values[active[1:]] - (location[active] + distance)[:, None]
         rows = _Rows(centered, censoring, noise)
         value, gradient, hessian = rows.derivatives(np.zeros_like(steep), steep)
         drop = np.maximum(highest[active] - value, 0.0)
@@ -222,10 +222,10 @@ def accepted_locations(
         steep = steep * np.clip(1 - gradient[1] / hessian[2] / steep, 0.3, 3.0)
         root = np.sqrt(2 * drop)
         slope = np.abs(steep * gradient[0]) / np.maximum(root, 1e-300)
-        ratio = 1 + (np.sqrt(2 * goal) - root) / np.maximum(slope * np.abs(here), 1e-300)
+        ratio = 1 + (np.sqrt(2 * goal) - root) / np.maximum(slope * np.abs(distance), 1e-300)
         active = tuple(index[unfinished] for index in active)
         t[active] = steep[unfinished]
-        offset[active] = (here * np.clip(ratio, 0.5, 2.0))[unfinished]
+        offset[active] = (distance * np.clip(ratio, 0.5, 2.0))[unfinished]
     low, high = best.location + offset
     return low, high
 

@@ -106,8 +106,8 @@ class Points:
         """
         sizes, steps = self.batch_sizes[~self.missed], self.steps[~self.missed]
         most = steps * np.maximum(1.0, np.divide.outer(1 / self.batch_sizes, 1 / sizes))
-        found: Mask = self.steps > OUT_OF_REACH * most.min(axis=-1, initial=np.inf)
-        return found
+        unexplained: Mask = self.steps > OUT_OF_REACH * most.min(axis=-1, initial=np.inf)
+        return unexplained
 
     def log_plateaus(self, model: Model, log_b_crit: Floats, exponent: Floats) -> Floats:
         """Return log steps less the rise of curves above their plateau: log S_min plus noise.

@@ -127,16 +127,16 @@ class ProfileLikelihood:
             at_limit = self._maximize(np.array(limit), np.array(sharpness))
             if at_limit.log_likelihood >= height - _TIE:
                 knee = limit
-        found = self._maximize(np.array(knee), np.array(sharpness))
+        maximum = self._maximize(np.array(knee), np.array(sharpness))
         log_b_crit, exponent = self._parameters(np.array(knee), np.array(sharpness))
         return BestShape(
             knee=knee,
             sharpness=sharpness,
             log_b_crit=float(log_b_crit),
             exponent=float(exponent),
-            log_s_min=float(found.location),
-            scale=float(found.scale),
-            log_likelihood=float(found.log_likelihood),
+            log_s_min=float(maximum.location),
+            scale=float(maximum.scale),
+            log_likelihood=float(maximum.log_likelihood),
         )
 
     def confidence_set(self, best: BestShape, least: float) -> ConfidenceSet:

@@ -199,11 +199,11 @@ class _Likelihood:
         span = 1.0
         for zoom in range(1 + _ZOOMS):
             offsets = span * _FINE if zoom else _COARSE
-            found = self._heights(values, center[..., None] + offsets)
-            top = found.argmax(axis=-1)
+            grid_heights = self._heights(values, center[..., None] + offsets)
+            top = grid_heights.argmax(axis=-1)
             center = center + offsets[top]
             span = offsets[1] - offsets[0]
-        heights = np.take_along_axis(found, top[..., None], axis=-1)[..., 0]
+        heights = np.take_along_axis(grid_heights, top[..., None], axis=-1)[..., 0]
         scale, rows = heights.argmax(axis=0), np.arange(len(values))
         # the top of the parabola through the best scale and its neighbors
         middle = np.clip(scale, 1, len(_SCALES) - 2)

@@ -109,7 +109,7 @@ def tuning_gap(
         + (indices - 1) * np.log(above).sum(axis=1)
         - count * indices * np.log(window)
         + np.log(np.maximum(gammaincc(count, least), 1e-300))
-        + np.log(GAPS)  # as wide as the grid is there
+        + np.log(GAPS)  # the spacing of the grid, because the gap is uniform
     )
     weights = np.exp(heights - heights.max()).sum(axis=0)
     return TuningGap(weights=weights / weights.sum())

@@ -55,7 +55,7 @@ class Budget:
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class _LeastErrors:
-    """The least error over all trials up to each measured step, exact up to step `known_to`."""
+    """The curve of the least error over all trials so far, exact up to step `known_to`."""
 
     steps: NDArray[np.int64]
     errors: Floats
@@ -87,9 +87,9 @@ def best_errors(study: StudyTables, budgets: Iterable[Budget]) -> pd.DataFrame:
     """
     best = _least_errors(study)
     rows = [
-        (budget.unit.value, budget.amount, size, steps, here.within(steps), steps <= here.known_to)
+        (str(budget.unit), budget.amount, size, steps, curve.within(steps), steps <= curve.known_to)
         for budget in budgets
-        for size, here in best.items()
+        for size, curve in best.items()
         for steps in [budget.steps(BatchPlan.of(study.config, size))]
     ]
     columns = ["unit", "budget", "batch_size", "steps", "best_error", "exact"]
@@ -108,7 +108,7 @@ def choose_budgets(study: StudyTables) -> tuple[Budget, ...]:
     for unit in Unit:
         plans = {b: BatchPlan.of(study.config, b) for b in best}
         used = {b: plan.examples if unit is Unit.EXAMPLES else int for b, plan in plans.items()}
-        gains = sorted(int(used[b](here.last_gain())) for b, here in best.items())
+        gains = sorted(int(used[b](curve.last_gain())) for b, curve in best.items())
         most = gains[-_LEAST_EXACT] if len(gains) >= _LEAST_EXACT else min(gains, default=0)
         if most < 1:
             continue
@@ -134,9 +134,9 @@ def _least_errors_of(study: StudyTables) -> Mapping[int, _LeastErrors]:
     size, sizes = pd.factorize(keys["batch_size"].to_numpy("int64"), sort=True)
     known_to, best = _known_to(ran), {}
     # one batch size after another: few copies of millions of measurements fit into memory
-    here = np.where(counts, size.astype(np.int32)[trial], np.int32(-1))
+    place_of = np.where(counts, size.astype(np.int32)[trial], np.int32(-1))
     for place, batch_size in enumerate(sizes.tolist()):
-        rows = np.flatnonzero(here == place)
+        rows = np.flatnonzero(place_of == place)
         if rows.size:
             steps, at = np.unique(step[rows], return_inverse=True)
             least = np.full(len(steps), np.inf)

@@ -106,39 +106,39 @@ def read_diagnostics(folder: ResultsFolder, config: Mapping[str, Any]) -> Diagno
     )
 
 
-def diagnostic_sentences(found: Diagnosed) -> dict[str, list[str]]:
+def diagnostic_sentences(results: Diagnosed) -> dict[str, list[str]]:
     """Return the findings of each diagnostic that was measured, one sentence each."""
-    measured = set(found.table["what"])
+    measured = set(results.table["what"])
     means = {
         name: f"Means over {count} fresh seeds of the best point at each batch size, with 95% "
         "intervals for seeds."
-        for name, count in found.seeds.items()
+        for name, count in results.seeds.items()
     }
     return {
-        name: [*([means[name]] if name in means else ()), *sentences(found)]
+        name: [*([means[name]] if name in means else ()), *sentences(results)]
         for name, sentences in SENTENCES.items()
         if name in measured
     }
 
 
-def course(found: Diagnosed, norm: str) -> pd.DataFrame:
+def course(results: Diagnosed, norm: str) -> pd.DataFrame:
     """Return the noise scale along every run: batch_size, step, value, low and high."""
-    table = found.table
+    table = results.table
     kept = (table["quantity"] == "noise_scale") & (table["variant"] == norm)
     rows = table[kept].sort_values(["batch_size", "step"])
     return rows[["batch_size", "moment", "step", "value", "low", "high"]].reset_index(drop=True)
 
 
-def _noise(found: Diagnosed) -> Iterator[str]:
-    for norm in dict.fromkeys(("euclidean", found.norm)):
-        runs = course(found, norm).dropna(subset="value")
+def _noise(results: Diagnosed) -> Iterator[str]:
+    for norm in dict.fromkeys(("euclidean", results.norm)):
+        runs = course(results, norm).dropna(subset="value")
         name = "tr(S) / |G|^2" if norm == "euclidean" else f"in the {norm} norm"
         ends = [runs[runs["moment"] == moment].set_index("batch_size") for moment in (START, END)]
         both = ends[0].index.intersection(ends[1].index)
         if not len(both):
             yield (
                 f"The noise scale {name} is not known at any batch size: with batch statistics, "
-                "--examples must hold 8 batches or more; without them, |G| is too small to "
+                "--examples must cover at least 8 batches; without them, |G| is too small to "
                 "distinguish from noise."
             )
             continue
@@ -150,7 +150,7 @@ def _noise(found: Diagnosed) -> Iterator[str]:
         yield f"Over training, the noise scale {name} goes {', '.join(spans)}."
         typical = float(np.median([_mean(own) for _, own in runs.groupby("batch_size")]))
         text = f"Its mean over the steps of a run is {rounded(typical)}, the median of all runs"
-        b_crit = found.measured_b_crit
+        b_crit = results.measured_b_crit
         if b_crit is None:
             yield f"{text}; run `analyze` on more batch sizes to compare it with b_crit."
             continue
@@ -171,15 +171,15 @@ def _value(row: "pd.Series[Any]") -> str:
     return rounded(row["value"]) + interval_text(row)
 
 
-def _curvature(found: Diagnosed) -> Iterator[str]:
-    top = found.rows("curvature", "eigenvalue", "1")
+def _curvature(results: Diagnosed) -> Iterator[str]:
+    top = results.rows("curvature", "eigenvalue", "1")
     yield _against("The largest eigenvalue of the Hessian at the target is", top)
-    yield _against("Its trace is", found.rows("curvature", "trace"))
-    product = found.rows("curvature", "lr_times_eigenvalue").set_index("batch_size")["value"]
-    limit = found.rows("curvature", "stability_limit").set_index("batch_size")["value"]
+    yield _against("Its trace is", results.rows("curvature", "trace"))
+    product = results.rows("curvature", "lr_times_eigenvalue").set_index("batch_size")["value"]
+    limit = results.rows("curvature", "stability_limit").set_index("batch_size")["value"]
     share = (product / limit).dropna()
     if share.empty:
-        yield f"No limit of learning rate times eigenvalue is known for {found.optimizer}."
+        yield f"No limit of learning rate times eigenvalue is known for {results.optimizer}."
         return
     yield (
         f"Learning rate times eigenvalue is {rounded(share.min())} (B = {share.idxmin()}) to "
@@ -187,24 +187,24 @@ def _curvature(found: Diagnosed) -> Iterator[str]:
     )
 
 
-def _sharpness(found: Diagnosed) -> Iterator[str]:
-    rows = found.table[found.table["what"] == "sharpness"]
+def _sharpness(results: Diagnosed) -> Iterator[str]:
+    rows = results.table[results.table["what"] == "sharpness"]
     names = {"keskar": "Keskar's sharpness", "adaptive": "Adaptive sharpness"}
     for quantity, variant in rows[["quantity", "variant"]].drop_duplicates().to_numpy():
-        own = found.rows("sharpness", quantity, variant)
+        own = results.rows("sharpness", quantity, variant)
         yield _against(f"{names[quantity]} ({variant}) is", own)
 
 
-def _landscape(found: Diagnosed) -> Iterator[str]:
-    line = found.all_rows("landscape", "train_loss", "line")
+def _landscape(results: Diagnosed) -> Iterator[str]:
+    line = results.all_rows("landscape", "train_loss", "line")
     for x, where in ((0.0, "At the solution"), (0.5, "Half a filter's length away")):
         sides = line[np.isclose(line["x"].abs(), x)].groupby("batch_size")["value"]
         mean = sides.agg(lambda losses: losses.mean(skipna=False)).dropna().reset_index()
         yield _against(f"{where} the training loss is", mean)
-    table = found.table
+    table = results.table
     for variant in table.loc[table["variant"].str.startswith("to B = "), "variant"].unique():
         for split, name in (("train", "training"), ("val", "validation")):
-            rows = found.all_rows("landscape", f"{split}_loss", variant)
+            rows = results.all_rows("landscape", f"{split}_loss", variant)
             ends = rows[np.isclose(rows["x"], 0) | np.isclose(rows["x"], 1)]["value"].dropna()
             if len(ends) < 2:
                 continue
@@ -218,9 +218,9 @@ def _landscape(found: Diagnosed) -> Iterator[str]:
             )
 
 
-def _gap(found: Diagnosed) -> Iterator[str]:
+def _gap(results: Diagnosed) -> Iterator[str]:
     for moment, equal in EQUAL.items():
-        rows = found.rows("gap", "error_gap", moment=moment)
+        rows = results.rows("gap", "error_gap", moment=moment)
         if rows.empty:
             continue
         gaps = [
@@ -228,7 +228,7 @@ def _gap(found: Diagnosed) -> Iterator[str]:
             for _, row in rows.iloc[[0, -1] if len(rows) > 1 else [0]].iterrows()
         ]
         yield f"At {equal}, validation error minus training error is {', '.join(gaps)}."
-    tested = found.rows("gap", "test_error")
+    tested = results.rows("gap", "test_error")
     if len(tested):
         yield _against("Test error at the target is", tested)
 
@@ -258,7 +258,7 @@ SENTENCES: Mapping[str, Callable[[Diagnosed], Iterator[str] | tuple[str, ...]]] 
     "sharpness": _sharpness,
     "landscape": _landscape,
     "gap": _gap,
-    BRANCH: lambda found: local_sentences(found.table, found.measured_b_crit, found.unit),
-    "layers": lambda found: layer_sentences(layer_table(found.table)),
+    BRANCH: lambda results: local_sentences(results.table, results.measured_b_crit, results.unit),
+    "layers": lambda results: layer_sentences(layer_table(results.table)),
 }
 """The sentences on each diagnostic."""

@@ -91,5 +91,5 @@ def mean_sentences(
             "first of many tests, so a single one may be luck."
         )
     if missed := ", ".join(str(row["batch_size"]) for row in rows if row["steps"] is None):
-        said = "passes that test" if passed else f"{quantity} is below {target:g} ({test})"
-        yield f"At B = {missed} the mean {said} at no step."
+        statement = "passes that test" if passed else f"{quantity} is below {target:g} ({test})"
+        yield f"At B = {missed} the mean {statement} at no step."
