@@ -10,7 +10,7 @@ SHARES = st.lists(st.floats(0.01, 0.99), max_size=4, unique=True).map(sorted)
 
 
 @given(SHARES, st.lists(st.floats(0.01, 8), min_size=5), st.integers(1, 50), st.integers(1, 3000))
-def test_a_plan_is_what_single_steps_make(shares, factors, batch_size, examples):
+def test_a_plan_agrees_with_single_steps(shares, factors, batch_size, examples):
     multiples = list(zip([0.0, *shares], factors, strict=False))
     plan = BatchPlan.from_multiples(multiples, batch_size, examples)
     used = step = 0

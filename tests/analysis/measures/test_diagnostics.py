@@ -94,7 +94,7 @@ def test_values_that_are_not_finite_are_reported_and_not_left_out():
     )
 
 
-def test_a_run_too_short_to_branch_from_is_told():
+def test_a_run_too_short_to_branch_from_is_reported():
     found = diagnosed()
     table = found.table
     alone = table[(table["what"] == "branch") & table["x"].isna()].assign(value=np.nan, low=np.nan)
@@ -106,7 +106,7 @@ def test_a_run_too_short_to_branch_from_is_told():
     assert branch_data(short).empty
 
 
-def test_only_what_was_measured_is_told():
+def test_only_measured_diagnostics_are_reported():
     found = diagnosed(sizes=(16,))
     assert list(diagnostic_sentences(found)) == list(SENTENCES)
     table = found.table[found.table["what"].isin(["gap", "layers"])]

@@ -269,7 +269,7 @@ def test_replicates_are_dropped_with_their_source(made):
 
 
 @pytest.mark.parametrize("first", [0, 17])
-def test_as_many_trials_as_the_batch_size_with_fewest(study, first):
+def test_first_trials_are_limited_by_the_batch_size_with_fewest(study, first):
     fewer = study.trials.drop(study.trials.index[(study.trials["batch_size"] == 8)][:2])
     with pytest.raises(AnalysisError, match=f"every batch size, 14 at B = 8, got {first}; take"):
         first_trials(with_trials(study, fewer), first)
