@@ -118,7 +118,7 @@ class Points:
         return np.log(self.steps) - model.rise(x, exponent[..., None])
 
     def bounded(self, batch_size: Estimate) -> Estimate:
-        """Return an estimate with every end open that lies beyond `REACH` times their range."""
+        """Return an estimate whose ends beyond `REACH` times the measured range are open."""
         return batch_size.within(self.batch_sizes.min() / REACH, self.batch_sizes.max() * REACH)
 
     def without(self, left_out: Mask) -> "Points":

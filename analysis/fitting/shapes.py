@@ -19,9 +19,10 @@ from analysis.fitting.models import Floats, Model
 from analysis.fitting.points import Points
 from analysis.fitting.profile import GREATEST_EXPONENT, LEAST_EXPONENT, LIMIT, NEAR
 
+# exponents tried at each b_crit, then factors of the best one so far
 _EXPONENTS = np.geomspace(LEAST_EXPONENT, GREATEST_EXPONENT, 9)
 _FINER = (_EXPONENTS[1] / _EXPONENTS[0]) ** np.linspace(-0.7, 0.7, 5)
-_RUNGS = (_FINER, _FINER ** (1 / 3))
+_REFINEMENTS = (_FINER, _FINER ** (1 / 3))
 # of shapes about the best one: log b_crit less its own, and exponents over its own
 _BOX, _ACROSS = np.linspace(-1.0, 1.0, 31), np.geomspace(0.4, 2.5, 21)
 _NEIGHBORHOOD = 1.0
@@ -48,7 +49,7 @@ class Shapes:
             return fit.shapes
         log_sizes = np.log(fit.points.batch_sizes)
         knees = _grid(log_sizes, _KNEES if fit.model.exponent is None else _KNEES_WITH_EXPONENT)
-        parts = [_scanned(fit, knees, np.ones_like(knees), (_EXPONENTS, *_RUNGS))]
+        parts = [_scanned(fit, knees, np.ones_like(knees), (_EXPONENTS, *_REFINEMENTS))]
         best = parts[0][:, parts[0][2].argmax()]
         center = best[0] if fit.is_tuned else fit.log_b_crit
         if knees[0] < center < knees[-1]:
@@ -58,7 +59,7 @@ class Shapes:
                 finer = np.geomspace(1e-6, offsets[-1], knees.size // 2)[:-1]
                 offsets = np.append(offsets, finer)
             near = np.concatenate([center - offsets, [center], center + offsets])
-            parts.append(_scanned(fit, near, np.full_like(near, best[1]), _RUNGS))
+            parts.append(_scanned(fit, near, np.full_like(near, best[1]), _REFINEMENTS))
         log_b_crit, exponent, heights = np.concatenate(parts, axis=1)
         log_b_crit = np.where(log_b_crit == knees[0], -BEYOND, log_b_crit)
         log_b_crit = np.where(log_b_crit == knees[-1], BEYOND, log_b_crit)
@@ -137,14 +138,16 @@ def average_of(fits: Fits) -> Average:
     )
 
 
-def _scanned(fit: ScalingFit, knees: Floats, exponents: Floats, rungs: Sequence[Floats]) -> Floats:
+def _scanned(
+    fit: ScalingFit, knees: Floats, exponents: Floats, refinements: Sequence[Floats]
+) -> Floats:
     """Return log b_crit, exponent and log-likelihood of shapes, shape (3, any).
 
     At each knee, exponents are tried about the given one, then ever closer about the best so far.
     """
     steepest = GREATEST_EXPONENT if fit.model.counts_examples else 1.0
     tried = []
-    for factors in [np.ones(1)] if fit.model.exponent is None else rungs:
+    for factors in [np.ones(1)] if fit.model.exponent is None else refinements:
         rows = np.clip(factors[:, None] * exponents, LEAST_EXPONENT, steepest)
         heights = fit.log_likelihood_of(fit.points.log_plateaus(fit.model, knees, rows))
         tried.append(np.stack([np.broadcast_to(knees, rows.shape), rows, heights]).reshape(3, -1))
