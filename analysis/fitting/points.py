@@ -60,7 +60,7 @@ class Points:
         outside = (begins < 0) | (begins > steps)
         if outside.any():
             raise AnalysisError(
-                "the measurement before the target must be at 0 or more steps, and no later than "
+                "the measurement before the target must be at 0 or more steps and no later than "
                 f"the steps to target, got {begins[outside][0]:g} before {steps[outside][0]:g}; "
                 "give the last measurement that was not below the target"
             )
