@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
 Mask = NDArray[np.bool_]
@@ -39,23 +39,6 @@ class Model:
     def counts_examples(self) -> bool:
         """Whether E_min is in examples: steps first fall as 1 / B, whatever the exponent."""
         return float(self.slope(np.asarray(2.0))) == 1.0
-
-    def steps(
-        self, batch_size: ArrayLike, s_min: float, b_crit: float, exponent: float = 1.0
-    ) -> Floats:
-        """Return steps to target, in the shape of `batch_size`.
-
-        Args:
-            batch_size: examples per step, > 0, any shape.
-            s_min: steps to target at an infinite batch size, > 0.
-            b_crit: examples per step at which the two limits of the curve cross, > 0.
-            exponent: k, > 0; 1 for a model without one.
-
-        >>> MODELS["smooth"].steps([10, 1000], s_min=20.0, b_crit=100.0).round(6).tolist()
-        [220.0, 22.0]
-        """
-        x = np.log(b_crit / np.asarray(batch_size, dtype=np.float64))
-        return s_min * np.exp(self.rise(x, np.asarray(exponent, dtype=np.float64)))
 
 
 # functions of the module and not lambdas, so that fits can be pickled

@@ -9,7 +9,7 @@ from analysis.fitting.models import MODELS
 from analysis.fitting.points import Points
 from analysis.fitting.regimes import regimes_of
 from analysis.report.fits import critical_record, critical_text
-from tests.analysis.fitting.reading import crossings
+from tests.analysis.fitting.reading import crossings, curve_of
 
 QUADRATIC_SIZES = 4.0 ** np.arange(9)
 QUADRATIC_STEPS = [32108, 8050, 2037, 536, 169, 94, 77, 72, 70]
@@ -69,7 +69,9 @@ def test_edges_are_those_of_the_regimes_within_their_interval():
 def test_the_headline_interval_contains_every_part():
     rng = np.random.default_rng(0)
     sizes = 4.0 ** np.arange(8)
-    steps = MODELS["power"].steps(sizes, 20.0, 60.0, 0.8) * np.exp(0.05 * rng.standard_normal(8))
+    steps = curve_of(MODELS["power"], sizes, 20.0, 60.0, 0.8) * np.exp(
+        0.05 * rng.standard_normal(8)
+    )
     found = critical(sizes, steps)["b_crit"]
     assert list(found.parts) == [SEEDS, FORM]
     assert found.estimate.value == found.parts[FORM].value
@@ -117,7 +119,7 @@ def test_the_reference_is_a_batch_size_that_reached(missed):
 def test_edges_are_covered_and_unbiased(name, b_crit, exponent):
     rng = np.random.default_rng(21)
     sizes = 2.0 ** np.arange(13)
-    truth = MODELS[name].steps(sizes, 20.0, b_crit, exponent)
+    truth = curve_of(MODELS[name], sizes, 20.0, b_crit, exponent)
     edges = crossings(sizes, truth)
     repeats, covered, values = 60, np.zeros(2), []
     for noise in np.exp(0.1 * rng.standard_normal((repeats, sizes.size))):

@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from analysis.fitting.models import MODELS
-from tests.analysis.fitting.reading import hyperbola
+from tests.analysis.fitting.reading import curve_of, hyperbola
 
 positive = st.floats(1e-3, 1e6)
 
@@ -30,15 +30,15 @@ def test_keeps_the_shape():
 @given(batch_size=positive, b_crit=positive)
 def test_every_model_is_the_hyperbola_at_exponent_one(name, batch_size, b_crit):
     expected = hyperbola(batch_size, 20.0, 20.0 * b_crit)
-    assert MODELS[name].steps(batch_size, 20.0, b_crit) == pytest.approx(expected)
+    assert curve_of(MODELS[name], batch_size, 20.0, b_crit) == pytest.approx(expected)
 
 
 def test_formulas():
     sizes = np.array([1.0, 30.0, 900.0])
-    assert MODELS["power"].steps(sizes, 20.0, 50.0, 0.7) == pytest.approx(
+    assert curve_of(MODELS["power"], sizes, 20.0, 50.0, 0.7) == pytest.approx(
         20 + 20 * 50**0.7 / sizes**0.7
     )
-    assert MODELS["smooth"].steps(sizes, 20.0, 50.0, 2.5) == pytest.approx(
+    assert curve_of(MODELS["smooth"], sizes, 20.0, 50.0, 2.5) == pytest.approx(
         (20**2.5 + (1000 / sizes) ** 2.5) ** 0.4
     )
 
@@ -50,6 +50,8 @@ def test_limits_cross_at_b_crit(name, exponent):
     exponent = exponent if model.exponent else 1.0
     slope = float(model.slope(np.asarray(exponent)))
     far = 1e-9 ** (1 / exponent) * 100
-    falling = float(model.steps(far, 20.0, 100.0, exponent)) * (far / 100) ** slope
+    falling = float(curve_of(model, far, 20.0, 100.0, exponent)) * (far / 100) ** slope
     assert falling == pytest.approx(20, rel=1e-6)
-    assert float(model.steps(100 / far * 100, 20.0, 100.0, exponent)) == pytest.approx(20, rel=1e-6)
+    assert float(curve_of(model, 100 / far * 100, 20.0, 100.0, exponent)) == pytest.approx(
+        20, rel=1e-6
+    )

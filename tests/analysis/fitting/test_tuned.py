@@ -8,7 +8,7 @@ from analysis.fitting.models import MODELS
 from analysis.fitting.points import Points
 from analysis.fitting.tuned import tuned_fits
 from analysis.fitting.tuning_gap import GAPS, TuningGap
-from tests.analysis.fitting.reading import hyperbola
+from tests.analysis.fitting.reading import curve_of, hyperbola
 
 SIZES = 4.0 ** np.arange(9)
 TRUTH = hyperbola(SIZES, 20.0, 20.0 * 60)
@@ -29,7 +29,7 @@ def tuned_fit(found, gaps):
 
 @pytest.mark.parametrize(("name", "exponent"), [("hyperbola", 1), ("smooth", 1.6), ("power", 0.9)])
 def test_known_gaps_are_subtracted(name, exponent):
-    truth = MODELS[name].steps(SIZES, 20.0, 60.0, exponent)
+    truth = curve_of(MODELS[name], SIZES, 20.0, 60.0, exponent)
     noise = 0.03 * np.random.default_rng(1).standard_normal(SIZES.size)
     gaps = np.where(SIZES > 60, 0.6, 0.1)
     found = fit(Points.of(SIZES, truth * np.exp(gaps + noise)), MODELS[name])
