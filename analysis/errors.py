@@ -1,4 +1,4 @@
-"""The error that unusable results cause."""
+"""The error raised for unusable results."""
 
 from batchscale.errors import BatchscaleError
 

@@ -1,7 +1,7 @@
 """Escapes untrusted strings for terminals, Markdown pages and figures.
 
-Names in a study file, a results folder or an archive may come from anybody: they are shown, and
-never act as a control sequence, as markup or as a formula.
+Names in a study file, a results folder or an archive may come from anybody. They are shown, and
+must never act as control sequences, markup or formulas.
 """
 
 import re
@@ -21,7 +21,7 @@ _ENTITY = re.compile(r"&(?=#?\w+;)")
 
 
 def printable(text: str) -> str:
-    r"""Return a text with invisible characters written as Python escapes; line breaks stay.
+    r"""Return a text with nonprintable characters as Python escapes; line breaks stay.
 
     >>> print(printable("\x1b[31mred\x1b[0m"))
     \x1b[31mred\x1b[0m
@@ -35,7 +35,7 @@ def printable(text: str) -> str:
 def escape_markdown(text: str) -> str:
     r"""Return a text as one line of Markdown without HTML, links, images or table cells.
 
-    Code spans and emphasis stay, for they do no harm.
+    Code spans and emphasis stay, because they do no harm.
 
     >>> print(escape_markdown("<b>x</b> | ![y](z)"))
     &lt;b>x&lt;/b> &#124; ![y]\(z)
@@ -46,7 +46,7 @@ def escape_markdown(text: str) -> str:
 
 
 def escape_latex(text: str) -> str:
-    r"""Return a text as one line of LaTeX that prints it; other scripts need an engine for them.
+    r"""Return a text as one line of LaTeX that prints it; some scripts need a Unicode engine.
 
     >>> print(escape_latex(r"a_b & 5% of \x, 1–2"))
     a\_b \& 5\% of \textbackslash{}x, 1--2
@@ -56,7 +56,7 @@ def escape_latex(text: str) -> str:
 
 
 def escape_math(text: str) -> str:
-    r"""Return a text in which matplotlib finds no formula.
+    r"""Return a text that matplotlib does not parse as a formula.
 
     >>> print(escape_math("costs 1$ or 2$"))
     costs 1\$ or 2\$

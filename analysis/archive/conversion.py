@@ -19,7 +19,7 @@ from analysis.archive.layout import (
 from analysis.archive.reading import ArchivedTrial, ArchivedWorkload
 from analysis.archive.spaces import Entry, entries, hyperparameter_name, union
 from analysis.errors import AnalysisError
-from analysis.measures.targets import judged
+from analysis.measures.targets import judge
 from analysis.tables.schema import (
     BOXES_FILE,
     CURVE_COLUMNS,
@@ -90,7 +90,7 @@ def convert(
         if isinstance(entry, Mapping)
     ]
     return Tables(
-        trials=judged(_trials(trials, curves), curves, target, ["exhausted"]),
+        trials=judge(_trials(trials, curves), curves, target, ["exhausted"]),
         curves=curves,
         boxes=pa.Table.from_pylist(boxes, schema=file_schema(BOXES_FILE)),
         space=union(spaces.values()),

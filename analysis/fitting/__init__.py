@@ -1,4 +1,4 @@
 """Curves of steps to target against batch size: models, likelihood, critical batch sizes, regimes.
 
-Everything here works on arrays; reading steps to target from tables is `analysis.measures`.
+Everything here works on arrays; `analysis.measures` reads steps to target from the tables.
 """

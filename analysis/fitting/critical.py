@@ -5,9 +5,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 
 from analysis.fitting.edges import OVERHEAD, edges_of
-from analysis.fitting.estimates import REACH, Estimate, size_text
+from analysis.fitting.estimates import Estimate, size_text
 from analysis.fitting.fit import Fits
-from analysis.fitting.models import MODELS, batch_size_at_overhead, diversity_bound
+from analysis.fitting.models import MODELS
 from analysis.fitting.regimes import Regime, Verdict, regimes_of
 from analysis.fitting.shapes import average_of
 from analysis.fitting.tuning_gap import margins
@@ -15,7 +15,7 @@ from analysis.fitting.tuning_gap import margins
 SEEDS, TUNING, FORM = "seeds", "under-tuning", "form of the curve"
 """Sources of uncertainty."""
 NO_TUNING = "the interval does not cover under-tuning"
-"""Note of a `b_crit` whose fits are of the points found, not of the optima."""
+"""Note on a `b_crit` of the points found, not of the optima."""
 
 DEFINITIONS: Mapping[str, str] = {
     "b_crit": "E_min / S_min, where perfect scaling and plateau would cross, averaged over the "
@@ -43,43 +43,45 @@ class CriticalBatchSize:
 
     name: str  # key in `DEFINITIONS`
     estimate: Estimate  # value and interval, in examples
-    note: str = ""  # a condition or caveat of the number as text; may be empty
-    # of `b_crit`, estimates whose intervals hold one source of uncertainty more each, by name of
-    # the source: `SEEDS`, `TUNING` and `FORM`; a source that is missing is in none
+    note: str = ""  # a condition or caveat; may be empty
+    # for `b_crit`, estimates by source of uncertainty: `SEEDS`, `TUNING`, `FORM`. Each interval
+    # also covers the sources before it; no interval covers a source that is missing
     parts: Mapping[str, Estimate] = field(default_factory=dict)
 
 
 def critical_batch_sizes(fits: Fits) -> Mapping[str, CriticalBatchSize]:
     """Return every critical batch size that the fits allow, by name in the order of `DEFINITIONS`.
 
-    The points of the fits hold each batch size once.
+    The points of the fits have each batch size once.
     """
     hyperbola = fits["hyperbola"].b_crit
     b_ref = float(fits.best.points.batch_sizes[~fits.best.points.missed][0])
-    found = [b_crit_of(fits)]
-    found += [
-        CriticalBatchSize(name=f"b_crit_{name}", estimate=fit.b_crit)
-        for name, fit in fits.by_name.items()
-    ]
-    found += [
+    sizes = [
+        b_crit_of(fits),
+        *(
+            CriticalBatchSize(name=f"b_crit_{name}", estimate=fit.b_crit)
+            for name, fit in fits.by_name.items()
+        ),
         CriticalBatchSize(
             name="b_20",
-            estimate=_transformed(hyperbola, lambda b: batch_size_at_overhead(OVERHEAD, b_ref, b)),
+            # under the hyperbola E(B) = (1 + p) E(B_ref) there, with p = OVERHEAD
+            estimate=_transformed(hyperbola, lambda b: (1 + OVERHEAD) * b_ref + OVERHEAD * b),
             note=f"with B_ref = {size_text(b_ref)}",
         ),
-        CriticalBatchSize(name="b_diversity", estimate=_transformed(hyperbola, diversity_bound)),
+        # under the hyperbola E(B) / E(1) = 1 + (B - 1) / (1 + b_crit)
+        CriticalBatchSize(name="b_diversity", estimate=_transformed(hyperbola, lambda b: 1 + b)),
         *_edges(fits),
     ]
-    return {size.name: size for size in found}
+    return {size.name: size for size in sizes}
 
 
 def b_crit_of(fits: Fits) -> CriticalBatchSize:
-    """Return the critical batch size, the headline of a study: averaged over models.
+    """Return the critical batch size averaged over models, the headline of a study.
 
-    Its interval holds the noise of seeds, under-tuning where the fits are of the best points there
-    are, and the form of the curve where more than the hyperbola is fitted. It is that of the
-    average, widened to hold that of seeds alone; parts of one model are of that of least AICc.
-    A tuning gap that batch sizes have in common is a margin about both.
+    Its interval covers the noise of seeds, under-tuning if the fits are of the optima, and the form
+    of the curve if more than the hyperbola is fitted. It is the interval of the average, widened to
+    contain that of seeds alone; the parts that are of one model are of the one with the least AICc.
+    A tuning gap that batch sizes share is a margin around both intervals.
     """
     chosen, average = fits.best.model.name, average_of(fits).b_crit_estimate
     seeds = (fits.found or fits)[chosen].b_crit
@@ -87,7 +89,7 @@ def b_crit_of(fits: Fits) -> CriticalBatchSize:
     if fits.found is not None:
         parts[TUNING] = fits[chosen].b_crit
     if fits.common:
-        average, parts[TUNING] = (_with_margins(found, fits) for found in (average, seeds))
+        average, parts[TUNING] = (_with_margins(b_crit, fits) for b_crit in (average, seeds))
     if len(fits.by_name) > 1:
         parts[FORM] = average
     widened = replace(average, low=min(average.low, seeds.low), high=max(average.high, seeds.high))
@@ -95,15 +97,14 @@ def b_crit_of(fits: Fits) -> CriticalBatchSize:
     return CriticalBatchSize(name="b_crit", estimate=widened, note=note, parts=parts)
 
 
-def _with_margins(found: Estimate, fits: Fits) -> Estimate:
-    down, up = margins(fits.common, found.value)
-    sizes = fits.best.points.batch_sizes
-    widened = replace(found, low=found.low / down, high=found.high * up)
-    return widened.within(sizes.min() / REACH, sizes.max() * REACH)
+def _with_margins(b_crit: Estimate, fits: Fits) -> Estimate:
+    down, up = margins(fits.common, b_crit.value)
+    widened = replace(b_crit, low=b_crit.low / down, high=b_crit.high * up)
+    return fits.best.points.bounded(widened)
 
 
 def _transformed(b_crit: Estimate, function: Callable[[float], float]) -> Estimate:
-    """Return an increasing function of an estimate; an open lower end stays open."""
+    """Return the image of an estimate; the function increases, and an open low end stays open."""
     low = function(b_crit.low) if b_crit.low > 0 else 0.0
     return Estimate(value=function(b_crit.value), low=low, high=function(b_crit.high))
 
@@ -111,7 +112,7 @@ def _transformed(b_crit: Estimate, function: Callable[[float], float]) -> Estima
 def _edges(fits: Fits) -> tuple[CriticalBatchSize, CriticalBatchSize]:
     """Return b_perfect and b_plateau.
 
-    An edge of a regime that is not resolved is only bounded, from the side of the other regimes.
+    If its regime is not resolved, an edge is only bounded, on the side of the other regimes.
     """
     perfect, plateau = edges_of(fits)
     verdicts = regimes_of(fits).verdicts

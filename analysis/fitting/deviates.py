@@ -1,13 +1,12 @@
 """A quantity's likelihood as signed normal deviates, and its average over models.
 
-At each value of a quantity stands the deviate of the likelihood ratio against the best value, by
-the F(1, n - p) distribution that `analysis.fitting.likelihood.threshold` uses, so that few batch
-sizes count for as little as they should. An interval holds the values whose deviates are small.
+Each value of a quantity has the deviate of its likelihood ratio against the best value. It uses the
+F(1, n - p) distribution, as `analysis.fitting.likelihood.threshold` does, to account for few batch
+sizes. An interval contains the values with small deviates.
 
-Several models are averaged by their tail areas (Turek and Fletcher 2012, Computational Statistics
-and Data Analysis 56, 2809): the probability below a value is the mean over models of that of each,
-weighted. So the interval is that of one model where it alone explains the points, and that of all
-where they explain them equally well.
+Models are averaged by their tail areas (Turek and Fletcher 2012, Computational Statistics and Data
+Analysis 56, 2809): the probability below a value is the weighted mean over the models. So one model
+decides the interval if it alone explains the points, and all do if they explain them equally well.
 """
 
 import math
@@ -21,7 +20,7 @@ from analysis.fitting.estimates import Estimate
 from analysis.fitting.models import Floats
 
 BEYOND = 60.0
-"""Log of a value that stands for an infinite one, and its negative for 0."""
+"""Log that represents an infinite value; its negative represents 0."""
 # keeps deviates finite
 _LEAST_PROBABILITY = 1e-300
 
@@ -37,10 +36,10 @@ class Deviates:
     def of(cls, log_values: Floats, drops: Floats, observed: int, parameters: int) -> "Deviates":
         """Return the deviates of a quantity over the shapes of a curve.
 
-        A value counts as likely as the likeliest shape that has it or one farther from the best.
+        A value is as likely as the likeliest shape with that value or one farther from the best.
 
         Args:
-            log_values: of the quantity at each shape, any order, shape (m,).
+            log_values: log of the quantity at each shape, in any order, shape (m,).
             drops: log-likelihood of each shape below the maximum, >= 0, shape (m,).
             observed: number of points that are not lower bounds.
             parameters: number of parameters of the curve.
@@ -52,7 +51,7 @@ class Deviates:
         above = values > best
         upper = np.minimum.accumulate(falls[::-1])[::-1]
         fall = np.where(above, upper, np.minimum.accumulate(falls))
-        # of shapes with one value, the likeliest
+        # of shapes with the same value, the likeliest
         keep = np.append(np.diff(values) > 0, True)
         freedom = observed - parameters
         f_statistic = freedom * np.expm1(2 * np.minimum(fall, 300.0) / observed)
@@ -62,31 +61,30 @@ class Deviates:
 
     @classmethod
     def mean(cls, models: Sequence["Deviates"], weights: Floats) -> "Deviates":
-        """Return the average over models, by weights that sum to 1."""
+        """Return the average over models, with weights that sum to 1."""
         grid = np.unique(np.concatenate([model.log_values for model in models]))
         each = np.array([model.at(grid) for model in models])
         below, above = weights @ ndtr(each), weights @ ndtr(-each)
         tail = ndtri(np.maximum(np.minimum(below, above), _LEAST_PROBABILITY))
-        found = np.where(below < above, tail, -tail)
-        return cls(log_values=grid, deviates=np.maximum.accumulate(found))
+        deviates = np.where(below < above, tail, -tail)
+        return cls(log_values=grid, deviates=np.maximum.accumulate(deviates))
 
     @property
     def best(self) -> float:
-        """The value in the middle; 0 or infinite at a limit."""
+        """The median of the quantity; 0 or infinite at a limit of the curve."""
         return float(_number(self.log_values_at(np.zeros(1)))[0])
 
     def at(self, log_values: Floats) -> Floats:
-        """Return the deviates at log values, in their shape."""
+        """Return the deviates at log values, in the same shape."""
         return np.asarray(np.interp(log_values, self.log_values, self.deviates))
 
     def log_values_at(self, deviates: Floats) -> Floats:
-        """Return log values at deviates; infinite if no value is that unlikely."""
-        found = np.interp(deviates, self.deviates, self.log_values)
-        found = np.where(deviates > self.deviates[-1], np.inf, found)
-        return np.asarray(np.where(deviates < self.deviates[0], -np.inf, found))
+        """Return the log values at deviates; infinite if no value is that unlikely."""
+        grid = self.deviates, self.log_values
+        return np.asarray(np.interp(deviates, *grid, left=-np.inf, right=np.inf))
 
     def estimate(self, level: float) -> Estimate:
-        """Return value and interval; `level` is the interval's coverage."""
+        """Return the value and its interval with coverage `level`."""
         reach = -float(ndtri((1 - level) / 2))
         low, value, high = _number(self.log_values_at(np.array([-reach, 0.0, reach]))).tolist()
         return Estimate(value=value, low=low, high=high)

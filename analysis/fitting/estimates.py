@@ -7,20 +7,20 @@ from enum import StrEnum
 from typing import Any, Self
 
 LEVEL = 0.95
-"""Coverage of the intervals that are reported; 1 - LEVEL is the size of the tests."""
+"""Coverage of the reported intervals; 1 - LEVEL is the size of the tests."""
 REACH = 10.0
 """Factor beyond the measured range up to which an end of an interval is a number.
 
-At a critical batch size of 10 times the largest measured one, steps there differ by a tenth from
-those of perfect scaling, and at a tenth of the smallest by a tenth from those of the plateau. What
-lies beyond is decided by the model and the noise, not by the data."""
+If the critical batch size is 10 times the largest measured one, the steps there differ by a tenth
+from perfect scaling; if it is a tenth of the smallest, by a tenth from the plateau. Anything beyond
+is decided by the model and the noise, not by the data."""
 
 _ZERO = 1e-6
-"""Share up to which one is a matter of rounding."""
+"""Share that may be a rounding error of 0."""
 
 
 class Interval(StrEnum):
-    """Which ends of an interval the data set."""
+    """Which ends of an interval the data determine."""
 
     CLOSED = "closed"
     NO_UPPER = "no upper bound"
@@ -34,8 +34,8 @@ class Estimate:
 
     Attributes:
         value: point estimate; 0 or infinite if the likelihood is greatest at that limit.
-        low: lower end; 0 if the data set no lower bound.
-        high: upper end; infinite if the data set no upper bound.
+        low: lower end; 0 if the data give no lower bound.
+        high: upper end; infinite if the data give no upper bound.
     """
 
     value: float
@@ -54,23 +54,23 @@ class Estimate:
 
     @property
     def interval(self) -> Interval:
-        """Which of its ends the data set."""
+        """Which of its ends the data determine."""
         if self.low > 0:
             return Interval.CLOSED if math.isfinite(self.high) else Interval.NO_UPPER
         return Interval.NO_LOWER if math.isfinite(self.high) else Interval.OPEN
 
     @property
     def identified(self) -> bool:
-        """Whether the data bound it on both sides."""
+        """Whether the data give a bound on both sides."""
         return self.interval is Interval.CLOSED
 
     @property
     def known(self) -> "Estimate":
-        """The estimate; its value is NaN unless the data bound it on both sides."""
+        """The estimate, with NaN for its value unless the data give a bound on both sides."""
         return self if self.identified else replace(self, value=math.nan)
 
     def within(self, least: float, most: float) -> "Estimate":
-        """Return the estimate with every end open that lies beyond what the data can say.
+        """Return the estimate with every end open that lies outside a range.
 
         >>> Estimate(value=224.0, low=37.0, high=7890.0).within(7.0, 2920.0)
         Estimate(value=224.0, low=37.0, high=inf)
@@ -122,13 +122,13 @@ class Estimate:
 
     @property
     def ends(self) -> str:
-        """The interval as text, where the data set both ends."""
+        """The interval as text, if the data determine both ends."""
         return f"{rounded(self.low)}\N{EN DASH}{rounded(self.high)}"
 
     def record(self) -> dict[str, Any]:
         """Return value, low, high and interval as plain data.
 
-        The value is null where it is not identified, and so is an end that the data do not set.
+        A value that is not identified is null, and so is an end that the data do not determine.
         """
         return {
             "value": self.value if self.identified else None,
@@ -139,11 +139,11 @@ class Estimate:
 
 
 NOT_IDENTIFIED = Estimate(value=math.inf, low=0.0, high=math.inf)
-"""The estimate of what the data say nothing about."""
+"""The estimate of a quantity that the data say nothing about."""
 
 
 def rounded(value: float) -> str:
-    """Return a finite number >= 0 as text: three significant digits from 100 on, else two.
+    """Return a finite number >= 0 as text, with three significant digits from 100 on, else two.
 
     >>> [rounded(value) for value in (0.0123, 7.26, 61.2, 2191.4, 0)]
     ['0.012', '7.3', '61', '2190', '0']
@@ -157,7 +157,7 @@ def rounded(value: float) -> str:
 
 
 def size_text(batch_size: float) -> str:
-    """Return a batch size as text, with every digit of a whole one.
+    """Return a batch size as text; a whole number keeps every digit.
 
     >>> size_text(1048576), size_text(2.5)
     ('1048576', '2.5')
@@ -172,14 +172,14 @@ def two_digits(value: float, down: bool = False) -> float:
     [0.085, 0.084, 1400.0, 7.0]
     """
     place = math.floor(math.log10(value)) - 1
-    # the division may fall just below a whole number, which must not lose a digit
+    # the quotient may fall just below a whole number, and must not lose a digit
     count = value / 10.0**place + 1e-9
     whole = math.floor(count) if down else round(count)
     return float(f"{whole}e{place}")
 
 
 def percent(share: float, digits: int = 0) -> str:
-    """Return a share in percent; what is not 0 is not shown as 0, nor what misses 1 as 1.
+    """Return a share in percent; only 0 is shown as 0%, and only 1 as 100%.
 
     >>> percent(0.0), percent(0.004), percent(0.5), percent(0.996), percent(1.0)
     ('0%', '<1%', '50%', '>99%', '100%')
@@ -193,7 +193,7 @@ def percent(share: float, digits: int = 0) -> str:
 
 
 def span_text(low: object, high: object) -> str:
-    """Return a range as text, a single number where both ends are equal.
+    """Return a range as text; a single number if both ends are equal.
 
     >>> span_text(4, 5), span_text(5, 5)
     ('4 to 5', '5')
@@ -202,7 +202,7 @@ def span_text(low: object, high: object) -> str:
 
 
 def counted(number: object, things: str) -> str:
-    """Return a number, or a range of numbers, with what it counts, given in the plural.
+    """Return a number or a range with the things it counts, which are given in the plural.
 
     >>> counted(1, "batch sizes"), counted("4 to 5", "trials")
     ('1 batch size', '4 to 5 trials')
@@ -211,7 +211,7 @@ def counted(number: object, things: str) -> str:
 
 
 def value_text(value: float, digits: int = 3) -> str:
-    """Return a hyperparameter as text; one just below 1 is not shown as 1, which it may not be.
+    """Return a hyperparameter as text; one just below 1, such as a momentum, is not shown as 1.
 
     >>> value_text(0.00172), value_text(0.998), value_text(0.99963)
     ('0.00172', '0.998', '0.99963')

@@ -1,11 +1,11 @@
 """Maximum-likelihood fits of curves to steps to target, with profile-likelihood intervals.
 
 Model: log steps_i = log S(B_i; theta) + sigma e_i with independent noise e_i of one scale, normal
-or logistic, and S one of `analysis.fitting.models`; steps that are known up to the bracket between
-two measurements are interval-censored, misses right-censored. For a given shape
-(b_crit and the exponent) `analysis.fitting.likelihood` maximizes over S_min and sigma;
-`analysis.fitting.profile` searches the shapes, limits of the curve included, so a parameter that
-the data do not bound gets an interval that is open on that side.
+or logistic, and S one of `analysis.fitting.models`. Steps known only up to the bracket between two
+measurements are interval-censored, misses right-censored. For a given shape (b_crit and exponent),
+`analysis.fitting.likelihood` maximizes over S_min and sigma. `analysis.fitting.profile` searches
+the shapes, including the limits of the curve, so the interval of a parameter that the data do not
+bound is open on that side.
 """
 
 import math
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 HEAVY_TAILS_GAIN = 2.0
 """Log-likelihood by which log-logistic noise must beat log-normal noise to replace it: heavy tails
-cost efficiency if the noise is normal, and a few points can prefer them by chance."""
+cost efficiency if the noise is normal, and a few points can favor them by chance."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -46,12 +46,12 @@ class ScalingFit:
         sigma: standard deviation of log steps about the curve, on n - p degrees of freedom.
         noise: noise family.
         level: coverage of the intervals.
-        log_likelihood: of the observed log steps and the misses, at its maximum.
-        aicc: Akaike's criterion for small samples; None if the points are too few for it.
+        log_likelihood: maximum over the parameters, given the steps and the misses.
+        aicc: Akaike's criterion for small samples; None if there are too few points for it.
         points: the data.
-        residuals: log steps, of the middle of each bracket, minus log of the curve, shape (n,);
-            lower bounds where missed.
-        shapes: how likely each shape is, where that is known already.
+        residuals: log of the middle of each bracket minus log of the curve, shape (n,); lower
+            bounds where missed.
+        shapes: the likelihood of each shape, if already computed.
     """
 
     model: Model
@@ -73,19 +73,16 @@ class ScalingFit:
 
     @property
     def is_tuned(self) -> bool:
-        """Whether it is the curve of the best points there are (`analysis.fitting.tuned`)."""
+        """Whether it is the curve of the optima (`analysis.fitting.tuned`)."""
         return self._log_likelihood is not None
 
     @property
     def log_b_crit(self) -> float:
-        """Log of the most likely b_crit, far beyond the measured range at a limit of the curve."""
+        """Log of the most likely b_crit; at a limit of the curve far beyond the measured range."""
         return self._best.log_b_crit
 
     def log_likelihood_of(self, values: Floats) -> Floats:
-        """Return the log-likelihood of log steps less `model.rise`, maximized over the rest.
-
-        The values have shape (..., n).
-        """
+        """Return the log-likelihood of `Points.log_plateaus`, maximized over S_min and sigma."""
         if self._log_likelihood is not None:
             return self._log_likelihood(values)
         return maximize(values, self.points.censoring, self.noise).log_likelihood
@@ -97,9 +94,9 @@ class ScalingFit:
         return np.asarray(np.exp(self._best.log_s_min + self.model.rise(x, k)))
 
     def band(self, batch_size: ArrayLike) -> tuple[Floats, Floats]:
-        """Return the pointwise interval of the curve (not of a new measurement).
+        """Return the pointwise interval of the curve, not of a new measurement.
 
-        Lower and upper ends, each of shape (n,), for batch sizes of shape (n,).
+        Its lower and upper ends have the shape (n,) of the batch sizes.
         """
         log_sizes = np.log(np.asarray(batch_size, dtype=np.float64))
         accepted = self._accepted
@@ -112,12 +109,12 @@ class ScalingFit:
 class Fits:
     """All models fitted to the same points."""
 
-    # fits by name of the model; the hyperbola comes first and is always present
+    # by name of the model; the hyperbola comes first and is always present
     by_name: Mapping[str, ScalingFit]
-    missing: Mapping[str, str]  # reason why a model was not fitted, by name of the model
-    # where these are curves of the best points there are, those of the points found; else None
+    missing: Mapping[str, str]  # why a model was not fitted, by its name
+    # if these are curves of the optima, the fits to the points found; else None
     found: "Fits | None" = None
-    # tuning gaps that batch sizes have in common, by batch size: only b_crit holds them
+    # tuning gaps shared by the batch sizes, by batch size: only the interval of b_crit covers them
     common: Mapping[float, TuningGap] = field(default_factory=dict)
 
     def __getitem__(self, name: str) -> ScalingFit:
@@ -125,14 +122,14 @@ class Fits:
 
     @property
     def shown(self) -> tuple[ScalingFit, ...]:
-        """The fits that are reported: the hyperbola, and the best one where that is another."""
+        """The fits that are reported: the hyperbola, and the best one if that is another."""
         hyperbola = self["hyperbola"]
         return (hyperbola,) if self.best is hyperbola else (hyperbola, self.best)
 
     @property
     def best(self) -> ScalingFit:
-        """The fit of least AICc; the hyperbola if the points are too few to compare."""
-        # of equals `min` takes the first, the hyperbola
+        """The fit of least AICc; the hyperbola if there are too few points to compare."""
+        # of equal ones `min` takes the first, the hyperbola
         return min(
             self.by_name.values(), key=lambda fit: math.inf if fit.aicc is None else fit.aicc
         )
@@ -164,12 +161,12 @@ def fit(
 ) -> ScalingFit:
     """Return a maximum-likelihood fit in log steps with profile-likelihood intervals.
 
-    A value is in the interval of a parameter if the log-likelihood of the best curve through it
-    lies at most `analysis.fitting.likelihood.threshold` below the maximum. Simulated 95 % intervals
-    cover the truth in 94 to 97 % of repeats, with or without misses and from six batch sizes on;
-    under Student's t noise of 3 degrees of freedom in 92 to 96 % (`tests/analysis/test_coverage`).
-    The intervals hold the noise of the points only, for a model known in advance: neither
-    under-tuning, which `analysis.fitting.tuned` adds, nor the choice of model. An end more than
+    A parameter's interval holds the values at which the log-likelihood of the best curve is at most
+    `analysis.fitting.likelihood.threshold` below the maximum. Simulated 95 % intervals cover the
+    truth in 94 to 97 % of repeats from six batch sizes on, with or without misses; in 92 to 96 %
+    under Student's t noise with 3 degrees of freedom (`tests/analysis/test_coverage`). They cover
+    only the noise of the points, for a model known in advance: neither under-tuning, which
+    `analysis.fitting.tuned` adds, nor the choice of model. An end more than
     `analysis.fitting.estimates.REACH` times beyond the measured range is open.
 
     Args:
@@ -191,7 +188,19 @@ def fit(
     accepted = profile.confidence_set(
         best, best.log_likelihood - threshold(points.observed, model.parameters, level)
     )
-    s_min, e_min, b_crit = estimates(model, best, accepted, points)
+    return fit_of(points, model, profile.noise, level, best, accepted)
+
+
+def fit_of(
+    points: Points,
+    model: Model,
+    noise: Noise,
+    level: float,
+    best: BestShape,
+    accepted: ConfidenceSet,
+) -> ScalingFit:
+    """Return a fit, given its most likely shape and the shapes accepted at the level."""
+    s_min, e_min, b_crit = _estimates(model, best, accepted, points)
     # misses have no residual, so they add no degree of freedom
     freedom = points.observed - model.parameters
     log_curve = best.log_s_min + model.rise(
@@ -203,8 +212,8 @@ def fit(
         e_min=e_min,
         b_crit=b_crit,
         exponent=accepted.exponent_estimate(best) if model.exponent else None,
-        sigma=best.scale * profile.noise.std * math.sqrt(points.observed / freedom),
-        noise=profile.noise,
+        sigma=best.scale * noise.std * math.sqrt(points.observed / freedom),
+        noise=noise,
         level=level,
         log_likelihood=best.log_likelihood,
         aicc=aicc(best.log_likelihood, points.observed, model.parameters + 1),
@@ -218,12 +227,12 @@ def fit(
 def aicc(log_likelihood: float, observed: int, parameters: int) -> float | None:
     """Return Akaike's criterion with the small-sample term of Hurvich and Tsai 1989.
 
-    `2 p - 2 l + 2 p (p + 1) / (n - p - 1)`, None for n <= p + 1, where it is infinite.
+    It is `2 p - 2 l + 2 p (p + 1) / (n - p - 1)`; None for n <= p + 1, where it is infinite.
 
     Args:
         log_likelihood: l, at its maximum.
         observed: n, points that are not lower bounds.
-        parameters: p, those of the curve and the noise scale.
+        parameters: p, including the noise scale.
 
     >>> aicc(10.0, observed=8, parameters=3)
     -8.0
@@ -237,7 +246,7 @@ def aicc(log_likelihood: float, observed: int, parameters: int) -> float | None:
 def _most_likely(
     points: Points, model: Model, noise: Noise | None
 ) -> tuple[ProfileLikelihood, BestShape]:
-    """Return the best curve under the given noise, or under the family the points favor."""
+    """Return the best curve under the given noise, or under the family that the points favor."""
     if noise is not None:
         profile = ProfileLikelihood.of(points, model, noise)
         return profile, profile.best()
@@ -251,13 +260,13 @@ def _most_likely(
     return heavy, heavy.best()
 
 
-def estimates(
+def _estimates(
     model: Model, best: BestShape, accepted: ConfidenceSet, points: Points
 ) -> tuple[Estimate, Estimate, Estimate]:
     """Return S_min, E_min and b_crit; an end that the data do not set is 0 or infinite.
 
-    Where the accepted curves, or their b_crit or S_min, go beyond `REACH` times the measured range,
-    the data do not show the plateau; the other end is that of perfect scaling.
+    If accepted curves have a b_crit or S_min beyond `REACH` times the measured range, the data do
+    not show the plateau, and S_min and b_crit are open there. Likewise E_min and perfect scaling.
     """
     s_low, s_high = np.exp(accepted.interval(np.zeros_like(accepted.log_b_crit)))
     e_low, e_high = np.exp(accepted.interval(model.slope(accepted.exponent) * accepted.log_b_crit))
@@ -276,11 +285,13 @@ def estimates(
         examples = points.steps * points.batch_sizes
         e_min = e_min.within(examples.min() / REACH, examples.max() * REACH)
     limit = math.inf if best.perfect_only else math.exp(best.log_b_crit)
-    b_crit = Estimate(
-        value=0.0 if best.plateau_only else limit,
-        low=0.0 if e_min.low == 0 else math.exp(float(accepted.log_b_crit.min())),
-        high=math.inf if s_min.low == 0 else math.exp(float(accepted.log_b_crit.max())),
-    ).within(points.batch_sizes.min() / REACH, points.batch_sizes.max() * REACH)
+    b_crit = points.bounded(
+        Estimate(
+            value=0.0 if best.plateau_only else limit,
+            low=0.0 if e_min.low == 0 else math.exp(float(accepted.log_b_crit.min())),
+            high=math.inf if s_min.low == 0 else math.exp(float(accepted.log_b_crit.max())),
+        )
+    )
     return (
         s_min if math.isfinite(b_crit.high) else replace(s_min, low=0.0),
         e_min if b_crit.low > 0 else replace(e_min, low=0.0),

@@ -1,21 +1,21 @@
 """Censored likelihood of a location-scale family, maximized over location and scale.
 
-Values x_i = mu + sigma e_i, with noise e_i of density f and survival function Q. An exact value
-v_i contributes its density; one known to lie in a bracket (v_i - w_i, v_i] (interval-censored) the
-mean density there; a miss, known only to exceed its bound (right-censored at v_i), the probability
-of exceeding it:
+The values are x_i = mu + sigma e_i, where the noise e_i has density f and survival function Q. An
+exact value v_i contributes its density; one known to lie in a bracket (v_i - w_i, v_i]
+(interval-censored), the mean density there; a miss, known only to exceed v_i (right-censored), the
+probability of exceeding it:
 
     l(mu, sigma) = sum over exact of [log f(z_i) - log sigma]
         + sum over brackets of log[(Q(z_i - w_i / sigma) - Q(z_i)) / w_i]
         + sum over misses of log Q(z_i),    z_i = (v_i - mu) / sigma.
 
-So a batch size that missed the target still bounds the curve from below, and dropping it would bias
-the curve downward; and steps, which are found at measurements, are not taken for later than they
-are. Assumptions: independent noise with one scale, and uninformative censoring (budget and
-measurements were set before the run). All terms are log-concave here, hence with a = mu / sigma and
-t = 1 / sigma the log-likelihood is concave (Burridge 1981, J. R. Stat. Soc. B 43) and Newton's
-method in two dimensions finds its only maximum, for many rows of values at once. With normal noise
-and exact values alone the start is the maximum.
+So a batch size that missed the target still bounds the curve from below; dropping it would bias the
+curve downward. Brackets correct for steps being recorded at the measurement after the crossing.
+Assumptions: independent noise with one scale, and uninformative censoring (the budget and the
+measurements were set before the run). All terms are log-concave, so in a = mu / sigma and
+t = 1 / sigma the log-likelihood is concave (Burridge 1981, J. R. Stat. Soc. B 43), and Newton's
+method finds its only maximum, for many rows of values at once. With normal noise and only exact
+values, the starting point is the maximum.
 """
 
 import math
@@ -28,13 +28,13 @@ from scipy.special import fdtri
 from analysis.fitting.models import Floats, Mask
 from analysis.fitting.noises import Derivatives, Noise
 
-# Values without scatter would make the likelihood infinite at sigma = 0, and all curves through all
-# brackets equally likely there: a penalty keeps sigma above about the first, and above about this
-# share of the brackets, of which those as wide as the last count no more.
+# At sigma = 0, values without scatter would have an infinite likelihood, and all curves through all
+# brackets would be equally likely. A penalty keeps sigma above about _LEAST_SCALE, and above about
+# _SHARE of the brackets' width, where a width counts up to _WIDE.
 _LEAST_SCALE = 1e-6
 _SHARE = 0.1
 _WIDE = 0.2
-# share of the steps at which a bracket begins that begins at step 0, which has no logarithm
+# a bracket from step 0, which has no logarithm, begins at this share of the steps
 _LEAST_BEGINNING = 1e-3
 _MAX_ITERATIONS = 60
 _CONVERGED = 1e-6
@@ -53,19 +53,18 @@ class LocationScale:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Censoring:
-    """What is known of each of n values."""
+    """Which of n values are lower bounds, and which lie in brackets."""
 
     missed: Mask  # which are lower bounds, shape (n,)
-    # how far below a value the truth may lie, shape (n,); 0 where it is exact or missed
-    widths: Floats
+    widths: Floats  # of the brackets below the values, shape (n,); 0 where exact or missed
 
     @classmethod
     def of(cls, steps: Floats, missed: Mask, before: Floats) -> "Censoring":
-        """Return what is known of log steps.
+        """Return the censoring of log steps.
 
         Args:
             steps: > 0; where missed, lower bounds; shape (n,).
-            missed: which are, shape (n,).
+            missed: which are lower bounds, shape (n,).
             before: where the bracket of each begins, >= 0, shape (n,); not used where missed.
         """
         begins = np.where(missed, steps, np.maximum(before, _LEAST_BEGINNING * steps))
@@ -84,20 +83,20 @@ class Censoring:
 
     @cached_property
     def bracketed(self) -> Mask:
-        """Which values are known up to a bracket."""
+        """Which values are known only up to a bracket."""
         return ~self.missed & (self.widths > 0)
 
     @cached_property
     def least_scale(self) -> float:
-        """The scale that the penalty keeps sigma above, about."""
+        """The approximate lower bound that the penalty sets for sigma."""
         wide = np.minimum(self.widths[~self.missed], _WIDE)
         return math.hypot(_LEAST_SCALE, _SHARE * float(np.sqrt(np.mean(wide**2))))
 
 
 class _Rows:
-    """Rows of values, shape (..., n), and what is known of them.
+    """Rows of values, shape (..., n), and their censoring.
 
-    They are held as columns, shape (n, ...): sums over them are then of whole rows of memory.
+    They are stored as columns, shape (n, ...), so a sum over values adds contiguous rows of memory.
     """
 
     def __init__(self, values: Floats, censoring: Censoring, noise: Noise) -> None:
@@ -117,7 +116,7 @@ class _Rows:
         self._bracket = noise.bracket if bracketed.any() else None
 
     def derivatives(self, a: Floats, t: Floats) -> Derivatives:
-        """Return the log-likelihood, its gradient and its Hessian in (a, t), z = t v - a.
+        """Return the log-likelihood, its gradient and its Hessian in (a, t), where z = t v - a.
 
         The Hessian is the stack of its entries aa, at, tt.
         """
@@ -127,7 +126,7 @@ class _Rows:
         hessian = [np.zeros_like(t), np.zeros_like(t), -count / t**2 - penalty]
 
         def add(values: Floats, first: Floats, second: Floats, both: Floats) -> None:
-            # `both` is the second derivative by this end and any
+            # `both` is the sum of the second derivatives by this end and either end
             gradient[0] -= first.sum(axis=0)
             gradient[1] += (first * values).sum(axis=0)
             hessian[0] += both.sum(axis=0)
@@ -154,14 +153,14 @@ def maximize(values: Floats, censoring: Censoring, noise: Noise) -> LocationScal
 
     Args:
         values: rows of values, shape (..., n): upper ends of brackets; where missed, lower bounds.
-        censoring: of the n values; at least two are not missed.
+        censoring: of the n values, at least two of which are not missed.
         noise: noise family.
     """
     missed, shift = censoring.missed, np.minimum(censoring.widths, _WIDE) / 2
     middles = values - shift
     center = middles[..., ~missed].mean(axis=-1)
     rows = _Rows(values - center[..., None], censoring, noise)
-    # start from the moments, taking each miss as its bound or the mean, whichever is larger
+    # start from the moments, with each miss at its bound or the mean, whichever is larger
     middles = middles - center[..., None]
     imputed = np.where(missed, np.maximum(middles, 0.0), middles)
     start = imputed.mean(axis=-1)
@@ -179,7 +178,7 @@ def maximize(values: Floats, censoring: Censoring, noise: Noise) -> LocationScal
         if decrement.max(initial=0.0) < _CONVERGED:
             a, t, value = a + step_a, t + step_t, value + decrement / 2
             break
-        # the damped Newton step of self-concordant functions needs no line search
+        # the damped Newton step for self-concordant functions needs no line search
         share = np.where(decrement > 0.1, 1 / (1 + np.sqrt(decrement)), 1.0)
         share = np.minimum(share, 0.9 * t / np.maximum(-step_t, 1e-300))
         a, t = a + share * step_a, t + share * step_t
@@ -193,54 +192,55 @@ def accepted_locations(
 
     A location is accepted if its log-likelihood, maximized over the scale, is at least `least`. The
     signed root of the likelihood ratio is nearly linear in the location, so Newton's method on it
-    needs few iterations; with normal noise and exact values alone its start is the solution.
+    needs few iterations; with normal noise and only exact values, it starts at the solution.
 
     Args:
         values: rows of values, shape (..., n): upper ends of brackets; where missed, lower bounds.
-        censoring: of the n values; at least two are not missed.
+        censoring: of the n values, at least two of which are not missed.
         noise: noise family.
-        least: log-likelihood; both ends of a row whose maximum is below it are its best location.
+        least: log-likelihood; a row whose maximum is below it has its best location for both ends.
     """
     best = maximize(values, censoring, noise)
     spare = np.maximum(best.log_likelihood - least, 0.0)
     spread = np.expm1(2 * spare / censoring.observed)
-    # both ends of all rows at once, of which those that are found drop out
-    away = np.multiply.outer([-1.0, 1.0], best.scale * noise.std * np.sqrt(spread))
+    # both ends of all rows at once; those that have converged drop out
+    offset = np.multiply.outer([-1.0, 1.0], best.scale * noise.std * np.sqrt(spread))
     t = np.stack([1 / (best.scale * np.sqrt(1 + spread))] * 2)
     known = (best.location, best.log_likelihood, spare)
     location, highest, spare = np.broadcast_arrays(*known, t)[:3]
-    at = np.nonzero(spare > _NEGLIGIBLE)
+    active = np.nonzero(spare > _NEGLIGIBLE)
     for _ in range(_MAX_ITERATIONS):
-        here, steep, goal = away[at], t[at], spare[at]
-        centered = values[at[1:]] - (location[at] + here)[:, None]
+        distance, steep, goal = offset[active], t[active], spare[active]
+        centered = values[active[1:]] - (location[active] + distance)[:, None]
         rows = _Rows(centered, censoring, noise)
         value, gradient, hessian = rows.derivatives(np.zeros_like(steep), steep)
-        drop = np.maximum(highest[at] - value, 0.0)
+        drop = np.maximum(highest[active] - value, 0.0)
         unfinished = np.abs(drop - goal) + gradient[1] ** 2 / -hessian[2] > _CLOSE
         if not unfinished.any():
             break
-        # one step on the scale towards its best for this location, one on the location
+        # one step of the scale towards its best for this location, then one of the location
         steep = steep * np.clip(1 - gradient[1] / hessian[2] / steep, 0.3, 3.0)
         root = np.sqrt(2 * drop)
         slope = np.abs(steep * gradient[0]) / np.maximum(root, 1e-300)
-        ratio = 1 + (np.sqrt(2 * goal) - root) / np.maximum(slope * np.abs(here), 1e-300)
-        at = tuple(index[unfinished] for index in at)
-        t[at] = steep[unfinished]
-        away[at] = (here * np.clip(ratio, 0.5, 2.0))[unfinished]
-    low, high = best.location + away
+        ratio = 1 + (np.sqrt(2 * goal) - root) / np.maximum(slope * np.abs(distance), 1e-300)
+        active = tuple(index[unfinished] for index in active)
+        t[active] = steep[unfinished]
+        offset[active] = (distance * np.clip(ratio, 0.5, 2.0))[unfinished]
+    low, high = best.location + offset
     return low, high
 
 
 def threshold(observed: int, parameters: int, level: float) -> float:
     """Return how far a profile log-likelihood may lie below its maximum inside the interval.
 
-    `2 (l_max - l) <= n log(1 + F / (n - p))`, F the `level` quantile of F(1, n - p). Without misses
-    and with log-normal noise this is the exact F-test of least squares (Bates and Watts 1988,
-    section 6.1), as there `2 (l_max - l) = n log(RSS / RSS_min)`. It tends to the usual chi-squared
-    quantile for large n, which is too small for the 5 to 12 batch sizes of a study.
+    It is `l_max - l <= n log(1 + F / (n - p)) / 2`, where F is the `level` quantile of F(1, n - p).
+    With log-normal noise and exact values this is the exact F-test of least squares (Bates and
+    Watts 1988, section 6.1), because there `l_max - l = n log(RSS / RSS_min) / 2`. For large n it
+    tends to the usual chi-squared quantile, which is too small for the 5 to 12 batch sizes of a
+    study.
 
     Args:
-        observed: n, values that are not lower bounds, more than `parameters`.
+        observed: n, number of values that are not lower bounds, > `parameters`.
         parameters: p, parameters of the curve, >= 1.
         level: coverage, between 0 and 1.
     """

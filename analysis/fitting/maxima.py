@@ -17,14 +17,14 @@ def maximize_rows(
 ) -> tuple[Floats, Floats]:
     """Return the place of each row's maximum in [0, 1] and its value, each of shape (m,).
 
-    Evaluates the function on ever finer stencils, each about the top of the parabola through the
-    best place so far and its neighbors: no derivatives are needed, and a second maximum is missed
-    only if it is narrower than a grid step.
+    The function is evaluated on ever finer stencils, each about the top of the parabola through the
+    best place so far and its neighbors. A higher maximum is missed only if it is narrower than a
+    grid step.
 
     Args:
-        function: heights at places, shape (m, any).
+        function: maps places to heights, shape (m, any).
         grid: evenly spaced places from 0 to 1, shape (m, g).
-        heights: those on the grid.
+        heights: the heights on the grid.
         levels: how often the grid step is divided by 16.
     """
     step = np.full(grid.shape[0], 1.0 / (grid.shape[-1] - 1))
@@ -33,7 +33,7 @@ def maximize_rows(
     for _ in range(_MOST_LEVELS):
         if not beyond.any() and (step == finest).all():
             break
-        # what lies beyond a stencil is looked for on a coarser one
+        # a maximum beyond the stencil is searched for on a coarser one
         step = np.where(beyond, 2 * step, np.maximum(step / _FINER, finest))
         near = np.clip(place[:, None] + step[:, None] * _STENCIL, 0.0, 1.0)
         place, best, beyond = _tops(near, function(near), step)
@@ -43,7 +43,7 @@ def maximize_rows(
 def _tops(places: Floats, heights: Floats, step: Floats) -> tuple[Floats, Floats, Mask]:
     """Return place and height of the top of each row, and whether a higher one may lie beyond.
 
-    A parabola through three heights locates the maximum beyond the resolution of rounding.
+    The parabola through three heights locates a maximum more finely than their rounding allows.
     """
     rows, top, last = np.arange(step.size), heights.argmax(axis=-1), heights.shape[-1] - 1
     place, best = places[rows, top], heights[rows, top]
@@ -69,14 +69,14 @@ def outermost(
     rejected, so an interval is never cut at a dip of the likelihood.
 
     Args:
-        accepted: which places of each row are accepted, shape (m, any).
+        accepted: maps places to whether they are accepted, shape (m, any).
         best: an accepted place of each row, shape (m,).
         grid: rising places from 0 to 1.
         on_grid: which of these are accepted, shape (m, g).
-        quarters: how often the grid step with the end in it is divided by 4.
+        quarters: how often the grid step that contains the end is divided by 4.
     """
-    found = np.where(on_grid, grid, best[:, None])
-    inside = np.stack([np.minimum(found.min(-1), best), np.maximum(found.max(-1), best)])
+    places = np.where(on_grid, grid, best[:, None])
+    inside = np.stack([np.minimum(places.min(-1), best), np.maximum(places.max(-1), best)])
     step = np.array([-1.0, 1.0])[:, None] / (grid.size - 1)
     size = np.clip(inside + step, 0.0, 1.0) - inside
     for _ in range(quarters):

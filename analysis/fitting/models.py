@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
 Mask = NDArray[np.bool_]
@@ -23,10 +23,10 @@ class Model:
     formula: str  # S(B) as text
     critical: str  # definition of its b_crit as text
     exponent: str | None  # name of the shape parameter k; None if there is none and k is 1
-    # batch sizes that must have reached the target for a fit: one more than parameters for two
-    # parameters, as many as a finite AICc needs for three
+    # batch sizes that must have reached the target: one more than the parameters for two of them;
+    # for three, as many as a finite AICc needs
     least_points: int
-    rise: Callable[[Floats, Floats], Floats]  # h(x, k), log of the curve over its plateau
+    rise: Callable[[Floats, Floats], Floats]  # h(x, k), log of the curve above its plateau
     # s(k), negative slope of log S against log B under perfect scaling
     slope: Callable[[Floats], Floats]
 
@@ -37,37 +37,17 @@ class Model:
 
     @property
     def counts_examples(self) -> bool:
-        """Whether E_min is in examples: whatever the exponent, steps fall as 1 / B at first."""
+        """Whether E_min is in examples: steps first fall as 1 / B, whatever the exponent."""
         return float(self.slope(np.asarray(2.0))) == 1.0
 
-    def steps(
-        self, batch_size: ArrayLike, s_min: float, b_crit: float, exponent: float = 1.0
-    ) -> Floats:
-        """Return steps to target, in the shape of `batch_size`.
 
-        Args:
-            batch_size: examples per step, > 0, any shape.
-            s_min: steps to target at an infinite batch size, > 0.
-            b_crit: examples per step at which the two limits of the curve cross, > 0.
-            exponent: k, > 0; 1 for a model without one.
-
-        >>> MODELS["smooth"].steps([10, 1000], s_min=20.0, b_crit=100.0).round(6).tolist()
-        [220.0, 22.0]
-        """
-        x = np.log(b_crit / np.asarray(batch_size, dtype=np.float64))
-        return s_min * np.exp(self.rise(x, np.asarray(exponent, dtype=np.float64)))
-
-
+# functions of the module and not lambdas, so that fits can be pickled
 def _softplus(x: Floats, k: Floats) -> Floats:
     return np.asarray(np.logaddexp(0.0, k * x))
 
 
 def _normalized_softplus(x: Floats, k: Floats) -> Floats:
     return _softplus(x, k) / k
-
-
-def _identity(k: Floats) -> Floats:
-    return k
 
 
 MODELS: Mapping[str, Model] = {
@@ -90,7 +70,7 @@ MODELS: Mapping[str, Model] = {
             exponent="alpha",
             least_points=6,
             rise=_softplus,
-            slope=_identity,
+            slope=np.positive,
         ),
         Model(
             name="smooth",
@@ -103,69 +83,21 @@ MODELS: Mapping[str, Model] = {
         ),
     )
 }
-"""All models by name. With an exponent of 1 each is the hyperbola (McCandlish et al. 2018,
+"""All models by name. With an exponent of 1, each is the hyperbola (McCandlish et al. 2018,
 arXiv:1812.06162, eq. 2.11). The power law is the form that Zhang et al. 2024 (arXiv:2410.21676)
-fit; its factor c is E_min, and counts examples, only if alpha is 1. The smooth maximum keeps
-perfect scaling exact and has a free knee, sharper as g grows."""
-
-
-def hyperbola(batch_size: ArrayLike, s_min: float, e_min: float) -> Floats:
-    """Return steps to target under the hyperbola, in the shape of `batch_size`.
-
-    `S(B) = S_min + E_min / B`, equivalent to `(S / S_min - 1)(E / E_min - 1) = 1` with E = B S
-    (McCandlish et al. 2018, arXiv:1812.06162, eq. 2.11). The two limits are perfect scaling
-    `E_min / B` and the plateau `S_min`. At `b_crit = E_min / S_min` steps and examples are both
-    twice their minimum.
-
-    Args:
-        batch_size: examples per step, > 0, any shape.
-        s_min: steps to target at an infinite batch size, >= 0.
-        e_min: examples to target at a vanishing batch size, >= 0.
-
-    >>> hyperbola([10, 1000], s_min=20.0, e_min=2000.0).tolist()
-    [220.0, 22.0]
-    """
-    return s_min + e_min / np.asarray(batch_size, dtype=np.float64)
-
-
-def batch_size_at_overhead(overhead: float, b_ref: float, b_crit: float) -> float:
-    """Return the batch size that needs a given share more examples than a reference batch size.
-
-    Under the hyperbola `E(B) = (1 + p) E(B_ref)` at `B = (1 + p) B_ref + p b_crit`. The result
-    depends on the reference, so report both.
-
-    Args:
-        overhead: p, share of additional examples, > 0; 0.2 in Zhang et al. 2024
-            (arXiv:2410.21676).
-        b_ref: reference batch size, > 0.
-        b_crit: critical batch size of the hyperbola, E_min / S_min.
-
-    >>> round(batch_size_at_overhead(0.2, b_ref=256, b_crit=2191))
-    745
-    """
-    return (1 + overhead) * b_ref + overhead * b_crit
-
-
-def diversity_bound(b_crit: float) -> float:
-    """Return the batch-size bound B_S of gradient diversity, in examples, from the hyperbola.
-
-    Yin et al. 2018 (arXiv:1706.05699): mini-batches with `B - 1 <= delta B_S` need at most
-    `1 + delta` times the examples of single-example steps. Under the hyperbola
-    `E(B) / E(1) = 1 + (B - 1) / (1 + b_crit)`, so B_S is exactly `1 + b_crit`, with b_crit =
-    E_min / S_min.
-    """
-    return 1 + b_crit
+fit; its factor c is E_min, in examples, only if alpha is 1. The smooth maximum keeps perfect
+scaling exact, and its knee is sharper the greater g is."""
 
 
 def sensitivities(batch_sizes: Floats, b_crit: float) -> Floats:
-    """Return the change of log b_crit by that of the log steps at each batch size.
+    """Return the derivative of the fitted log b_crit by the log steps at each batch size.
 
-    For the hyperbola log S = log S_min + log(1 + b_crit / B) fitted by least squares, to first
-    order. With steps of variance v_i, log b_crit has that of the sum of (sensitivity_i)^2 v_i.
+    It is for the hyperbola log S = log S_min + log(1 + b_crit / B), fitted by least squares. If log
+    steps have variances v_i, log b_crit has variance sum_i sensitivity_i^2 v_i, to first order.
 
     Args:
-        batch_sizes: two different ones or more, shape (n,).
-        b_crit: the fitted one, > 0 and finite.
+        batch_sizes: at least two different ones, shape (n,).
+        b_crit: the fitted value, > 0 and finite.
 
     >>> sensitivities(np.array([1.0, 100.0]), 10.0).round(2).tolist()
     [1.22, -1.22]

@@ -1,4 +1,4 @@
-"""Noise families of log steps: density, survival function, and probability of a bracket."""
+"""Noise families of log steps: their density, survival function and probability of a bracket."""
 
 import math
 from collections.abc import Callable, Mapping
@@ -12,26 +12,23 @@ from analysis.fitting.models import Floats
 Derivatives = tuple[Floats, Floats, Floats]
 """A function's value and its first two derivatives."""
 Bracket = tuple[Floats, tuple[Floats, Floats], tuple[Floats, Floats, Floats]]
-"""The same of a function of two ends: by the lower and the upper one; lower twice, both, upper."""
+"""The value of a function f(low, high), its gradient, and its second derivatives: by `low` twice,
+by both, by `high` twice."""
 
 _HALF_LOG_TAU = math.log(math.tau) / 2
 _DEEP = -30.0
-"""Where probabilities of normal tails come near to the least number there is."""
+"""Where the probability of a normal tail comes near the smallest floating-point number."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Noise:
     """A noise family at location 0 and scale 1."""
 
-    name: str  # name of the distribution of values whose logarithm has this noise
+    name: str  # distribution of the values whose logarithm has this noise
     std: float  # standard deviation
-    density: Callable[[Floats], Derivatives]  # log density and its first two derivatives
-    survival: Callable[[Floats], Derivatives]  # log survival function and its first two derivatives
-    # log probability between two ends, its derivatives by the lower and the upper end, and the
-    # second ones: lower twice, both, upper twice
-    bracket: Callable[[Floats, Floats], Bracket]
-    # samples an array of a given shape
-    sample: Callable[[np.random.Generator, tuple[int, ...]], Floats]
+    density: Callable[[Floats], Derivatives]  # of the log density
+    survival: Callable[[Floats], Derivatives]  # of the log survival function
+    bracket: Callable[[Floats, Floats], Bracket]  # of the log probability between two ends
 
 
 def _normal_density(z: Floats) -> Derivatives:
@@ -46,7 +43,7 @@ def _normal_survival(z: Floats) -> Derivatives:
 
 
 def _normal_bracket(low: Floats, high: Floats) -> Bracket:
-    # in the lower tail, where a difference of probabilities loses no digits
+    # reflect into the lower tail, where a difference of probabilities loses no digits
     flipped = low + high > 0
     near, far = np.where(flipped, -low, high), np.where(flipped, -high, low)
     with np.errstate(divide="ignore"):
@@ -82,15 +79,6 @@ def _logistic_bracket(low: Floats, high: Floats) -> Bracket:
     return log_probability, first, (ends[0], bend, ends[1])
 
 
-# functions of the module, so that fits can be pickled
-def _normal_sample(rng: np.random.Generator, shape: tuple[int, ...]) -> Floats:
-    return rng.standard_normal(shape)
-
-
-def _logistic_sample(rng: np.random.Generator, shape: tuple[int, ...]) -> Floats:
-    return rng.logistic(size=shape)
-
-
 NOISES: Mapping[str, Noise] = {
     noise.name: noise
     for noise in (
@@ -100,7 +88,6 @@ NOISES: Mapping[str, Noise] = {
             density=_normal_density,
             survival=_normal_survival,
             bracket=_normal_bracket,
-            sample=_normal_sample,
         ),
         Noise(
             name="log-logistic",
@@ -108,9 +95,8 @@ NOISES: Mapping[str, Noise] = {
             density=_logistic_density,
             survival=_logistic_survival,
             bracket=_logistic_bracket,
-            sample=_logistic_sample,
         ),
     )
 }
-"""Noise families by name, the usual pair of accelerated failure time models (Kalbfleisch and
-Prentice 2002, section 2.2). The influence of a single value is bounded under log-logistic noise."""
+"""Noise families by name: the usual pair of accelerated failure time models (Kalbfleisch and
+Prentice 2002, section 2.2). Under log-logistic noise the influence of a single value is bounded."""

@@ -1,13 +1,13 @@
 """Profile likelihood of a curve over its shape: b_crit, and an exponent if the model has one.
 
 For each shape, log S_min and the noise scale are maximized out (`analysis.fitting.likelihood`), so
-at most two parameters remain and can be searched on a grid. Why profile likelihood and not standard
-errors: where the points show no plateau or no perfect scaling, the likelihood is flat in log b_crit
-towards that limit, and only a profile yields an interval that is open there.
+at most two parameters remain, few enough for a grid search. Why not standard errors: where the
+points show no plateau or no perfect scaling, the likelihood is flat in log b_crit towards that
+limit, and only a profile yields an interval that is open there.
 
-Shapes lie in the unit square. `knee` maps monotonically to log b_crit: 0 is a pure plateau, 1 pure
-perfect scaling, both as included limits, and 0.15 to 0.85 covers the measured batch sizes.
-`sharpness` is the log exponent between `LEAST_EXPONENT` and `GREATEST_EXPONENT`.
+Shapes lie in the unit square. `knee` maps monotonically to log b_crit: 0 is a pure plateau and 1
+pure perfect scaling, both included, and 0.15 to 0.85 covers the measured batch sizes. `sharpness`
+is the place of the log exponent between those of `LEAST_EXPONENT` and `GREATEST_EXPONENT`.
 """
 
 import math
@@ -25,22 +25,22 @@ from analysis.fitting.points import Points
 
 LEAST_EXPONENT = 0.2
 GREATEST_EXPONENT = 20.0
-"""Beyond these an exponent counts as 0, or as infinite."""
+"""An exponent at these counts as 0, or as infinite."""
 
-# In log b_crit beyond the measured batch sizes: at LIMIT a hyperbola equals its limit to seven
-# digits, so the search box loses nothing; from NEAR on the curve hardly changes, so a coarser grid
-# suffices.
+# Distances in log b_crit from the measured batch sizes. At LIMIT a hyperbola equals its limit to
+# seven digits, so the search box loses nothing; beyond NEAR the curve hardly changes, so a coarser
+# grid suffices.
 LIMIT = math.log(1e7)
 NEAR = 3.0
-# The grid is safe: the fit changes as the knee passes a batch size, over a knee's width 1 / k or
-# more, and 28 grid steps cover the measured range and NEAR / k on either side. A step is thus finer
-# than the spacing of up to 20 batch sizes at factors of 2, or than the knee is wide. Each level
-# then refines the best place sixteenfold.
+# The grid is fine enough. The fit changes as the knee passes a batch size, over at least the knee's
+# width 1 / k, and 28 grid steps cover the measured range and NEAR / k on either side. So a step is
+# finer than the spacing of up to 20 batch sizes at factors of 2, or than the width of the knee.
+# Each level then refines the best place sixteenfold.
 _KNEES = 41
 _SHARPNESSES = 21
 _LEVELS, _MORE_LEVELS = 3, 4
 _SET_KNEES = 81
-# a limit is preferred to an interior shape that is more likely by no more than rounding
+# a limit is preferred to an interior shape that is more likely only by rounding
 _TIE = 1e-6
 
 
@@ -69,25 +69,22 @@ class BestShape:
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class ConfidenceSet:
-    """Accepted shapes, shape (m,), each with its accepted log S_min from `low` to `high`.
-
-    `sharpnesses` holds the least and greatest accepted sharpness.
-    """
+    """The accepted shapes, arrays of shape (m,)."""
 
     log_b_crit: Floats
     exponent: Floats
-    low: Floats
-    high: Floats
+    low: Floats  # least accepted log S_min of each shape
+    high: Floats  # and the greatest
     reaches_plateau_only: bool
     reaches_perfect_only: bool
-    sharpnesses: tuple[float, float]
+    sharpnesses: tuple[float, float]  # least and greatest
 
     def interval(self, offset: Floats) -> tuple[Floats, Floats]:
-        """Return the extremes of log S_min + offset, with one offset per shape on the last axis."""
+        """Return the extremes of log S_min + offset, with the shapes on the last axis."""
         return (self.low + offset).min(axis=-1), (self.high + offset).max(axis=-1)
 
     def exponent_estimate(self, best: BestShape) -> Estimate:
-        """Return the exponent with its interval; an end of the box becomes 0 or infinity."""
+        """Return the exponent and its interval; an end of the box becomes 0 or infinity."""
         limits = {0.0: 0.0, 1.0: math.inf}
         value, low, high = (
             limits.get(sharpness, float(_exponent(sharpness)))
@@ -107,7 +104,7 @@ class ProfileLikelihood:
 
     @classmethod
     def of(cls, points: Points, model: Model, noise: Noise) -> "ProfileLikelihood":
-        """Return the profile likelihood of a model; without an exponent the sharpness is fixed."""
+        """Return the profile likelihood of a model; without an exponent, sharpness is fixed."""
         fixed = math.log(1 / LEAST_EXPONENT) / math.log(GREATEST_EXPONENT / LEAST_EXPONENT)
         sharpnesses = np.linspace(0.0, 1.0, _SHARPNESSES) if model.exponent else np.array([fixed])
         return cls(points=points, model=model, noise=noise, sharpnesses=sharpnesses)
@@ -130,16 +127,16 @@ class ProfileLikelihood:
             at_limit = self._maximize(np.array(limit), np.array(sharpness))
             if at_limit.log_likelihood >= height - _TIE:
                 knee = limit
-        found = self._maximize(np.array(knee), np.array(sharpness))
+        maximum = self._maximize(np.array(knee), np.array(sharpness))
         log_b_crit, exponent = self._parameters(np.array(knee), np.array(sharpness))
         return BestShape(
             knee=knee,
             sharpness=sharpness,
             log_b_crit=float(log_b_crit),
             exponent=float(exponent),
-            log_s_min=float(found.location),
-            scale=float(found.scale),
-            log_likelihood=float(found.log_likelihood),
+            log_s_min=float(maximum.location),
+            scale=float(maximum.scale),
+            log_likelihood=float(maximum.log_likelihood),
         )
 
     def confidence_set(self, best: BestShape, least: float) -> ConfidenceSet:
@@ -171,10 +168,7 @@ class ProfileLikelihood:
         return maximize(self._values(knee, sharpness), self.points.censoring, self.noise)
 
     def _values(self, knee: Floats, sharpness: Floats) -> Floats:
-        """Return log steps less the curve's rise over its plateau: log S_min plus noise."""
-        log_b_crit, exponent = self._parameters(knee, sharpness)
-        x = np.subtract.outer(log_b_crit, np.log(self.points.batch_sizes))
-        return np.log(self.points.steps) - self.model.rise(x, exponent[..., None])
+        return self.points.log_plateaus(self.model, *self._parameters(knee, sharpness))
 
     def _parameters(self, knee: Floats, sharpness: Floats) -> tuple[Floats, Floats]:
         """Return log b_crit and the exponent of shapes."""
@@ -184,7 +178,7 @@ class ProfileLikelihood:
         knots = (0.0, 0.15, 0.85, 1.0)
         inside = np.interp(knee, knots, (low, low, high, high))
         outside = np.interp(knee, knots, (-LIMIT, -NEAR, NEAR, LIMIT))
-        # a sharper curve comes to its limits closer to the measured range
+        # a sharper curve reaches its limits closer to the measured range
         return inside + outside / exponent, exponent
 
     def _best_knees(self, sharpnesses: Floats, levels: int = _LEVELS) -> tuple[Floats, Floats]:
@@ -208,7 +202,6 @@ class ProfileLikelihood:
         return float(maximize_rows(log_likelihood, grid, self._ridge[None], _LEVELS)[0][0])
 
     def _accepted_sharpnesses(self, best: BestShape, least: float) -> tuple[float, float]:
-        """Return the least and greatest accepted sharpness."""
         if self.sharpnesses.size == 1:
             return best.sharpness, best.sharpness
 

@@ -1,9 +1,9 @@
 """The three regimes of Shallue et al. 2018 (arXiv:1811.03600), read from the averaged curve.
 
-By the definitions of their edges (`analysis.fitting.edges`) the smallest batch size always scales
-and the largest is always on the plateau, so one batch size shows nothing: a regime is seen if at
-least two lie in it, and is there none if the data exclude it. Otherwise it is not resolved, and
-neither is one that the noise leaves open, which the interval of b_crit says.
+By the definitions of the edges (`analysis.fitting.edges`), the smallest batch size always scales
+perfectly and the largest is always on the plateau, so one batch size shows nothing. A regime is
+seen if at least two batch sizes lie in it and the interval of b_crit confirms it; it is absent if
+the data exclude it. Otherwise it is not resolved.
 """
 
 import math
@@ -12,17 +12,17 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Any
 
-from analysis.fitting.edges import MARGIN, OVERHEAD, edges_of, onward, up_to
+from analysis.fitting.edges import MARGIN, OVERHEAD, at_or_above, at_or_below, edges_of
 from analysis.fitting.estimates import Estimate, size_text
 from analysis.fitting.fit import Fits
 from analysis.fitting.models import Floats
 from analysis.fitting.shapes import average_of
 
 LEAST_SEEN = 2
-"""Measured batch sizes that show a regime."""
+"""Measured batch sizes that a regime needs to be seen."""
 
 _ALIKE = (-math.inf, math.inf)
-"""Edges in a range so narrow that it is perfect scaling and plateau alike."""
+"""Edges of a range so narrow that all of it is both perfect scaling and plateau."""
 
 
 class Regime(StrEnum):
@@ -65,9 +65,9 @@ class Regimes:
 
     Attributes:
         batch_sizes: the measured batch sizes that reached the target, rising.
-        by_points: the batch sizes in each of `ORDER` by its definition, noise aside; at a sharp
-            knee perfect scaling and plateau may both hold.
-        verdicts: what the data say about each of `ORDER`.
+        by_points: the batch sizes in each regime of `ORDER` by its definition, noise aside; at a
+            sharp knee, one may be in both perfect scaling and the plateau.
+        verdicts: what the data say about each regime of `ORDER`.
         b_perfect: end of perfect scaling; None if it is not seen or does not end in the range.
         b_plateau: start of the plateau; None if it is not seen or does not start in the range.
     """
@@ -101,7 +101,7 @@ class Regimes:
         return tuple(spans)
 
     def record(self) -> dict[str, Any]:
-        """Return verdicts, their grounds, and the regime of each batch size as plain data."""
+        """Return the verdicts, what they rest on, and the regime of each batch size as data."""
         return {
             "verdicts": {str(regime): str(self.verdicts[regime]) for regime in ORDER},
             "of": {size_text(size): str(self.of(size)) for size in self.batch_sizes},
@@ -110,10 +110,9 @@ class Regimes:
 
 
 def regimes_of(fits: Fits) -> Regimes:
-    """Return the regimes of fitted curves within the range of their points.
+    """Return the regimes of the averaged curve within the range of its points.
 
-    Their edges are those of the averaged models: edges read off noisy points lie too far out. All
-    fits that are reported count for the verdicts, so that none contradicts the regimes.
+    The verdicts use the b_crit of every fit that is reported, so none contradicts the regimes.
     """
     average = average_of(fits)
     observed = average.points.without(average.points.missed)
@@ -125,12 +124,12 @@ def regimes_of(fits: Fits) -> Regimes:
 def regimes_between(
     sizes: Floats, crossed: tuple[float, float], b_crits: Sequence[Estimate] = ()
 ) -> Regimes:
-    """Return the regimes of batch sizes, given where a curve leaves and comes to the limits.
+    """Return the regimes of batch sizes, given the edges of the two limits of a curve.
 
     Args:
         sizes: measured batch sizes, rising, shape (n,), n >= 2.
         crossed: the end of perfect scaling, and the start of the plateau.
-        b_crits: critical batch sizes of fitted curves, whose intervals say what the noise leaves
+        b_crits: critical batch sizes of fitted curves, whose intervals show what the noise leaves
             open; none for points without noise.
     """
     edges = _in_order(*crossed)
@@ -152,8 +151,8 @@ def regimes_between(
 def _in_order(perfect_to: float, plateau_from: float) -> tuple[float, float]:
     """Return the end of perfect scaling and the start of the plateau in this order.
 
-    They cross at a knee so sharp that both definitions hold in between, where the middle counts. In
-    a range that is all perfect scaling, or all plateau, the other definition holds trivially.
+    At a sharp knee the plateau starts before perfect scaling ends: both are put in the middle. If
+    one regime covers the range, the other's definition holds trivially and is ignored.
     """
     if perfect_to == math.inf and plateau_from == 0:
         return _ALIKE
@@ -171,58 +170,50 @@ def _place(batch_size: float, edges: tuple[float, float]) -> Regime:
     """Return the regime of a batch size by the points alone, given edges in order."""
     if edges == _ALIKE:
         return Regime.NOT_RESOLVED
-    if up_to(batch_size, edges[0]):
+    if at_or_below(batch_size, edges[0]):
         return Regime.PERFECT
-    return Regime.PLATEAU if onward(batch_size, edges[1]) else Regime.DIMINISHING
+    return Regime.PLATEAU if at_or_above(batch_size, edges[1]) else Regime.DIMINISHING
 
 
 def _members(
     sizes: Sequence[float], crossed: tuple[float, float], edges: tuple[float, float]
 ) -> Mapping[Regime, tuple[float, ...]]:
-    """Return the batch sizes of each regime; an overlap belongs to both of its regimes."""
-    # where one regime covers the whole range, the other's definition holds trivially
+    """Return the batch sizes in each regime; at a sharp knee, a batch size may be in two."""
+    # if one regime covers the whole range, the other's definition holds trivially
     perfect_to, plateau_from = edges if math.isinf(edges[0]) else crossed
-    perfect = tuple(size for size in sizes if edges == _ALIKE or up_to(size, perfect_to))
-    plateau = tuple(size for size in sizes if edges == _ALIKE or onward(size, plateau_from))
+    perfect = tuple(size for size in sizes if edges == _ALIKE or at_or_below(size, perfect_to))
+    plateau = tuple(size for size in sizes if edges == _ALIKE or at_or_above(size, plateau_from))
     between = tuple(size for size in sizes if size not in {*perfect, *plateau})
     return dict(zip(ORDER, (perfect, between, plateau), strict=True))
 
 
 def _verdicts(
-    sizes: Sequence[float],
-    members: Mapping[Regime, tuple[float, ...]],
-    b_crits: Sequence[Estimate],
+    sizes: Sequence[float], members: Mapping[Regime, tuple[float, ...]], b_crits: Sequence[Estimate]
 ) -> Mapping[Regime, Verdict]:
-    """Return what points and noise say about each regime.
+    """Return what the data say about each regime.
 
     The noise leaves perfect scaling open if b_crit has no lower bound, the plateau if it has no
-    upper one, and diminishing returns if either is missing: all may then be one regime. It excludes
-    a regime only if every b_crit in its interval does, under the hyperbola.
+    upper one, and diminishing returns if either is missing: the whole range may then be one regime.
+    A regime is excluded only if every b_crit in the intervals excludes it, under the hyperbola.
     """
-    if members[Regime.PERFECT] == members[Regime.PLATEAU]:  # so narrow a range that all hold
+    if members[Regime.PERFECT] == members[Regime.PLATEAU]:  # the range is too narrow
         return dict.fromkeys(ORDER, Verdict.NOT_RESOLVED)
     first, last, count = sizes[0], sizes[-1], len(sizes)
     low = min((b_crit.low for b_crit in b_crits), default=math.inf)
     high = max((b_crit.high for b_crit in b_crits), default=0.0)
-    all_perfect, all_plateau = (
-        len(members[regime]) == count for regime in (Regime.PERFECT, Regime.PLATEAU)
-    )
-    shown = {
-        Regime.PERFECT: low > 0,
-        Regime.DIMINISHING: low > 0 and high < math.inf,
-        Regime.PLATEAU: high < math.inf,
-    }
+    confirmed = (low > 0, low > 0 and high < math.inf, high < math.inf)
     # diminishing returns run from OVERHEAD b_crit to b_crit / MARGIN
+    all_perfect = len(members[Regime.PERFECT]) == count
+    all_plateau = len(members[Regime.PLATEAU]) == count
     beyond, before = OVERHEAD * low > last, high / MARGIN < first
-    excluded = {
-        Regime.PERFECT: all_plateau and OVERHEAD * high < first,
-        Regime.DIMINISHING: (all_perfect and beyond) or (all_plateau and before),
-        Regime.PLATEAU: all_perfect and low / MARGIN > last,
-    }
+    excluded = (
+        all_plateau and OVERHEAD * high < first,
+        (all_perfect and beyond) or (all_plateau and before),
+        all_perfect and low / MARGIN > last,
+    )
     verdicts = {}
-    for regime in ORDER:
-        seen = shown[regime] and len(members[regime]) >= LEAST_SEEN
-        verdicts[regime] = Verdict.SEEN if seen else Verdict.NOT_RESOLVED
-        if excluded[regime]:
-            verdicts[regime] = Verdict.NONE
+    for regime, is_confirmed, is_excluded in zip(ORDER, confirmed, excluded, strict=True):
+        seen = is_confirmed and len(members[regime]) >= LEAST_SEEN
+        present = Verdict.SEEN if seen else Verdict.NOT_RESOLVED
+        verdicts[regime] = Verdict.NONE if is_excluded else present
     return verdicts

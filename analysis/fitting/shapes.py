@@ -1,9 +1,9 @@
-"""The likelihood of fitted models over their shapes: b_crit, and the exponent where one has it.
+"""The likelihood of fitted models over their shapes, and the average over models.
 
-Averaged, quantities of the curve have intervals that hold its form too. Every model counts by
-Akaike's weight, exp(l - p) for log-likelihood l and p parameters, as Turek and Fletcher 2012 advise
-for averaged tails; the small-sample term of AICc would rule forms out that few batch sizes cannot
-tell apart.
+A shape is a b_crit, with an exponent if the model has one. Intervals averaged over models also
+cover the form of the curve. Each model has Akaike's weight, exp(l - p) for log-likelihood l and p
+parameters, as Turek and Fletcher 2012 advise for averaged tails; the small-sample term of AICc
+would rule out forms that few batch sizes cannot distinguish.
 """
 
 from collections.abc import Callable, Sequence
@@ -13,15 +13,17 @@ from functools import lru_cache
 import numpy as np
 
 from analysis.fitting.deviates import BEYOND, Deviates
-from analysis.fitting.estimates import REACH, Estimate
+from analysis.fitting.estimates import Estimate
 from analysis.fitting.fit import Fits, ScalingFit
 from analysis.fitting.models import Floats, Model
 from analysis.fitting.points import Points
 from analysis.fitting.profile import GREATEST_EXPONENT, LEAST_EXPONENT, LIMIT, NEAR
 
+# exponents tried at each b_crit, then factors of the best one so far
 _EXPONENTS = np.geomspace(LEAST_EXPONENT, GREATEST_EXPONENT, 9)
 _FINER = (_EXPONENTS[1] / _EXPONENTS[0]) ** np.linspace(-0.7, 0.7, 5)
-_RUNGS = (_FINER, _FINER ** (1 / 3))
+_REFINEMENTS = (_FINER, _FINER ** (1 / 3))
+# of shapes about the best one: log b_crit less its own, and exponents over its own
 _BOX, _ACROSS = np.linspace(-1.0, 1.0, 31), np.geomspace(0.4, 2.5, 21)
 _NEIGHBORHOOD = 1.0
 _KNEES, _KNEES_WITH_EXPONENT = 80, 30
@@ -29,36 +31,36 @@ _KNEES, _KNEES_WITH_EXPONENT = 80, 30
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class Shapes:
-    """Shapes of a model that no property of training forbids, and how likely they are."""
+    """The admissible shapes of a model, and how likely they are.
+
+    Doubling the batch size at best halves the steps, so steeper curves are left out.
+    """
 
     model: Model
-    log_b_crit: Floats  # shape (m,); the least and the greatest stand for the limits of the curve
+    log_b_crit: Floats  # shape (m,); the least and the greatest represent the limits of the curve
     exponent: Floats  # shape (m,)
     heights: Floats  # log-likelihood, maximized over S_min and the noise, shape (m,)
     observed: int  # number of points that are not lower bounds
 
     @classmethod
     def of(cls, fit: ScalingFit) -> "Shapes":
-        """Return the shapes of a fit, dense about the best one.
-
-        Twice the batch size at best halves the steps, so steeper curves are left out.
-        """
+        """Return the shapes of a fit, dense about the best one."""
         if fit.shapes is not None:
             return fit.shapes
         log_sizes = np.log(fit.points.batch_sizes)
         knees = _grid(log_sizes, _KNEES if fit.model.exponent is None else _KNEES_WITH_EXPONENT)
-        parts = [_scanned(fit, knees, np.ones_like(knees), (_EXPONENTS, *_RUNGS))]
+        parts = [_scanned(fit, knees, np.ones_like(knees), (_EXPONENTS, *_REFINEMENTS))]
         best = parts[0][:, parts[0][2].argmax()]
         center = best[0] if fit.is_tuned else fit.log_b_crit
         if knees[0] < center < knees[-1]:
-            away = np.linspace(_NEIGHBORHOOD, 0.0, knees.size // 2, endpoint=False)
+            offsets = np.linspace(_NEIGHBORHOOD, 0.0, knees.size // 2, endpoint=False)
             if not fit.is_tuned:
                 # at every scale: points without scatter determine b_crit to many digits
-                away = np.append(away, np.geomspace(1e-6, away[-1], knees.size // 2)[:-1])
-            near = np.concatenate([center - away, [center], center + away])
-            parts.append(_scanned(fit, near, np.full_like(near, best[1]), _RUNGS))
+                finer = np.geomspace(1e-6, offsets[-1], knees.size // 2)[:-1]
+                offsets = np.append(offsets, finer)
+            near = np.concatenate([center - offsets, [center], center + offsets])
+            parts.append(_scanned(fit, near, np.full_like(near, best[1]), _REFINEMENTS))
         log_b_crit, exponent, heights = np.concatenate(parts, axis=1)
-        # the ends stand for the limits of the curve
         log_b_crit = np.where(log_b_crit == knees[0], -BEYOND, log_b_crit)
         log_b_crit = np.where(log_b_crit == knees[-1], BEYOND, log_b_crit)
         return cls(
@@ -70,10 +72,11 @@ class Shapes:
         )
 
     def across(self, fit: ScalingFit) -> "Shapes":
-        """Return these shapes of a fit with a box of others about the best one.
+        """Return these shapes of a fit, and a box of others about the best one.
 
-        Those of `of` lie along the ridge of each b_crit. A quantity that changes with the exponent
-        too needs the likeliest shape for each of its values, which may lie beside that ridge.
+        Those of `of` lie along a ridge, the likeliest exponent at each b_crit. A quantity that also
+        depends on the exponent needs the likeliest shape at each of its values, which may lie
+        beside the ridge.
         """
         best = int(self.heights.argmax())
         center, exponent = self.log_b_crit[best], self.exponent[best]
@@ -86,7 +89,7 @@ class Shapes:
         return replace(self, log_b_crit=log_b_crit, exponent=exponents, heights=heights)
 
     def rises(self, log_sizes: Floats) -> Floats:
-        """Return log steps over S_min at batch sizes, shape (m, n)."""
+        """Return the log of steps over S_min at each batch size, shape (m, n)."""
         x = np.subtract.outer(self.log_b_crit, log_sizes)
         return self.model.rise(x, self.exponent[:, None])
 
@@ -100,11 +103,11 @@ class Shapes:
 class Average:
     """The fitted models and their weights."""
 
-    shapes: tuple[Shapes, ...]  # the shapes of each model, those across its ridge included
+    shapes: tuple[Shapes, ...]  # of each model, including those beside its ridge
     weights: Floats  # of the models, summing to 1
     points: Points  # what was fitted
     level: float  # coverage of intervals
-    b_crit: Deviates  # deviates of E_min / S_min, where perfect scaling and plateau would cross
+    b_crit: Deviates  # of E_min / S_min, where perfect scaling and plateau would cross
 
     def deviates(self, log_quantity: Callable[[Shapes], Floats]) -> Deviates:
         """Return the averaged deviates of a quantity, given its logarithm at each shape."""
@@ -114,15 +117,14 @@ class Average:
     @property
     def b_crit_estimate(self) -> Estimate:
         """The critical batch size with its interval."""
-        sizes = self.points.batch_sizes
-        return self.b_crit.estimate(self.level).within(sizes.min() / REACH, sizes.max() * REACH)
+        return self.points.bounded(self.b_crit.estimate(self.level))
 
 
 @lru_cache(maxsize=32)
 def average_of(fits: Fits) -> Average:
-    """Return the average of fitted models; of a single one, that model."""
+    """Return the average over fitted models."""
     shapes = tuple(Shapes.of(fit) for fit in fits.by_name.values())
-    # the noise is a parameter too
+    # the noise scale is a parameter too
     criteria = np.array([s.heights.max() - s.model.parameters - 1 for s in shapes])
     weights = np.exp(criteria - criteria.max())
     weights /= weights.sum()
@@ -136,19 +138,18 @@ def average_of(fits: Fits) -> Average:
     )
 
 
-def _scanned(fit: ScalingFit, knees: Floats, exponents: Floats, rungs: Sequence[Floats]) -> Floats:
-    """Return log b_crit, exponent and height of shapes, shape (3, any).
+def _scanned(
+    fit: ScalingFit, knees: Floats, exponents: Floats, refinements: Sequence[Floats]
+) -> Floats:
+    """Return log b_crit, exponent and log-likelihood of shapes, shape (3, any).
 
-    At each knee, exponents are tried about the one given, and ever closer about the best so far.
+    At each knee, exponents are tried about the given one, then ever closer about the best so far.
     """
-    log_sizes, log_steps = np.log(fit.points.batch_sizes), np.log(fit.points.steps)
-    x = np.subtract.outer(knees, log_sizes)
-    fixed = fit.model.exponent is None
-    steepest = 1.0 if fit.model.slope(np.asarray(2.0)) > 1 else GREATEST_EXPONENT
+    steepest = GREATEST_EXPONENT if fit.model.counts_examples else 1.0
     tried = []
-    for factors in [np.ones(1)] if fixed else rungs:
+    for factors in [np.ones(1)] if fit.model.exponent is None else refinements:
         rows = np.clip(factors[:, None] * exponents, LEAST_EXPONENT, steepest)
-        heights = fit.log_likelihood_of(log_steps - fit.model.rise(x, rows[..., None]))
+        heights = fit.log_likelihood_of(fit.points.log_plateaus(fit.model, knees, rows))
         tried.append(np.stack([np.broadcast_to(knees, rows.shape), rows, heights]).reshape(3, -1))
         exponents = np.take_along_axis(rows, heights.argmax(axis=0)[None], axis=0)[0]
     return np.concatenate(tried, axis=1)
@@ -157,7 +158,6 @@ def _scanned(fit: ScalingFit, knees: Floats, exponents: Floats, rungs: Sequence[
 def _grid(log_sizes: Floats, count: int) -> Floats:
     """Return log b_crit from limit to limit, dense about the measured batch sizes."""
     low, high = log_sizes.min(), log_sizes.max()
-    far = np.linspace(NEAR, LIMIT, count // 10 + 1)[1:]
-    return np.concatenate(
-        [low - far[::-1], np.linspace(low - NEAR, high + NEAR, count), high + far]
-    )
+    outside = np.linspace(NEAR, LIMIT, count // 10 + 1)[1:]
+    inside = np.linspace(low - NEAR, high + NEAR, count)
+    return np.concatenate([low - outside[::-1], inside, high + outside])

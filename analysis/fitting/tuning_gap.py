@@ -1,18 +1,18 @@
-"""The tuning gap: how far the best point found lies above the best there is, read off the trials.
+"""The tuning gap: how far the best point found lies above the optimum, estimated from the trials.
 
-Near its best point a landscape of log steps is met by a random point within t of the best with
-probability `c t^alpha`. A smooth optimum in d dimensions has alpha = d / 2, one at a kink d, and a
-valley along which nothing changes counts for fewer dimensions. The trials of a search are then a
-Poisson process of rate `n c alpha t^(alpha - 1)` above the unknown end, the extreme value problem
-of Hall 1982 (Ann. Statist. 10, 556) and Smith 1985 (Biometrika 72, 67). Trials that were capped,
-that diverged or that were exhausted say that nothing more lies below the cap.
+The probability that a random point's log steps lie within t of the optimum is `c t^alpha` for small
+t. In d dimensions alpha is d / 2 at a smooth optimum and d at a kink; a direction along which steps
+do not change does not count. The trials of a search are then a Poisson process with rate
+`n c alpha t^(alpha - 1)` above an unknown endpoint: the extreme-value problem of Hall 1982 (Ann.
+Statist. 10, 556) and Smith 1985 (Biometrika 72, 67). Trials that were capped, diverged or exhausted
+show that no others lie below the cap.
 
-The gap is what is left when alpha and c are integrated out: alpha evenly from d / 4 to d, the gap
-evenly, and c as a scale, 1 / c, down to `LEAST_SHARE`. Nothing is drawn.
+The gap's distribution follows by integrating out alpha and c: alpha is uniform from d / 4 to d, the
+gap uniform, and c has the density 1 / c of a scale, from `LEAST_SHARE`^d on. Nothing is sampled.
 
-The trials of one search over all batch sizes crowd where it takes the best to be, and miss it by
-alike at neighboring ones. Their gap is that of the law above, blurred and at least `LEAST_COMMON`,
-and common to them: so it is no noise of each point, but shifts the curve.
+The trials of one search over all batch sizes crowd around its estimate of the optimum, and miss it
+alike at neighboring batch sizes. Their gap follows the law above, blurred and at least
+`LEAST_COMMON`. Being common to batch sizes, it is not noise of each point but shifts the curve.
 """
 
 import math
@@ -25,42 +25,43 @@ from scipy.special import gammaincc
 from analysis.fitting.models import Floats
 
 NEAR = 1.5
-"""Times the fewest steps up to which trials follow the law of the tail; the slack of a race."""
+"""Multiple of the fewest steps up to which trials follow the power law; the slack of a race."""
 LEAST_SHARE = 1 / 20
-"""Share of the range of each hyperparameter within a factor e of the fewest steps, at least: what
-bounds the gap where a single trial came near the best."""
+"""Least share of each hyperparameter's range that takes at most e times the fewest steps: it bounds
+the gap if only one trial came near the optimum."""
 
 BLUR, LEAST_COMMON = 0.9, 0.045
-"""Of the gap of a common search: the standard deviation of the logarithm of what its trials show,
-and the least it is taken for, in log steps for each searched hyperparameter.
+"""For a search over all batch sizes: standard deviation of the log of the gap that its trials show,
+and least gap in log steps for each searched hyperparameter.
 
-Its trials crowd, so true gaps are 2 to 5 times as great as shown. But those below and above b_crit
-are alike and move it opposite ways, so that most of them cancels."""
+Its trials crowd, so true gaps are 2 to 5 times as great as shown. But gaps below and above b_crit
+are alike and move it in opposite directions, so most of the error cancels."""
 MARGIN = 0.75
-"""Level of common gaps that the interval of b_crit holds. With it, those of 119 of 120 studies of
-quadratics tuned on hold the truth; with a least of 0.03 those of 116."""
+"""Quantile of common gaps that the interval of b_crit covers. On 120 studies of quadratics used for
+tuning, 119 intervals hold the truth; with a `LEAST_COMMON` of 0.03, 116."""
 
 GAPS: Floats = np.geomspace(1e-3, 8.0, 100)
-"""Gaps in log steps at which a `TuningGap` has its weights."""
+"""Grid of gaps in log steps; a `TuningGap` has a weight for each."""
 _INDICES = 7
 _LEAST_WINDOW = 1e-3
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class TuningGap:
-    """What the trials of one search say of its gap."""
+    """The distribution of a search's gap, given its trials."""
 
     weights: Floats  # probability of each of `GAPS`, shape (gaps,)
     common: bool = False  # whether gaps at neighboring batch sizes are alike
 
     def excess(self, level: float) -> float:
-        """Return the share of steps above the best there is, at a quantile; 0.5 for the median."""
+        """Return a quantile of the share of steps above the optimum; the median for level 0.5."""
         return math.expm1(float(np.interp(level, np.cumsum(self.weights), GAPS)))
 
     def of_common_search(self, searched: int) -> "TuningGap":
-        """Return the gap of a search that all batch sizes share, given what its trials show.
+        """Return the gap if the search was over all batch sizes.
 
-        It searched one hyperparameter or more.
+        Args:
+            searched: number of hyperparameters searched, >= 1.
         """
         logs = np.log(GAPS)
         spread = np.exp(-((np.subtract.outer(logs, logs) / BLUR) ** 2) / 2)
@@ -72,11 +73,11 @@ class TuningGap:
 
 
 def margins(gaps: Mapping[float, TuningGap], b_crit: float) -> tuple[float, float]:
-    """Return by which factors common gaps may have moved b_crit up and down.
+    """Return the factors by which common gaps may have moved b_crit up and down.
 
-    Gaps below the b_crit of the points found make E_min and b_crit too great; gaps above make S_min
-    so, and b_crit small. They are alike, so a median tells them: where a lucky trial ended a race,
-    the gap of one batch size is hardly known.
+    Gaps below b_crit make E_min and so b_crit too great; gaps above it make S_min too great and so
+    b_crit too small. Gaps are alike at neighboring batch sizes, so the median on each side is used:
+    a single gap is hardly known if a lucky trial ended the race.
     """
     high = {size: math.log1p(gap.excess(MARGIN)) for size, gap in gaps.items()}
     below = [gap for size, gap in high.items() if size <= b_crit] or [*high.values()]
@@ -93,9 +94,9 @@ def tuning_gap(
         log_steps: of the trials that reached the target, at least one, rising.
         trials: number of trials, those that missed included.
         searched: number of hyperparameters searched, >= 1.
-        best: log steps of the best point, at most the first of `log_steps`; less where the best
-            point came from elsewhere.
-        bound: log steps below which every trial that missed did not reach.
+        best: log steps of the best point, at most the first of `log_steps`; less if the best
+            point came from another search.
+        bound: log steps within which no trial that missed can have reached the target.
     """
     end = max(min(bound, log_steps[0] + math.log(NEAR)), log_steps[0] + _LEAST_WINDOW)
     above = np.add.outer(GAPS, log_steps[log_steps <= end] - best)
@@ -108,7 +109,7 @@ def tuning_gap(
         + (indices - 1) * np.log(above).sum(axis=1)
         - count * indices * np.log(window)
         + np.log(np.maximum(gammaincc(count, least), 1e-300))
-        + np.log(GAPS)  # as wide as the grid is there
+        + np.log(GAPS)  # the spacing of the grid, because the gap is uniform
     )
     weights = np.exp(heights - heights.max()).sum(axis=0)
     return TuningGap(weights=weights / weights.sum())

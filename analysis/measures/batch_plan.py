@@ -1,7 +1,7 @@
-"""Examples that the steps of a trial use: with one batch size, or one that changes as it trains.
+"""The examples that the steps of a trial use, whether its batch size is constant or changes.
 
-A study with a batch schedule records for each batch size the steps at which its batches change.
-Its batch size is that of multiple 1, by which its tables are ordered.
+A study with a batch schedule records, for each batch size, the steps at which its batches change.
+The batch size in its tables is the one that the multiples refer to.
 """
 
 from bisect import bisect_right
@@ -12,7 +12,7 @@ from typing import Any, Self
 from analysis.measures.federated import examples_per_step
 
 KEY = "batch_plans"
-"""Key of a recorded study file with the plans by batch size."""
+"""Key of the plans by batch size in a recorded study file."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,17 +23,19 @@ class BatchPlan:
 
     @classmethod
     def of(cls, config: Mapping[str, Any], batch_size: int) -> Self:
-        """Return the plan of a batch size in a resolved study file as plain data."""
+        """Return the plan of a batch size, given a resolved study file as plain data."""
         plans: Mapping[str, Sequence[Sequence[int]]] = config.get(KEY, {})
         constant = [(0, examples_per_step(config, batch_size))]
         return cls(tuple((first, size) for first, size in plans.get(str(batch_size), constant)))
 
     @classmethod
-    def made(cls, multiples: Sequence[tuple[float, float]], batch_size: int, examples: int) -> Self:
-        """Return the plan of multiples of a batch size that begin at shares of the examples.
+    def from_multiples(
+        cls, multiples: Sequence[tuple[float, float]], batch_size: int, examples: int
+    ) -> Self:
+        """Return the plan for (share of the examples at which a stage begins, multiple) pairs.
 
-        A stage begins with the first step at which its share has been used; one that no step falls
-        into is left out. Batches are rounded to whole examples, at least 1.
+        A stage begins with the first step after its share has been used; a stage too short for a
+        step is left out. Batches are rounded to whole examples, at least 1.
         """
         stages: list[tuple[int, int]] = []
         step = used = 0
@@ -51,7 +53,7 @@ class BatchPlan:
         return self.stages[bisect_right(self.stages, step, key=lambda stage: stage[0]) - 1][1]
 
     def examples(self, steps: float) -> float:
-        """Return the examples in the first `steps` >= 0 updates, of which a median may be half."""
+        """Return the examples in the first `steps` >= 0 updates; a median may have half a step."""
         ends = [first for first, _ in self.stages[1:]]
         return sum(
             max(0, min(steps, end) - first) * size
@@ -59,13 +61,13 @@ class BatchPlan:
         )
 
     def steps(self, examples: int) -> int:
-        """Return the complete updates within this many examples, >= 0."""
+        """Return how many complete updates fit into `examples` >= 0."""
         first, size = next(s for s in reversed(self.stages) if self.examples(s[0]) <= examples)
         return first + int(examples - self.examples(first)) // size
 
 
 def stages_text(config: Mapping[str, Any]) -> str:
-    """Return a short description of the batch schedule of a study, "none" if there is none."""
+    """Return a short description of a study's batch schedule; "none" if it has none."""
     if not is_planned(config):
         return "none"
     section = config["batch_schedule"]

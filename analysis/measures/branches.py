@@ -1,4 +1,4 @@
-"""What branches from a trial show of the local critical batch size, in sentences and as rows."""
+"""The local critical batch size, from branches of a trial with larger batches."""
 
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -13,25 +13,25 @@ from analysis.tables.scales import Floats
 BRANCH = "branch"
 LOSS, EXCESS, CRITICAL = "branch_loss", "excess_loss", "critical_batch_size"
 TOLERANCE = 0.05
-"""Share by which the loss of a larger batch may be worse."""
+"""Share by which the loss with a larger batch may be worse."""
 ENOUGH = 0.25
-"""Share from which on no larger batch is tried."""
+"""Share of excess loss beyond which no larger batch is tried."""
 
 
 def local_critical(
     batches: Floats, mean: Floats, low: Floats, high: Floats
 ) -> tuple[float | None, float | None, float | None]:
-    """Return the local critical batch size and its interval from those of the excess.
+    """Return the local critical batch size and its interval, given the excess loss and its own.
 
-    There is no value, and no upper end, where the excess stays within the tolerance; the lower end
-    is then the largest batch.
+    If the excess stays within the tolerance, there is no value and no upper end, and the lower end
+    is the largest batch.
     """
     value, bottom, top = (_crossing(batches, excess) for excess in (mean, high, low))
     return value, float(batches[-1]) if bottom is None else bottom, top
 
 
 def _crossing(batches: Floats, excess: Floats) -> float | None:
-    """Return where the excess, made to rise, passes the tolerance; None where it does not."""
+    """Return where the excess, made monotonic, passes the tolerance; None if it does not."""
     if np.isnan(excess).any():
         return None
     rising = isotonic_regression(excess).x
@@ -43,7 +43,7 @@ def _crossing(batches: Floats, excess: Floats) -> float | None:
 
 
 def local_over_seeds(means: pd.DataFrame, at: Sequence[str]) -> pd.DataFrame:
-    """Return means over seeds with the local critical batch sizes of the mean excess."""
+    """Return means over seeds with local critical batch sizes computed from the mean excess."""
     for _, own in means[means["what"] == BRANCH].groupby(list(at)):
         excess = own[own["quantity"] == EXCESS].sort_values("x")
         if len(excess) and excess["low"].notna().all():
@@ -55,14 +55,14 @@ def local_over_seeds(means: pd.DataFrame, at: Sequence[str]) -> pd.DataFrame:
 
 
 def branch_rows(table: pd.DataFrame) -> pd.DataFrame:
-    """Return the rows of branches in a table of diagnostics, by step and batch size."""
+    """Return the rows on branches in a table of diagnostics, by step and batch size."""
     return table[table["what"] == BRANCH].sort_values(["step", "x"]).reset_index(drop=True)
 
 
 def local_sentences(table: pd.DataFrame, b_crit: Estimate | None, unit: str) -> Iterator[str]:
-    """Yield the local critical batch sizes in a table of diagnostics, and what they stand beside.
+    """Yield sentences on the local critical batch sizes in a table of diagnostics.
 
-    `b_crit` is that of steps to target, if identified; `unit` what batch sizes count.
+    `b_crit` is from steps to target, if identified; `unit` is what batch sizes count.
     """
     rows = branch_rows(table)
     local = rows[rows["quantity"] == CRITICAL]
@@ -73,25 +73,25 @@ def local_sentences(table: pd.DataFrame, b_crit: Estimate | None, unit: str) -> 
             "the data in one step; choose a smaller batch size with --batch-sizes."
         )
         return
-    most = f"{rows['x'].max():.0f}"
-    told = "; ".join(
-        f"{f'above {most}' if pd.isna(one['value']) else rounded(one['value'])}"
+    most = f"above {rows['x'].max():.0f}"
+    sizes = "; ".join(
+        f"{most if pd.isna(one['value']) else rounded(one['value'])}"
         f"{interval_text(one)} at step {one['step']}"
         for _, one in local.iterrows()
     )
     yield (
         f"In branches from the run at B = {first['batch_size']}, the largest batch whose loss is "
-        f"at most {TOLERANCE:.0%} worse after the next {first['examples']:.0f} {unit} is {told}."
+        f"at most {TOLERANCE:.0%} worse after the next {first['examples']:.0f} {unit} is {sizes}."
     )
-    beside = "" if b_crit is None else f" {b_crit.text('b_crit')} is that of tuned runs."
+    tuned = "" if b_crit is None else f" For tuned runs, {b_crit.text('b_crit')}."
     yield (
         f"The learning rate follows the {first['variant']} rule and is not tuned at the larger "
-        f"batches, so these may be too low.{beside}"
+        f"batches, so these may be too low.{tuned}"
     )
 
 
 def interval_text(row: "pd.Series[Any]") -> str:
-    """Return the interval of a row as text; empty where it has none."""
+    """Return the interval of a row as text; empty if it has none."""
     if pd.isna(row["low"]):
         return ""
     high = "no upper bound" if pd.isna(row["high"]) else rounded(row["high"])

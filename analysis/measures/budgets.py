@@ -1,9 +1,9 @@
 """The least validation error within fixed budgets of steps or examples, at each batch size.
 
-The view behind "large batches generalize worse" (Shallue et al. 2018, arXiv:1811.03600, section
-4.8): a step budget favors large batch sizes, an example budget small ones. Budgets are applied to
-the measured curves after the fact, without interpolation. A trial that stopped before its budget
-might have improved further, so the least error measured is then only an upper bound.
+This is the view behind "large batches generalize worse" (Shallue et al. 2018, arXiv:1811.03600,
+section 4.8): a step budget favors large batch sizes, an example budget small ones. Budgets are
+applied to the measured curves afterwards, without interpolation. A trial that stopped before its
+budget might have improved further, so the least measured error is then only an upper bound.
 """
 
 import math
@@ -27,7 +27,7 @@ MOST_BUDGETS = 4
 GROWTH = 4
 """Factor between one chosen budget and the next."""
 _LEAST_EXACT = 3
-"""Batch sizes at which the largest chosen budget is exact; fewer do not make a curve."""
+"""Batch sizes at which the largest chosen budget is exact; fewer make no curve."""
 _NEAR = 0.05
 """Relative distance from the least error at which a batch size is near-optimal (arXiv 2607.01487).
 """
@@ -55,19 +55,19 @@ class Budget:
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class _LeastErrors:
-    """The least errors up to each measured step, over all trials; exact up to `known_to` steps."""
+    """The curve of the least error over all trials so far, exact up to step `known_to`."""
 
     steps: NDArray[np.int64]
     errors: Floats
     known_to: int
 
     def within(self, steps: int) -> float:
-        """Return the least error measured within this many steps; NaN if there is none."""
+        """Return the least error measured within a number of steps; NaN if there is none."""
         count = int(np.searchsorted(self.steps, steps, side="right"))
         return float(self.errors[count - 1]) if count else math.nan
 
     def last_gain(self) -> int:
-        """Return the step of the last improvement among those known, 0 for none."""
+        """Return the step of the last improvement up to `known_to`; 0 if there is none."""
         known = self.errors[self.steps <= self.known_to]
         return int(self.steps[known.argmin()]) if known.size else 0
 
@@ -76,9 +76,9 @@ def best_errors(study: StudyTables, budgets: Iterable[Budget]) -> pd.DataFrame:
     """Return the least validation error of each batch size within each budget.
 
     The minimum is over all trials that did not fail and all their measurements after step 0 up to
-    the budget. It is exact if every trial that neither diverged nor failed trained for at least the
+    the budget. It is exact if every trial that neither diverged nor failed trained for the whole
     budget. If one stopped earlier (at the target, capped, pruned, or at its own smaller budget),
-    the error within the budget is at most the one returned.
+    it is an upper bound.
 
     Returns:
         One row per budget and batch size, budgets as given, batch sizes rising: unit, budget,
@@ -87,9 +87,9 @@ def best_errors(study: StudyTables, budgets: Iterable[Budget]) -> pd.DataFrame:
     """
     best = _least_errors(study)
     rows = [
-        (budget.unit.value, budget.amount, size, steps, here.within(steps), steps <= here.known_to)
+        (str(budget.unit), budget.amount, size, steps, curve.within(steps), steps <= curve.known_to)
         for budget in budgets
-        for size, here in best.items()
+        for size, curve in best.items()
         for steps in [budget.steps(BatchPlan.of(study.config, size))]
     ]
     columns = ["unit", "budget", "batch_size", "steps", "best_error", "exact"]
@@ -100,15 +100,15 @@ def best_errors(study: StudyTables, budgets: Iterable[Budget]) -> pd.DataFrame:
 def choose_budgets(study: StudyTables) -> tuple[Budget, ...]:
     """Return up to four budgets of each unit, each four times the one before.
 
-    At the largest, at least three batch sizes still improved and are exact. Budgets of steps come
-    before those of examples, each rising and rounded to two digits; none if nothing was measured.
+    At the largest, at least three batch sizes still improve and are exact. Step budgets come before
+    example budgets, each rising and rounded to two digits; there are none without measurements.
     """
     best = _least_errors(study)
     chosen: list[Budget] = []
     for unit in Unit:
         plans = {b: BatchPlan.of(study.config, b) for b in best}
         used = {b: plan.examples if unit is Unit.EXAMPLES else int for b, plan in plans.items()}
-        gains = sorted(int(used[b](here.last_gain())) for b, here in best.items())
+        gains = sorted(int(used[b](curve.last_gain())) for b, curve in best.items())
         most = gains[-_LEAST_EXACT] if len(gains) >= _LEAST_EXACT else min(gains, default=0)
         if most < 1:
             continue
@@ -132,39 +132,42 @@ def _least_errors_of(study: StudyTables) -> Mapping[int, _LeastErrors]:
     runs = keys.merge(ran[_KEY], on=_KEY, how="left", indicator=True)["_merge"] == "both"
     counts = runs.to_numpy()[trial] & (step >= 1) & np.isfinite(error)
     size, sizes = pd.factorize(keys["batch_size"].to_numpy("int64"), sort=True)
-    known_to, found = _known_to(ran), {}
-    # one after another: of millions of measurements, few copies fit into memory
-    here = np.where(counts, size.astype(np.int32)[trial], np.int32(-1))
+    known_to, best = _known_to(ran), {}
+    # one batch size after another: few copies of millions of measurements fit into memory
+    place_of = np.where(counts, size.astype(np.int32)[trial], np.int32(-1))
     for place, batch_size in enumerate(sizes.tolist()):
-        rows = np.flatnonzero(here == place)
+        rows = np.flatnonzero(place_of == place)
         if rows.size:
             steps, at = np.unique(step[rows], return_inverse=True)
             least = np.full(len(steps), np.inf)
             np.minimum.at(least, at, error[rows])
-            errors = np.minimum.accumulate(least)
-            found[batch_size] = _LeastErrors(
-                steps=steps, errors=errors, known_to=known_to[batch_size]
+            best[batch_size] = _LeastErrors(
+                steps=steps, errors=np.minimum.accumulate(least), known_to=known_to[batch_size]
             )
-    return found
+    return best
 
 
 def _known_to(trials: pd.DataFrame) -> Mapping[int, int]:
-    """Return for each batch size the steps up to which no trial was stopped that might improve."""
-    known_to = trials.groupby("batch_size")["stopped_at"].max()
-    open_ended = trials[trials["status"] != "diverged"]
+    """Return for each batch size the step up to which all trials ran that might still improve."""
     # if all trials diverged, everything is known up to the end of the longest
-    known_to.update(open_ended.groupby("batch_size")["stopped_at"].min())
+    known_to = trials.groupby("batch_size")["stopped_at"].max()
+    sound = trials[trials["status"] != "diverged"]
+    known_to.update(sound.groupby("batch_size")["stopped_at"].min())
     return dict(zip(known_to.index.tolist(), known_to.astype(int).tolist(), strict=True))
 
 
 def best_batch_size_sentences(
     budgets: Sequence[Mapping[str, Any]], quantity: str, tokens: int | None = None
 ) -> list[str]:
-    """Return which batch size is best within each budget of examples, and which come close.
+    """Return which batch size is best within each example budget, and which come close.
 
-    A best one alone says little where its neighbors are as good. The rows are of `best_errors`, of
-    an error or a loss, and `tokens` those of an example, in a study written in tokens. Empty unless
-    the least errors of all batch sizes are exact: some trial was stopped in the race to the target.
+    The best one alone says little if its neighbors are as good. There are no sentences if an error
+    is not exact.
+
+    Args:
+        budgets: rows of `best_errors`.
+        quantity: what they measure, an error or a loss.
+        tokens: tokens per example, for a study written in tokens.
     """
     rows = [row for row in budgets if row["unit"] == Unit.EXAMPLES]
     if not all(row["exact"] for row in rows):
@@ -175,7 +178,7 @@ def best_batch_size_sentences(
 
 
 def _best_of(rows: Sequence[Mapping[str, Any]], quantity: str, tokens: int) -> str:
-    """Return the sentence of one budget, given its rows by rising batch size."""
+    """Return a sentence on one budget, given its rows by rising batch size."""
     errors = [row["best_error"] for row in rows]
     best = first = last = errors.index(min(errors))
     close = [error <= (1 + _NEAR) * errors[best] for error in errors]
@@ -205,7 +208,7 @@ def _best_of(rows: Sequence[Mapping[str, Any]], quantity: str, tokens: int) -> s
 
 
 def budget_sentence(study: StudyTables) -> str:
-    """Return a sentence on which of the least errors within budgets are exact."""
+    """Return a sentence on the budgets up to which the least errors are exact."""
     if not study.raced:
         return (
             "Every trial ran to its budget: the least error within any smaller number of steps or "
@@ -213,7 +216,7 @@ def budget_sentence(study: StudyTables) -> str:
         )
     pruned = competing_trials(study)["status"].eq("pruned").any()
     stopped, first = (
-        ("were pruned", "step at which the first one was, at")
+        ("were pruned", "step of the first pruning at")
         if pruned
         else ("stopped at the target", "fewest steps of")
     )

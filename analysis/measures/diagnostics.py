@@ -1,6 +1,6 @@
-"""What replayed trials show of noise, curvature and the other diagnostics, in sentences.
+"""Noise, curvature and the other diagnostics of replayed trials, in sentences.
 
-`diagnostics.parquet` has one row per number, by trial, moment and quantity.
+`diagnostics.parquet` has one row per number, with its trial, moment and quantity.
 """
 
 import json
@@ -33,10 +33,10 @@ MOVES_BY: Mapping[str, str] = {
     **dict.fromkeys(_BY_SIGN, "sign"),
     **dict.fromkeys(("muon", "shampoo", "soap"), "spectral"),
 }
-"""The norm of the noise scale that fits an optimizer; Euclidean for all others."""
+"""The norm in which an optimizer moves, which its noise scale should use; else Euclidean."""
 _CAVEAT = (
     "Expect agreement with b_crit in order of magnitude only: the noise scale leaves curvature "
-    "out, and it changes during training (McCandlish et al. 2018; the ratios of their table 1 are "
+    "out, and it changes during training (McCandlish et al. 2018; the ratios in their table 1 are "
     "0.05 to 8)."
 )
 _LEAST_TREND = 5
@@ -44,35 +44,39 @@ _LEAST_TREND = 5
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class Diagnosed:
-    """What sentences and figures are made from."""
+    """The diagnostics of a results folder."""
 
     table: pd.DataFrame  # from `read_diagnostics`
     subject: str  # workload and optimizer, for titles
     optimizer: str  # name of the optimizer
-    b_crit: Estimate | None = None  # the critical batch size that `analyze` found; None before
+    b_crit: Estimate | None = None  # the critical batch size that `analyze` recorded, if it ran
     unit: str = "examples"  # what batch sizes count
-    # for each diagnostic of several seeds at a batch size, their number, as text
+    # number of seeds as text, for each diagnostic with several at a batch size
     seeds: Mapping[str, str] = field(default_factory=dict)
 
     def of(self, what: str) -> str:
-        """Return the subject of a figure of a diagnostic."""
+        """Return the subject of a diagnostic's figure."""
         seeds = self.seeds.get(what)
         return self.subject if seeds is None else f"{self.subject}, means over {seeds} seeds"
 
     def rows(self, what: str, quantity: str, variant: str = "", moment: str = END) -> pd.DataFrame:
-        """Return the rows of one quantity at one moment, by batch size."""
+        """Return the known values of one quantity at one moment, by batch size."""
+        return self.all_rows(what, quantity, variant, moment).dropna(subset="value")
+
+    def all_rows(self, what: str, quantity: str, variant: str, moment: str = END) -> pd.DataFrame:
+        """Return the rows of one quantity at one moment; values that are not finite are null."""
         table = self.table
         kept = (table["what"] == what) & (table["quantity"] == quantity)
         kept &= (table["variant"] == variant) & (table["moment"] == moment)
-        return table[kept & table["value"].notna()].sort_values(["batch_size", "x"])
+        return table[kept].sort_values(["batch_size", "x"])
 
     def only(self, what: Sequence[str]) -> "Diagnosed":
-        """Return the same with some diagnostics only."""
+        """Return these diagnostics restricted to some kinds."""
         return replace(self, table=self.table[self.table["what"].isin(what)])
 
     @property
     def measured_b_crit(self) -> Estimate | None:
-        """The critical batch size that `analyze` found; None where it is not identified."""
+        """The critical batch size that `analyze` recorded; None if it is not identified."""
         return self.b_crit if self.b_crit is not None and self.b_crit.identified else None
 
     @property
@@ -82,7 +86,7 @@ class Diagnosed:
 
 
 def read_diagnostics(folder: ResultsFolder, config: Mapping[str, Any]) -> Diagnosed:
-    """Return what was measured in a results folder, whose study has this configuration."""
+    """Return the diagnostics in a results folder, whose study has this configuration."""
     b_crit = None
     if folder.exists(SUMMARY_FILE):
         content = read_file(folder, SUMMARY_FILE)
@@ -102,48 +106,51 @@ def read_diagnostics(folder: ResultsFolder, config: Mapping[str, Any]) -> Diagno
     )
 
 
-def diagnostic_sentences(found: Diagnosed) -> dict[str, list[str]]:
+def diagnostic_sentences(results: Diagnosed) -> dict[str, list[str]]:
     """Return the findings of each diagnostic that was measured, one sentence each."""
-    measured = set(found.table["what"])
-    told = "Means over {} fresh seeds of the best point at each batch size, with 95% intervals for "
-    seeds = {name: [f"{told.format(count)}seeds."] for name, count in found.seeds.items()}
+    measured = set(results.table["what"])
+    means = {
+        name: f"Means over {count} fresh seeds of the best point at each batch size, with 95% "
+        "intervals for seeds."
+        for name, count in results.seeds.items()
+    }
     return {
-        name: [*seeds.get(name, ()), *said(found)]
-        for name, said in SENTENCES.items()
+        name: [*([means[name]] if name in means else ()), *sentences(results)]
+        for name, sentences in SENTENCES.items()
         if name in measured
     }
 
 
-def course(found: Diagnosed, norm: str) -> pd.DataFrame:
+def course(results: Diagnosed, norm: str) -> pd.DataFrame:
     """Return the noise scale along every run: batch_size, step, value, low and high."""
-    table = found.table
+    table = results.table
     kept = (table["quantity"] == "noise_scale") & (table["variant"] == norm)
     rows = table[kept].sort_values(["batch_size", "step"])
     return rows[["batch_size", "moment", "step", "value", "low", "high"]].reset_index(drop=True)
 
 
-def _noise(found: Diagnosed) -> Iterator[str]:
-    for norm in dict.fromkeys(("euclidean", found.norm)):
-        runs = course(found, norm).dropna(subset="value")
+def _noise(results: Diagnosed) -> Iterator[str]:
+    for norm in dict.fromkeys(("euclidean", results.norm)):
+        runs = course(results, norm).dropna(subset="value")
         name = "tr(S) / |G|^2" if norm == "euclidean" else f"in the {norm} norm"
         ends = [runs[runs["moment"] == moment].set_index("batch_size") for moment in (START, END)]
         both = ends[0].index.intersection(ends[1].index)
         if not len(both):
             yield (
                 f"The noise scale {name} is not known at any batch size: with batch statistics, "
-                "--examples must hold 8 batches or more; without them, |G| is too small to "
+                "--examples must cover at least 8 batches; without them, |G| is too small to "
                 "distinguish from noise."
             )
             continue
         first, last = both.min(), both.max()
-        told = [
-            f"from {_told(ends[0].loc[size])} to {_told(ends[1].loc[size])} at B = {size}"
+        spans = [
+            f"from {_value(ends[0].loc[size])} to {_value(ends[1].loc[size])} at B = {size}"
             for size in dict.fromkeys((first, last))
         ]
-        yield f"The noise scale {name} goes from start to end of training {', '.join(told)}."
+        yield f"Over training, the noise scale {name} goes {', '.join(spans)}."
         typical = float(np.median([_mean(own) for _, own in runs.groupby("batch_size")]))
         text = f"Its mean over the steps of a run is {rounded(typical)}, the median of all runs"
-        b_crit = found.measured_b_crit
+        b_crit = results.measured_b_crit
         if b_crit is None:
             yield f"{text}; run `analyze` on more batch sizes to compare it with b_crit."
             continue
@@ -153,26 +160,26 @@ def _noise(found: Diagnosed) -> Iterator[str]:
 
 
 def _mean(run: pd.DataFrame) -> float:
-    """Return the mean of the noise scale over the steps of a run, linear between its moments."""
+    """Return the mean noise scale over the steps of a run, interpolated between its moments."""
     steps, values = run["step"].to_numpy(float), run["value"].to_numpy(float)
     if len(steps) == 1:
         return float(values[0])
     return float(np.trapezoid(values, steps) / (steps[-1] - steps[0]))
 
 
-def _told(row: "pd.Series[Any]") -> str:
+def _value(row: "pd.Series[Any]") -> str:
     return rounded(row["value"]) + interval_text(row)
 
 
-def _curvature(found: Diagnosed) -> Iterator[str]:
-    top = found.rows("curvature", "eigenvalue", "1")
+def _curvature(results: Diagnosed) -> Iterator[str]:
+    top = results.rows("curvature", "eigenvalue", "1")
     yield _against("The largest eigenvalue of the Hessian at the target is", top)
-    yield _against("Its trace is", found.rows("curvature", "trace"))
-    product = found.rows("curvature", "lr_times_eigenvalue").set_index("batch_size")["value"]
-    limit = found.rows("curvature", "stability_limit").set_index("batch_size")["value"]
+    yield _against("Its trace is", results.rows("curvature", "trace"))
+    product = results.rows("curvature", "lr_times_eigenvalue").set_index("batch_size")["value"]
+    limit = results.rows("curvature", "stability_limit").set_index("batch_size")["value"]
     share = (product / limit).dropna()
     if share.empty:
-        yield f"No limit of learning rate times eigenvalue is known for {found.optimizer}."
+        yield f"No limit of learning rate times eigenvalue is known for {results.optimizer}."
         return
     yield (
         f"Learning rate times eigenvalue is {rounded(share.min())} (B = {share.idxmin()}) to "
@@ -180,59 +187,60 @@ def _curvature(found: Diagnosed) -> Iterator[str]:
     )
 
 
-def _sharpness(found: Diagnosed) -> Iterator[str]:
-    rows = found.table[found.table["what"] == "sharpness"]
+def _sharpness(results: Diagnosed) -> Iterator[str]:
+    rows = results.table[results.table["what"] == "sharpness"]
     names = {"keskar": "Keskar's sharpness", "adaptive": "Adaptive sharpness"}
     for quantity, variant in rows[["quantity", "variant"]].drop_duplicates().to_numpy():
-        own = found.rows("sharpness", quantity, variant)
+        own = results.rows("sharpness", quantity, variant)
         yield _against(f"{names[quantity]} ({variant}) is", own)
 
 
-def _landscape(found: Diagnosed) -> Iterator[str]:
-    line = found.rows("landscape", "train_loss", "line")
-    for x in (0.0, 0.5):
-        there = line[np.isclose(line["x"].abs(), x)]
-        mean = there.groupby("batch_size")["value"].mean().reset_index()
-        where = "At the solution" if x == 0 else "Half a filter's length away"
+def _landscape(results: Diagnosed) -> Iterator[str]:
+    line = results.all_rows("landscape", "train_loss", "line")
+    for x, where in ((0.0, "At the solution"), (0.5, "Half a filter's length away")):
+        sides = line[np.isclose(line["x"].abs(), x)].groupby("batch_size")["value"]
+        mean = sides.agg(lambda losses: losses.mean(skipna=False)).dropna().reset_index()
         yield _against(f"{where} the training loss is", mean)
-    table = found.table
+    table = results.table
     for variant in table.loc[table["variant"].str.startswith("to B = "), "variant"].unique():
-        for split in ("train", "val"):
-            rows = found.rows("landscape", f"{split}_loss", variant)
-            ends = rows[np.isclose(rows["x"], 0) | np.isclose(rows["x"], 1)]["value"].to_numpy()
-            inside = rows[rows["x"].between(0, 1)]
+        for split, name in (("train", "training"), ("val", "validation")):
+            rows = results.all_rows("landscape", f"{split}_loss", variant)
+            ends = rows[np.isclose(rows["x"], 0) | np.isclose(rows["x"], 1)]["value"].dropna()
             if len(ends) < 2:
                 continue
-            name = {"train": "training", "val": "validation"}[split]
-            top = inside.nlargest(1, "value").iloc[0]
+            inside = rows[rows["x"].between(0, 1)]
+            top = f"with a maximum of {_value(inside.nlargest(1, 'value').iloc[0])}"
+            if inside["value"].isna().any():
+                top = "and is not finite somewhere"
             yield (
                 f"From the solution of B = {rows['batch_size'].iloc[0]} {variant} the {name} loss "
-                f"goes from {rounded(ends[0])} to {rounded(ends[-1])}, with a maximum of "
-                f"{_told(top)} in between."
+                f"goes from {rounded(ends.iloc[0])} to {rounded(ends.iloc[-1])}, {top} in between."
             )
 
 
-def _gap(found: Diagnosed) -> Iterator[str]:
+def _gap(results: Diagnosed) -> Iterator[str]:
     for moment, equal in EQUAL.items():
-        rows = found.rows("gap", "error_gap", moment=moment)
+        rows = results.rows("gap", "error_gap", moment=moment)
         if rows.empty:
             continue
-        told = [
-            f"{row['value']:.2g}{_signed(row)} at B = {row['batch_size']}"
+        gaps = [
+            f"{row['value']:.2g}{_signed_interval(row)} at B = {row['batch_size']}"
             for _, row in rows.iloc[[0, -1] if len(rows) > 1 else [0]].iterrows()
         ]
-        yield f"At {equal}, validation error minus training error is {', '.join(told)}."
-    tested = found.rows("gap", "test_error")
+        yield f"At {equal}, validation error minus training error is {', '.join(gaps)}."
+    tested = results.rows("gap", "test_error")
     if len(tested):
         yield _against("Test error at the target is", tested)
 
 
-def _signed(row: "pd.Series[Any]") -> str:
+def _signed_interval(row: "pd.Series[Any]") -> str:
     return "" if pd.isna(row["low"]) else f" ({row['low']:.2g} to {row['high']:.2g})"
 
 
 def _against(start: str, rows: pd.DataFrame) -> str:
     """Return a sentence on a quantity at the smallest and the largest batch size."""
+    if rows.empty:
+        return f"{start} not known at any batch size."
     first, last = rows.iloc[0], rows.iloc[-1]
     text = f"{start} {first['value']:.2g} at B = {first['batch_size']:.0f}"
     if len(rows) == 1:
@@ -250,7 +258,7 @@ SENTENCES: Mapping[str, Callable[[Diagnosed], Iterator[str] | tuple[str, ...]]] 
     "sharpness": _sharpness,
     "landscape": _landscape,
     "gap": _gap,
-    BRANCH: lambda found: local_sentences(found.table, found.measured_b_crit, found.unit),
-    "layers": lambda found: layer_sentences(layer_table(found.table)),
+    BRANCH: lambda results: local_sentences(results.table, results.measured_b_crit, results.unit),
+    "layers": lambda results: layer_sentences(layer_table(results.table)),
 }
-"""What is said of each diagnostic."""
+"""The sentences on each diagnostic."""

@@ -1,15 +1,17 @@
-"""What one step of a study is: an optimizer update, or a round of federated averaging (FedAvg).
+"""What a step of a study is: an optimizer update, or a round of federated averaging (FedAvg).
 
-The only module that knows how many examples a step uses. Every function takes a resolved study file
-as plain data.
+Only this module knows how many examples a step uses. Every function takes a resolved study file as
+plain data.
 """
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from analysis.fitting.estimates import counted
+
 STEPS, ROUNDS = "steps", "rounds"
 TOKENS = "tokens_per_example"
-"""Key of a recorded study file that was written in tokens."""
+"""Key of the tokens per example, in the recorded study file of a study written in tokens."""
 _AXES = {
     (STEPS,): "Steps to target (optimizer updates)",
     (ROUNDS,): "Rounds to target (averages of the clients)",
@@ -28,10 +30,10 @@ def local_steps(config: Mapping[str, Any]) -> int:
 
 
 def examples_per_step(config: Mapping[str, Any], batch_size: int) -> int:
-    """Return the examples that a step uses, counted as often as they are used.
+    """Return the examples that a step uses, each counted as often as it is used.
 
-    That is the batch size times the local steps; in a federated study the batch size is the global
-    one, clients times local batch size.
+    They are the batch size times the local steps. In a federated study, the batch size is global:
+    clients times local batch size.
     """
     return batch_size * local_steps(config)
 
@@ -54,23 +56,23 @@ def batch_axis(configs: Sequence[Mapping[str, Any]]) -> str:
 
 
 def example_unit(config: Mapping[str, Any]) -> str:
-    """Return what batch sizes count: examples, with their length where the study was in tokens."""
+    """Return what batch sizes count: examples, with their length if the study is in tokens."""
     tokens = config.get(TOKENS)
     return f"examples of {tokens} tokens" if tokens else "examples"
 
 
 def clients_text(config: Mapping[str, Any]) -> str:
-    """Return a short description of the clients of a study, "none" if there are none."""
+    """Return a short description of a study's clients; "none" if it has none."""
     if not is_federated(config):
         return "none"
     section = config["federated"]
     clients, local = section.get("clients"), section.get("local_batch_size")
     who = f"{clients} clients" if clients else f"local batch {local}"
-    return f"{who} x {_steps_text(local_steps(config))} {_shards_text(section)}"
+    return f"{who} x {counted(local_steps(config), 'steps')} {_shards_text(section)}"
 
 
 def round_sentences(config: Mapping[str, Any]) -> tuple[str, ...]:
-    """Return a sentence on what a step of a federated study is, none for other studies."""
+    """Return a sentence on what a step of a federated study is; none for other studies."""
     if not is_federated(config):
         return ()
     section, steps = config["federated"], local_steps(config)
@@ -79,15 +81,11 @@ def round_sentences(config: Mapping[str, Any]) -> tuple[str, ...]:
     used = "B examples" if steps == 1 else f"{steps} B examples"
     e_min = "" if steps == 1 else f", all of which E_min counts: b_crit = E_min / ({steps} S_min)"
     return (
-        f"A step is a round of FedAvg: {who} clients take {_steps_text(steps)} each, on {share} "
-        f"examples of their own shards ({_shards_text(section)}), and their models are averaged. "
-        f"It uses {used}{e_min}.",
+        f"A step is a round of FedAvg: {who} clients take {counted(steps, 'steps')} each, on "
+        f"{share} examples of their own shards ({_shards_text(section)}), and their models are "
+        f"averaged. It uses {used}{e_min}.",
     )
 
 
 def _shards_text(section: Mapping[str, Any]) -> str:
     return f"{section['shards']} {section['alpha']:g}" if "alpha" in section else section["shards"]
-
-
-def _steps_text(steps: int) -> str:
-    return f"{steps} step{'' if steps == 1 else 's'}"

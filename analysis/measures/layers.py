@@ -1,10 +1,10 @@
 """The gradient norm of each layer relative to its weights, against batch size and over training.
 
-Norms are of one parameter tensor, so weights and biases count separately. The ratio |g| / |w| is
-that of You, Gitman and Ginsburg 2017 (arXiv:1708.03888), whose LARS scales each layer's step by its
-inverse; g is the gradient of a mini-batch of the trial's own batch size, its norm the mean over
-several. It contains noise, the more the smaller the batch: E |g|^2 = |G|^2 + tr(S) / B with the
-full gradient G and the covariance S of one example's (McCandlish et al. 2018, section 2.2).
+A layer is one parameter tensor, so weights and biases count separately. LARS scales each layer's
+step by the inverse of this ratio |g| / |w| (You, Gitman and Ginsburg 2017, arXiv:1708.03888). The
+norm of g is the mean over several mini-batches of the trial's own batch size. It contains noise,
+more so for small batches: E |g|^2 = |G|^2 + tr(S) / B, with the full gradient G and the covariance
+S of the gradients of single examples (McCandlish et al. 2018, section 2.2).
 """
 
 import numpy as np
@@ -14,7 +14,7 @@ ENDS = ("start", "end")
 
 
 def layer_table(diagnostics: pd.DataFrame) -> pd.DataFrame:
-    """Return the layers with a column for each quantity, one row per moment and tensor."""
+    """Return the layers, with one row per moment and tensor and a column for each quantity."""
     rows = diagnostics[diagnostics["what"] == "layers"]
     key = ["batch_size", "moment", "step", "variant"]
     wide = rows.pivot_table(index=key, columns="quantity", values="value", sort=False)
@@ -24,42 +24,37 @@ def layer_table(diagnostics: pd.DataFrame) -> pd.DataFrame:
 
 
 def spreads(table: pd.DataFrame) -> pd.DataFrame:
-    """Return the largest ratio of a layer over the smallest, from a table of layers.
+    """Return the spread of the ratios over layers, from a table of layers.
 
-    Columns: batch_size, moment, step, spread, largest and smallest (layers), median (of the
-    ratios), noise (median over layers of the mini-batch gradient norm over the full one).
+    Columns: batch_size, moment, step, spread (largest over smallest ratio), largest and smallest
+    (their layers), median (of the ratios), noise (median over layers of the mini-batch gradient
+    norm over the full one).
     """
-    known = table[table["ratio"].notna()]
+    key = ["batch_size", "moment", "step"]
     rows = []
-    for (size, moment, step), layers in known.groupby(["batch_size", "moment", "step"]):
-        ratio = layers["ratio"].to_numpy(float)
-        rows.append(
-            {
-                "batch_size": size,
-                "moment": moment,
-                "step": step,
-                "spread": ratio.max() / ratio.min(),
-                "largest": layers["layer"].iloc[int(ratio.argmax())],
-                "smallest": layers["layer"].iloc[int(ratio.argmin())],
-                "median": float(np.median(ratio)),
-                "noise": float(np.median(layers["gradient_norm"] / layers["full_gradient_norm"])),
-            }
-        )
-    return pd.DataFrame(rows).sort_values(["batch_size", "step"], ignore_index=True)
+    for moment, layers in table[table["ratio"].notna()].groupby(key):
+        ratio, noise = layers["ratio"], layers["gradient_norm"] / layers["full_gradient_norm"]
+        extremes = layers["layer"].iloc[[int(ratio.argmax()), int(ratio.argmin())]]
+        spread = ratio.max() / ratio.min()
+        rows.append((*moment, spread, *extremes, np.median(ratio), np.median(noise)))
+    columns = [*key, "spread", "largest", "smallest", "median", "noise"]
+    return pd.DataFrame(rows, columns=columns).sort_values(
+        ["batch_size", "step"], ignore_index=True
+    )
 
 
 def layer_sentences(table: pd.DataFrame) -> tuple[str, ...]:
-    """Return sentences on a table of layers, one row per batch size, moment and parameter tensor.
+    """Return sentences on a table of layers.
 
     They give the spread between layers at start and end, the change during training, the dependence
     on batch size, the share of noise, and the layers without a ratio.
     """
-    found = spreads(table)
-    ends = {moment: found[found["moment"] == moment] for moment in ENDS}
+    spread = spreads(table)
+    ends = {moment: spread[spread["moment"] == moment] for moment in ENDS}
     sentences = [_spread_sentence(moment, rows) for moment, rows in ends.items() if len(rows)]
     if all(len(rows) for rows in ends.values()):
         sentences.append(_change_sentence(table))
-        sentences += [_growth_sentence(ends)] if found["batch_size"].nunique() > 1 else []
+        sentences += [_growth_sentence(ends)] if spread["batch_size"].nunique() > 1 else []
         sentences.append(_noise_sentence(ends))
     without = table[table["ratio"].isna()]
     if len(without):

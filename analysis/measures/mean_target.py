@@ -1,8 +1,8 @@
-"""Steps until the mean over seeds is below the target, by a stated test.
+"""Steps until the mean over seeds is below the target, by a statistical test.
 
-Communities that race to a loss accept a result by the mean over seeds and a test of it, since a
-single run reaches the target by luck, or misses it. That needs runs that continue past the target,
-so it is known if a study runs to its budget and has fresh seeds.
+Communities that race to a loss accept a result by a test of the mean over seeds, because a single
+run may reach the target, or miss it, by luck. The test needs runs that continue past the target: a
+study that runs to its budget and has fresh seeds.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -32,14 +32,14 @@ _TYPES = {
 def mean_records(study: StudyTables, target: float) -> list[dict[str, Any]]:
     """Return the first measured step at which the mean over fresh seeds is below the target.
 
-    It is where a one-sided t-test of the seeds' errors against the target has p < 0.05: the mean is
-    t s / sqrt(n) or more below it. No step passes that some seed, diverged before, did not reach.
+    There a one-sided t-test of the seeds' errors against the target has p < 0.05: the mean is at
+    least t s / sqrt(n) below it. A step that some seed did not reach, having diverged, cannot pass.
 
     Returns:
         One record per batch size with two or more fresh seeds: batch_size, seeds, steps, examples,
-        mean and p_value there; null where no measurement passes. None where runs end once they have
-        reached the target, as in a study that races to it, and at another target than the study's
-        own, where other points are best.
+        mean and p_value there; null where no measurement passes. No records if runs end on reaching
+        the target, as in a race to it, nor at a target other than the study's own, where other
+        points are best.
     """
     if study.raced or target != study.config["race"].get("target"):
         return []
@@ -55,7 +55,7 @@ def mean_records(study: StudyTables, target: float) -> list[dict[str, Any]]:
 
 
 def _errors(study: StudyTables, runs: pd.DataFrame) -> pd.DataFrame:
-    """Return the errors of runs, a row per step that all of them measured, a column per run."""
+    """Return the errors of runs, with a row per step that all measured and a column per run."""
     key = list(TRIAL_KEY)
     curves = study.curves.merge(runs[key], on=key)
     table = curves.pivot_table(index="step", columns=["role", "trial"], values="val_error")
@@ -64,7 +64,7 @@ def _errors(study: StudyTables, runs: pd.DataFrame) -> pd.DataFrame:
 
 
 def _first_below(errors: pd.DataFrame, target: float) -> tuple[Any, Any, Any]:
-    """Return step, mean and p of the first row whose mean is below the target, by the test."""
+    """Return step, mean and p-value of the first row that passes the test; else None of each."""
     if errors.empty:
         return None, None, None
     values = errors.to_numpy(np.float64)
@@ -82,7 +82,7 @@ def _first_below(errors: pd.DataFrame, target: float) -> tuple[Any, Any, Any]:
 def mean_sentences(
     rows: Sequence[Mapping[str, Any]], target: float, quantity: str
 ) -> Iterator[str]:
-    """Yield where the mean passes, given the rows of `mean_records`."""
+    """Yield sentences on where the mean passes the test, given the rows of `mean_records`."""
     test = f"a one-sided t-test over the fresh seeds, p < {LEVEL:g} at that step"
     if passed := [row for row in rows if row["steps"] is not None]:
         where = ", ".join(f"{row['steps']:,} at B = {row['batch_size']}" for row in passed)
@@ -91,5 +91,5 @@ def mean_sentences(
             "first of many tests, so a single one may be luck."
         )
     if missed := ", ".join(str(row["batch_size"]) for row in rows if row["steps"] is None):
-        said = "passes that test" if passed else f"{quantity} is below {target:g} ({test})"
-        yield f"At B = {missed} the mean {said} at no step."
+        statement = "passes that test" if passed else f"{quantity} is below {target:g} ({test})"
+        yield f"At B = {missed} the mean {statement} at no step."

@@ -1,4 +1,4 @@
-"""Medians with their intervals: of any distribution, or of few log-normal numbers."""
+"""Medians with intervals: for any distribution, or for a few log-normal numbers."""
 
 import math
 
@@ -12,20 +12,21 @@ from analysis.fitting.models import Floats, Mask
 from analysis.fitting.noises import NOISES
 
 LEAST_VALUES = 2
-"""Fewest values that carry an interval if they are log-normal."""
+"""Fewest values that give an interval if they are log-normal."""
 LEAST_FREE = 6
-"""Fewest values that carry a 95 % interval of the median: two of the extremes miss it in 1 / 32."""
+"""Fewest values that give a 95 % interval of the median without assuming a distribution: the range
+of six misses the median in 1 of 32 cases."""
 
 
 def median_interval(values: Floats, missed: Mask, before: Floats | None = None) -> Estimate:
     """Return the median of positive values with its interval between order statistics.
 
-    The interval from the k-th value to the k-th from the end holds the median of any continuous
-    distribution with a probability that the binomial distribution gives, at least the level.
+    By the binomial distribution, the interval from the k-th smallest to the k-th largest value
+    contains the median of any continuous distribution with a probability of at least `LEVEL`.
 
     Args:
         values: at least `LEAST_FREE`, rising, misses last.
-        missed: which are only lower bounds, and so slower than all others.
+        missed: which are only lower bounds; they count as slower than all others.
         before: where the bracket of each begins, rising; None for exact values.
     """
     count = len(values)
@@ -41,11 +42,11 @@ def median_interval(values: Floats, missed: Mask, before: Floats | None = None) 
 def estimate_median(
     values: ArrayLike, missed: ArrayLike, before: ArrayLike | None = None
 ) -> Estimate:
-    """Estimate the median of log-normal numbers, of which some are only lower bounds.
+    """Return the median of log-normal numbers, some of which may only be lower bounds.
 
-    Of exact ones without misses it is the geometric mean with its t-interval. Measured coverage of
-    95 % intervals for five seeds with a log standard deviation of 0.4, in 2,000 repeats: 95.7 %
-    without misses, 96.3 % with a budget of 1.6 times the median.
+    For exact numbers it is the geometric mean with its t-interval. The 95 % interval of five seeds
+    with a log standard deviation of 0.4 covered the truth in 95.7 % of 2,000 repeats without
+    misses, and in 96.3 % with a budget of 1.6 times the median.
 
     Args:
         values: positive numbers, shape (r,), r >= 2: the steps of r fresh seeds; where missed, the
@@ -54,8 +55,8 @@ def estimate_median(
         before: where the bracket of each begins, shape (r,); None for exact numbers.
 
     Returns:
-        The estimate; an end more than `REACH` times beyond all values is open, and both are if
-        fewer than two values are observed, as nothing then determines the scatter.
+        The estimate. An end more than `REACH` times beyond all values is open, and both are open
+        with fewer than two observed values, because nothing then determines the scatter.
     """
     numbers, misses = np.asarray(values, dtype=np.float64), np.asarray(missed, dtype=np.bool_)
     observed = int((~misses).sum())
@@ -63,10 +64,10 @@ def estimate_median(
         return NOT_IDENTIFIED
     begins = numbers if before is None else np.asarray(before, dtype=np.float64)
     logs, noise = np.log(numbers), NOISES["log-normal"]
-    known = Censoring.of(numbers, misses, begins)
-    best = maximize(logs, known, noise)
+    censoring = Censoring.of(numbers, misses, begins)
+    best = maximize(logs, censoring, noise)
     least = float(best.log_likelihood) - threshold(observed, 1, LEVEL)
-    low, high = accepted_locations(logs, known, noise, least)
+    low, high = accepted_locations(logs, censoring, noise, least)
     return Estimate(
         value=math.exp(float(best.location)), low=math.exp(float(low)), high=math.exp(float(high))
     ).within(numbers.min() / REACH, numbers.max() * REACH)

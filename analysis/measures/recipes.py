@@ -1,6 +1,6 @@
-"""Studies of a recipe: one point carried to every batch size by a scaling rule, on fresh seeds.
+"""Studies of a recipe: one point, carried to every batch size by a scaling rule, on fresh seeds.
 
-At the base batch size the point was tuned, and its replicates represent it; at the others the
+The point was tuned at the base batch size, where its replicates represent it. At the others the
 scaling rule set it, and nothing was searched. A recipe is judged by these runs.
 """
 
@@ -17,14 +17,14 @@ _ORIGIN = ["source_batch_size", "source_role", "source_trial"]
 
 
 def follows_rule(study: StudyTables) -> bool:
-    """Return whether a study holds runs of a recipe's scaling rule."""
+    """Return whether a study has runs of a recipe's scaling rule."""
     return bool(study.trials["role"].eq(ROLE).any())
 
 
 def recipe_runs(study: StudyTables) -> StudyTables:
-    """Return a study that follows a scaling rule with the trials of its recipe only.
+    """Return only the trials of a recipe, from a study that follows a scaling rule.
 
-    At the base batch size these are the replicates of the point that the rule scales or, without
+    At the base batch size they are the replicates of the point that the rule scales; without
     replicates, the trial that found the point.
     """
     trials = study.trials
@@ -34,13 +34,13 @@ def recipe_runs(study: StudyTables) -> StudyTables:
         return replace(study, trials=trials[scaled].reset_index(drop=True))
     replicates = trials["role"].eq("replicate") & trials["source_batch_size"].eq(size)
     replicates &= trials["source_role"].eq(role) & trials["source_trial"].eq(number)
-    found = trials["batch_size"].eq(size) & trials["role"].eq(role) & trials["trial"].eq(number)
-    base = replicates if replicates.any() else found
+    source = trials["batch_size"].eq(size) & trials["role"].eq(role) & trials["trial"].eq(number)
+    base = replicates if replicates.any() else source
     return replace(study, trials=trials[(scaled | base).fillna(False)].reset_index(drop=True))
 
 
 def base_trial(study: StudyTables) -> tuple[str, int] | None:
-    """Return role and number of the trial at the base that the scaling rule scales, if any."""
+    """Return the role and number of the trial that the scaling rule scales, if any."""
     if not follows_rule(study):
         return None
     role, number = study.trials.loc[study.trials["role"].eq(ROLE), _ORIGIN[1:]].iloc[0]
@@ -48,7 +48,7 @@ def base_trial(study: StudyTables) -> tuple[str, int] | None:
 
 
 def recipe_record(study: StudyTables) -> dict[str, Any] | None:
-    """Return what the numbers of a recipe are as plain data; None for a tuned study."""
+    """Return a recipe's rule, base and runs as plain data; None for a tuned study."""
     if study.config.get("mode") != "recipe":
         return None
     recipe, ran = study.config["recipe"], follows_rule(study)
@@ -63,7 +63,7 @@ def recipe_record(study: StudyTables) -> dict[str, Any] | None:
 
 
 def recipe_sentences(record: Mapping[str, Any] | None) -> Iterator[str]:
-    """Yield sentences on a `recipe_record`, none for a tuned study."""
+    """Yield sentences on a `recipe_record`; none for a tuned study."""
     if record is None:
         return
     base, epochs = record["base"], record["warmup_epochs"]

@@ -1,7 +1,7 @@
 """Replicates: the steps of the best points on fresh seeds, beside the fewest steps of the search.
 
 The minimum over trials falls with their number and with luck. The median over re-runs of one point
-does not: it estimates what a new run of that point needs.
+does not: it estimates the steps of a new run of that point.
 """
 
 import math
@@ -13,12 +13,7 @@ import pandas as pd
 from analysis.fitting.estimates import NOT_IDENTIFIED, Estimate
 from analysis.fitting.models import Floats, Mask
 from analysis.fitting.points import Points
-from analysis.measures.medians import (
-    LEAST_FREE,
-    LEAST_VALUES,
-    estimate_median,
-    median_interval,
-)
+from analysis.measures.medians import LEAST_FREE, LEAST_VALUES, estimate_median, median_interval
 from analysis.measures.recipes import follows_rule, recipe_runs
 from analysis.measures.targets import trials_at
 from analysis.tables.study import StudyTables
@@ -26,7 +21,7 @@ from analysis.tables.study import StudyTables
 MEDIANS = "medians over fresh seeds"
 FEWEST = "fewest steps over trials"
 FEWEST_OF_SEEDS = "fewest steps over fresh seeds"
-"""What steps to target are, in words."""
+"""The definitions of steps to target, in words."""
 
 _TYPES = {
     "batch_size": "int64",
@@ -45,21 +40,22 @@ _TYPES = {
 def replicates(study: StudyTables, target: float | None = None) -> pd.DataFrame:
     """Return the median steps to target over fresh seeds at each batch size.
 
-    Where several points were replicated, no seed counts that chose among them: see
-    `representative_runs`. The points are those that were best at the target raced to (`target`
-    None), so at another target they need not be the best.
+    If several points were replicated, the seeds that chose among them do not count: see
+    `representative_runs`. The points were best at the target raced to (`target` None), and need not
+    be the best at another one.
 
     Returns:
         One row per batch size with replicates: batch_size, replicate_of (role and number of the
         trial), seeds (re-runs that count), seeds_missed (those that missed the target, ranked as
         slower than all that reached it), steps_median (sample median; null if half or more missed),
-        median_before (median of the measurements before, where its bracket begins; null where these
-        are not known), median_bound (a lower bound of the median where half or more missed), low
-        and high (95 % interval of the median, `_interval`; null where the data set no bound),
-        interval (`Interval`: which ends they set).
+        median_before (where its bracket begins: the median of the measurements before; null if
+        these are unknown), median_bound (a lower bound of the median if half or more missed), low
+        and high (95 % interval of the median, see `_interval`; null if the data give no bound),
+        interval (`Interval`: which ends the data determine).
     """
     runs = representative_runs(study, target)
-    granted = "granted" in study.config  # further seeds then went beyond the cap of earlier ones
+    # later seeds may then have run past the cap of earlier ones
+    granted = "granted" in study.config
     groups = runs.groupby("batch_size", sort=True)
     rows = [_row(int(str(size)), group, granted) for size, group in groups]
     return pd.DataFrame(rows, columns=list(_TYPES)).astype(_TYPES)
@@ -68,49 +64,47 @@ def replicates(study: StudyTables, target: float | None = None) -> pd.DataFrame:
 def representative_runs(study: StudyTables, target: float | None = None) -> pd.DataFrame:
     """Return the runs behind `replicates`, with the column replicate_of.
 
-    The least of several medians is biased low, as it is lucky too (the winner's curse). Points with
-    more seeds than others, or than the study plans for each, were chosen by as many as those have:
-    only seeds after that count. Among several such points, each seed counts for the one that the
-    other seeds find best. So no run has chosen itself.
+    The least of several medians is biased low, because it too is lucky (the winner's curse). If a
+    point has more seeds than others, or than the study plans, the first ones up to that number
+    chose it, and only later seeds count. Among several such points, each seed counts for the one
+    that the other seeds find best. So no run has chosen itself.
     """
     runs = _fresh_seeds(study, target)
     sources = zip(runs["source_role"], runs["source_trial"], strict=True)
     runs = runs.assign(replicate_of=[_point_name(role, trial) for role, trial in sources])
     planned = int(study.config.get("replicates", {}).get("seeds", 0))
-    chosen = [_unchosen(group, planned) for _, group in runs.groupby("batch_size", sort=True)]
-    return pd.concat(chosen) if chosen else runs
+    unbiased = [unbiased_runs(group, planned) for _, group in runs.groupby("batch_size")]
+    return pd.concat(unbiased) if unbiased else runs
 
 
-def _unchosen(runs: pd.DataFrame, planned: int = 0) -> pd.DataFrame:
-    """Return the runs of a batch size that have not chosen among its points.
+def unbiased_runs(runs: pd.DataFrame, planned: int = 0) -> pd.DataFrame:
+    """Return the runs of a batch size that did not choose among its points.
 
-    The runs have the column replicate_of; the study file may plan seeds of each point.
+    The runs have the column replicate_of; `planned` is the number of seeds planned for each point.
     """
     points = [group.sort_values("trial") for _, group in runs.groupby("replicate_of", sort=True)]
     if len(points) == 1:
         return points[0]
     counts = list(map(len, points))
-    # a seed more is no choice: another run failed
-    enough = max(counts) - LEAST_VALUES
-    chose = max((n for n in (*counts, planned) if n <= enough), default=0)
-    points = [group.iloc[chose:] for group in points if len(group) > chose]
+    # a single extra seed was not given by choice: another run failed
+    most = max(counts) - LEAST_VALUES
+    choosing = max((n for n in (*counts, planned) if n <= most), default=0)
+    points = [group.iloc[choosing:] for group in points if len(group) > choosing]
     seeds = min(map(len, points))
     if len(points) == 1 or seeds < LEAST_VALUES:
         return points[0]
-    times = np.array([_ranked(group)[:seeds] for group in points])
+    log_steps = np.log([_steps(group)[:seeds] for group in points])
     best = [
-        int(np.median(np.delete(times, seed, axis=1), axis=1).argmin()) for seed in range(seeds)
+        int(np.median(np.delete(log_steps, seed, axis=1), axis=1).argmin()) for seed in range(seeds)
     ]
-    found = pd.concat([points[point].iloc[[seed]] for seed, point in enumerate(best)])
-    # most seeds agree on one point, which gives the name
-    return found.assign(replicate_of=found["replicate_of"].mode().iloc[0])
+    chosen = pd.concat([points[point].iloc[[seed]] for seed, point in enumerate(best)])
+    # named after the point that most seeds agree on
+    return chosen.assign(replicate_of=chosen["replicate_of"].mode().iloc[0])
 
 
-def _ranked(runs: pd.DataFrame) -> Floats:
-    """Return log steps, infinite where missed."""
-    steps = runs["steps"].astype("Float64").to_numpy(float, na_value=math.inf)
-    logs: Floats = np.log(steps)
-    return logs
+def _steps(runs: pd.DataFrame) -> Floats:
+    """Return the steps to target, infinite where missed."""
+    return np.asarray(runs["steps"].astype("Float64").to_numpy(np.float64, na_value=math.inf))
 
 
 def _fresh_seeds(study: StudyTables, target: float | None) -> pd.DataFrame:
@@ -128,15 +122,15 @@ def with_replicates(
 ) -> pd.DataFrame:
     """Return a table of `steps_to_target` at a target with the columns of `replicates` added.
 
-    They are null if a batch size has no replicates. At another target than the study's own
-    (`target` None) all are null, as the replicates are of the points best at that one; the single
-    point of a recipe, and the seeds of imported runs, count at every target.
+    They are null if a batch size has no replicates. At a target other than the study's own
+    (`target` None) all are null, because other points are best there; but the single point of a
+    recipe, and the seeds of imported runs, count at every target.
     """
-    found = replicates(study, target)
+    added = replicates(study, target)
     other = target is not None and target != study.config["race"].get("target")
     if other and not follows_rule(study) and not study.imported:
-        found = found.iloc[:0]
-    return table.merge(found, on="batch_size", how="left")
+        added = added.iloc[:0]
+    return table.merge(added, on="batch_size", how="left")
 
 
 def fitted_quantity(study: StudyTables, table: pd.DataFrame) -> str:
@@ -157,9 +151,9 @@ def all_have_replicates(table: pd.DataFrame) -> bool:
 def fitted_points(table: pd.DataFrame) -> Points:
     """Return the points to fit: medians if all batch sizes have replicates, else minima.
 
-    The two are never mixed, as the minimum is biased low. Each has the bracket that it was found
-    in. A batch size that missed the target is a lower bound, and so is a median of seeds of which
-    half or more missed it. The table is one of `with_replicates`, or lacks its columns.
+    The two are never mixed, because the minimum is biased low. Each point has its bracket. A batch
+    size that missed the target is a lower bound, and so is a median of which half the seeds or more
+    missed. The table is of `with_replicates`, or of `steps_to_target`.
     """
     steps, before, bound = table["steps"], "steps_before", table["stopped_at"]
     if all_have_replicates(table):
@@ -178,17 +172,17 @@ def fitted_points(table: pd.DataFrame) -> Points:
 
 def _row(batch_size: int, runs: pd.DataFrame, granted: bool) -> dict[str, object]:
     missed = runs["steps"].isna().to_numpy(bool)
-    # a diverged run never reaches the target, however early it stopped: the longest miss
+    # a diverged run never reaches the target, however early it stopped: it ranks with the longest
     stops = runs["stopped_at"].mask(runs["status"] == "diverged", runs["stopped_at"].max())
     steps = runs["steps"].fillna(stops).to_numpy(float)
     order = np.lexsort((steps, missed))  # every miss is slower than every run that reached
     steps, missed = steps[order], missed[order]
-    # steps are exact where the measurement before is not known
+    # steps are exact where the measurement before is unknown
     begun = runs["steps_before"].astype("Float64").to_numpy(float, na_value=math.nan)[order]
     before: Floats = np.where(np.isnan(begun), steps, begun).astype(np.float64)
     before[~missed] = np.sort(before[~missed])
     middle = _middle(steps, missed) if granted else [(len(order) - 1) // 2, len(order) // 2]
-    # the geometric mean of the middle two, as steps scatter by factors
+    # the geometric mean of the middle two, because steps scatter by factors
     median, begins = (math.sqrt(float(values[middle].prod())) for values in (steps, before))
     median_missed = bool(missed[middle].any())
     row: dict[str, object] = {
@@ -205,11 +199,11 @@ def _row(batch_size: int, runs: pd.DataFrame, granted: bool) -> dict[str, object
 
 
 def _middle(steps: Floats, missed: Mask) -> list[int]:
-    """Return the places of the middle two seeds where misses had different caps.
+    """Return the places of the middle two seeds if misses had different caps.
 
-    A miss counts for those that took longer, in equal shares (Efron 1967; the median is that of
-    Kaplan and Meier 1958). Where no miss lies below the median, these are the middle places. Steps
-    are rising, misses last.
+    The weight of a miss goes in equal shares to the seeds that took longer (Efron 1967), which
+    gives the median of Kaplan and Meier 1958. If no miss lies below the median, these are the
+    middle places. Steps are rising, with misses last.
     """
     order, count = np.lexsort((missed, steps)), len(steps)
     shares = np.ones(count)
@@ -223,22 +217,22 @@ def _middle(steps: Floats, missed: Mask) -> list[int]:
 
 
 def _interval(steps: Floats, missed: Mask, before: Floats, median: float | None) -> Estimate:
-    """Return the 95 % interval of the median, which holds the sample median.
+    """Return the 95 % interval of the median, which contains the sample median.
 
-    From `LEAST_FREE` seeds on it assumes no distribution (`median_interval`); fewer carry no such
-    interval, so that of log-normal steps stands in.
+    From `LEAST_FREE` seeds on it assumes no distribution (`median_interval`); with fewer, steps are
+    assumed to be log-normal (`estimate_median`).
 
     Args:
-        steps: of the seeds, rising, misses last.
+        steps: of the seeds, rising, with misses last.
         missed: which of them are lower bounds.
         before: where their brackets begin, rising.
-        median: sample median; None where half or more missed.
+        median: sample median; None if half or more missed.
     """
     if len(steps) < LEAST_VALUES:
         return NOT_IDENTIFIED
     free = len(steps) >= LEAST_FREE
-    found = (median_interval if free else estimate_median)(steps, missed, before)
+    estimate = (median_interval if free else estimate_median)(steps, missed, before)
     if median is None:
-        return found
-    # an end is rounded by its logarithm, even if it is the median itself
-    return replace(found, low=min(found.low, median), high=max(found.high, median))
+        return estimate
+    # an end that equals the median may differ by the rounding of its logarithm
+    return replace(estimate, low=min(estimate.low, median), high=max(estimate.high, median))

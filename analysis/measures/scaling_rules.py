@@ -1,15 +1,14 @@
 """How far the common scaling rules land from the tuned optimum.
 
-From each batch size to its neighbors, the linear scaling rule (Krizhevsky 2014, Goyal et al. 2017)
-and the square-root scaling rule propose a learning rate, with all else unchanged. The proposal is
-compared with what was tuned there, as effective learning rates lr / (1 - momentum) where the
-optimizer has a momentum that adds to its steps, else as learning rates. In a study with
-`search.warm_start` the neighbor's best point at that time was also run under each scaling rule, so
-its cost in steps is known.
+From each batch size to its neighbors, the linear (Krizhevsky 2014, Goyal et al. 2017) and the
+square-root scaling rule propose a learning rate, with all else unchanged. It is compared with the
+tuned one, as effective learning rates lr / (1 - momentum) if the optimizer has a momentum that adds
+to its steps, else as learning rates. With `search.warm_start`, the neighbor's best point so far was
+also run under each scaling rule, so its cost in steps is known.
 
-Where beta2 was searched, its half-life in examples is compared too: with that of the neighbor
-(Marek et al. 2025), and with what the neighbor's beta2 would be here. Where decoupled weight decay
-was searched, so is its time B / (lr weight_decay) in examples (Bergsma et al. 2025).
+If beta2 was searched, its half-life in examples is compared too: with that of the neighbor (Marek
+et al. 2025), and with that of the neighbor's beta2 at this batch size. If decoupled weight decay
+was searched, so is its timescale B / (lr weight_decay) in examples (Bergsma et al. 2025).
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -25,7 +24,7 @@ from analysis.tables.schema import EXPONENTS
 from analysis.tables.study import StudyTables
 
 EFFECTIVE = "lr / (1 - momentum)"
-"""The effective learning rate, as it is written where the optimizer has such a momentum."""
+"""The effective learning rate, as shown to users."""
 
 HALF_LIFE = "half-life of beta2 in examples"
 DECAY_TIME = "time of weight decay in examples"
@@ -33,7 +32,8 @@ DECOUPLED = ("adamw", "adafactor", "muon", "soap")
 """Built-in optimizers whose weight decay is decoupled."""
 
 _Rule = tuple[str, str, pd.Series, float]
-"""A rule: its name, what it is about, that quantity in every row, its power of the batch size."""
+"""A scaling rule: its name, the name of its quantity, the tuned values by batch size, and the power
+of the batch size that the quantity follows."""
 
 _TYPES: Mapping[str, str] = {
     "batch_size": "int64",
@@ -53,17 +53,17 @@ _TYPES: Mapping[str, str] = {
 def scaling_rules(
     study: StudyTables, table: pd.DataFrame, target: float | None = None
 ) -> pd.DataFrame:
-    """Compare what the scaling rules propose with what was tuned.
+    """Return a comparison of the values that scaling rules propose with the tuned ones.
 
     The table is of `steps_to_target` at the target; None is the one raced to.
 
     Returns:
         One row per batch size that reached the target, neighbor that did, and scaling rule:
-        batch_size, source_batch_size (the neighbor), rule, rate (what is compared: "lr",
-        "lr / (1 - momentum)", or another quantity), proposed, tuned, lr_ratio (proposed over
-        tuned), ran (whether a warm start tried it),
-        steps (that it took; null if it missed the target), tuned_steps, steps_ratio (steps over
-        tuned_steps). No row for what was not searched, or set by a scaling rule.
+        batch_size, source_batch_size (the neighbor), rule, rate (the quantity: "lr",
+        "lr / (1 - momentum)" or another), proposed, tuned, lr_ratio (proposed over tuned), ran
+        (whether a warm start tried it), steps (that it took; null if it missed the target),
+        tuned_steps, steps_ratio (steps over tuned_steps). No row for a quantity that was not
+        searched, or that a scaling rule set.
     """
     if follows_rule(study):
         return _typed([])
@@ -81,13 +81,14 @@ def scaling_rules(
             proposed, tuned = values[source] * (size / source) ** power, values[size]
             steps, best = tried.get((size, source, rule)), reached["steps"][size]
             cost = None if pd.isna(steps) else steps / best
-            lands = (rate, proposed, tuned, proposed / tuned, (size, source, rule) in tried)
-            rows.append((size, source, rule, *lands, steps, best, cost))
+            lr = (proposed, tuned, proposed / tuned)
+            ran = (size, source, rule) in tried
+            rows.append((size, source, rule, rate, *lr, ran, steps, best, cost))
     return _typed(rows)
 
 
 def _rules(study: StudyTables, reached: pd.DataFrame) -> Iterator[_Rule]:
-    """Yield the rules about what a study searched, given its winners by batch size."""
+    """Yield the rules on what a study searched, given its winners by batch size."""
     sizes = reached.index.to_series()
     if "lr" in study.space:
         column, rate = ("effective_lr", EFFECTIVE) if "effective_lr" in reached else ("lr", "lr")
@@ -105,18 +106,18 @@ def _rules(study: StudyTables, reached: pd.DataFrame) -> Iterator[_Rule]:
 
 
 def scaling_rule_sentences(rules: pd.DataFrame) -> tuple[str, ...]:
-    """Return one sentence per scaling rule of a table of `scaling_rules` on how far it lands."""
+    """Return a sentence on each scaling rule in a table of `scaling_rules`."""
     if rules.empty:
         return ()
     return tuple(_sentence(rule, group) for rule, group in rules.groupby("rule", sort=False))
 
 
 def _sentence(rule: object, rows: pd.DataFrame) -> str:
-    away = rows["lr_ratio"].where(rows["lr_ratio"] >= 1, 1 / rows["lr_ratio"])
+    factor = rows["lr_ratio"].where(rows["lr_ratio"] >= 1, 1 / rows["lr_ratio"])
     distance = (
         f"The {rule} scaling rule from a neighboring batch size misses the tuned "
-        f"{rows['rate'].iloc[0]} by a factor of {rounded(away.median())} (median of {len(rows)}; "
-        f"at worst {rounded(away.max())})"
+        f"{rows['rate'].iloc[0]} by a factor of {rounded(factor.median())} (median of {len(rows)}; "
+        f"at worst {rounded(factor.max())})"
     )
     ran = rows[rows["ran"]]
     if ran.empty:

@@ -1,4 +1,4 @@
-"""Diagnostics of several seeds at a batch size as means with intervals."""
+"""Means with intervals of diagnostics that have several seeds at a batch size."""
 
 import numpy as np
 import pandas as pd
@@ -10,7 +10,7 @@ from analysis.tables.schema import TRIAL_KEY
 
 
 def seed_counts(table: pd.DataFrame) -> dict[str, str]:
-    """Return how many trials a batch size has, as text, by diagnostic with several."""
+    """Return the number of trials at a batch size, as text, for each diagnostic with several."""
     counts = table[["what", *TRIAL_KEY]].drop_duplicates().groupby(["what", "batch_size"]).size()
     return {
         str(what): span_text(int(own.min()), int(own.max()))
@@ -20,12 +20,11 @@ def seed_counts(table: pd.DataFrame) -> dict[str, str]:
 
 
 def over_seeds(table: pd.DataFrame) -> pd.DataFrame:
-    """Return means over the trials of each batch size with their 95 % intervals, by Student's t.
+    """Return means over the trials of each batch size with 95 % intervals, by Student's t.
 
-    They are means of logarithms for a quantity that is always positive. Moments are paired in their
-    order, at the median of their steps. A number that is known for one trial alone stays as it is.
-    The local critical batch size is that of the mean excess of branches. Some batch size must have
-    several trials.
+    Some batch size must have several trials. A quantity that is always positive is averaged in its
+    logarithm. Moments are paired by their order, at the median of their steps. A number known for
+    only one trial stays as it is. The local critical batch size follows from the mean excess loss.
     """
     at = ["what", "batch_size", "moment", "place"]
     moments = table[["what", *TRIAL_KEY, "moment", "step"]].drop_duplicates()
@@ -37,11 +36,11 @@ def over_seeds(table: pd.DataFrame) -> pd.DataFrame:
     rows["logs"] = (least > 0).astype(float)
     rows["scaled"] = rows["value"].where(least <= 0, np.log(rows["value"].where(least > 0)))
     groups = rows.groupby([*at, "quantity", "variant", "x", "y"], dropna=False, sort=False)
-    found, values = groups.first(), groups["scaled"]
+    means, values = groups.first(), groups["scaled"]
     count, mean = values.count(), values.mean()
-    far = student.ppf((1 + LEVEL) / 2, (count - 1).clip(lower=1)) * values.std() / count**0.5
-    for name, place in (("value", mean), ("low", mean - far), ("high", mean + far)):
-        back = place.where(found["logs"] == 0, np.exp(place))
-        found[name] = found[name].mask(count > 1, back)
-    found["samples"] = found["samples"].mask(count > 1, count)
-    return local_over_seeds(found.reset_index(), at)[list(table.columns)]
+    half = student.ppf((1 + LEVEL) / 2, (count - 1).clip(lower=1)) * values.std() / count**0.5
+    for name, scaled in (("value", mean), ("low", mean - half), ("high", mean + half)):
+        unscaled = scaled.where(means["logs"] == 0, np.exp(scaled))
+        means[name] = means[name].mask(count > 1, unscaled)
+    means["samples"] = means["samples"].mask(count > 1, count)
+    return local_over_seeds(means.reset_index(), at)[list(table.columns)]

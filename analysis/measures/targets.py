@@ -1,9 +1,9 @@
 """Steps to target at each batch size: the fewest over the trials of its search.
 
-The measure is that of Shallue et al. 2018 (arXiv:1811.03600): the step of the first measurement
-strictly below the target, of the trial that gets there first. Nothing is interpolated or averaged,
-so the number depends on how many trials were run and on where they were measured; `trials` and the
-bracket `(steps_before, steps]` are recorded with it.
+As in Shallue et al. 2018 (arXiv:1811.03600), they are the step of the first measurement strictly
+below the target, of the trial that gets there first. Nothing is interpolated or averaged, so they
+depend on how many trials were run and when they were measured; `trials` and the bracket
+`(steps_before, steps]` are recorded too.
 """
 
 import math
@@ -34,31 +34,31 @@ _NEVER = np.iinfo(np.int64).max
 
 
 def search_trials(study: StudyTables, target: float | None = None) -> pd.DataFrame:
-    """Return the trials of the searches as they stand at a target, None being the study's own.
+    """Return the trials of the searches with their outcomes at a target; None is the study's own.
 
-    Another one is judged by the curves: a trial that crossed it has reached it, however it ended.
-    It may be below the study's own only if trials ran on past that.
+    Outcomes at another target follow from the curves: a trial that crossed it has reached it,
+    however it ended. It may be below the study's own only if trials ran on past that.
 
     Returns:
         One row per trial that competes for the fewest steps, sorted by batch size, role and
         trial, columns as in `trials.parquet`.
 
     Raises:
-        AnalysisError: there is no such trial, or the target cannot be judged from the curves.
+        AnalysisError: there is no such trial, or the curves cannot decide the target.
     """
     trials = trials_at(study, CANDIDATES, target)
     if trials.empty and not follows_rule(study):
         raise AnalysisError(
-            f"a study must hold at least one search trial, got none in {study.name}; "
+            f"a study must have at least one search trial, got none in {study.name}; "
             "run `sweep` first"
         )
     return trials
 
 
 def judged_trials(study: StudyTables, target: float | None = None) -> pd.DataFrame:
-    """Return the trials that steps to target are taken from, as they stand at a target.
+    """Return the trials that steps to target are taken from, with their outcomes at a target.
 
-    These are the ones of `search_trials`, which may refuse; in a recipe its runs on fresh seeds.
+    They are those of `search_trials`, which may raise; in a recipe, its runs on fresh seeds.
     """
     if follows_rule(study):
         return trials_at(recipe_runs(study), ROLES, target)
@@ -68,7 +68,7 @@ def judged_trials(study: StudyTables, target: float | None = None) -> pd.DataFra
 def competing_trials(study: StudyTables) -> pd.DataFrame:
     """Return the trials that represent their batch sizes, as recorded.
 
-    These are the trials of the searches; in a recipe its runs on fresh seeds, at the base too.
+    They are the trials of the searches; in a recipe, its runs on fresh seeds, also at the base.
     """
     if follows_rule(study):
         return trials_as_recorded(recipe_runs(study), ROLES)
@@ -78,9 +78,9 @@ def competing_trials(study: StudyTables) -> pd.DataFrame:
 def trials_at(
     study: StudyTables, roles: tuple[str, ...], target: float | None = None
 ) -> pd.DataFrame:
-    """Return the trials of some `ROLES` as they stand at a target, as `search_trials` does."""
-    found = study.once(("trials", roles, target), lambda: _trials_at(study, roles, target))
-    return found.copy(deep=False)
+    """Return the trials with some `ROLES`, with their outcomes as in `search_trials`."""
+    trials = study.once(("trials", roles, target), lambda: _trials_at(study, roles, target))
+    return trials.copy(deep=False)
 
 
 def _trials_at(study: StudyTables, roles: tuple[str, ...], target: float | None) -> pd.DataFrame:
@@ -92,7 +92,7 @@ def _trials_at(study: StudyTables, roles: tuple[str, ...], target: float | None)
     check_target(target, study.config["race"])
     if study.raced and study.imported:
         raise AnalysisError(
-            f"another target than the study's own, {study.target:g}, needs measurements, got "
+            f"a target other than the study's own, {study.target:g}, needs measurements, got "
             f"{target:g} for {study.name}, imported from one row per run; import one row per "
             "measurement"
         )
@@ -100,7 +100,7 @@ def _trials_at(study: StudyTables, roles: tuple[str, ...], target: float | None)
 
 
 def trials_as_recorded(study: StudyTables, roles: tuple[str, ...]) -> pd.DataFrame:
-    """Return the trials of some `ROLES` as the table has them, by batch size, role and trial."""
+    """Return the trials with some `ROLES` as recorded, by batch size, role and trial."""
     trials = study.trials[study.trials["role"].isin(roles)].drop_duplicates(_KEY)
     rank = {role: place for place, role in enumerate(ROLES)}
     trials = trials.sort_values(
@@ -112,26 +112,24 @@ def trials_as_recorded(study: StudyTables, roles: tuple[str, ...]) -> pd.DataFra
 def steps_to_target(study: StudyTables, target: float | None = None) -> pd.DataFrame:
     """Return the fewest steps to target at each batch size, and the trial that took them.
 
-    In a recipe they are the fewest over the fresh seeds of its one point.
+    In a recipe, they are the fewest over the fresh seeds of its one point.
 
     Returns:
-        One row per batch size, in rising order: batch_size, steps, steps_before (its bracket),
-        role and trial (of the winner), the winner's hyperparameters, effective_lr (lr /
-        (1 - momentum), only where there is a momentum that adds to the step), examples (steps
-        times examples per step), trials, one count per status (of pruned ones where there are any),
-        stopped_at (of the longest trial; where none reached the target and some were pruned, of the
-        first of these) and best_error (least of all trials); with a test split also test_error, of
-        the winner at the target. Null if no trial reached the target.
+        One row per batch size, in rising order: batch_size, steps, steps_before (start of their
+        bracket), role and trial (of the winner), the winner's hyperparameters, effective_lr
+        (lr / (1 - momentum), only with a momentum that adds to the step), examples (used in these
+        steps), trials, one count per status (pruned only if there are any), stopped_at (of the
+        longest trial; of the first pruned one if some were pruned and none reached the target) and
+        best_error (least of all trials); with a test split also test_error, of the winner at the
+        target. Null if no trial reached the target.
     """
     trials = judged_trials(study, target)
     names = hyperparameters(trials)
     tested = (TEST_ERROR,) if TEST_ERROR in trials else ()
-    pruned = trials["status"].eq("pruned").any()  # by rungs, which most studies do not have
+    pruned = trials["status"].eq("pruned").any()  # most studies do not prune
     statuses = tuple(status for status in STATUSES if status != "pruned" or pruned)
-    of_winner = (*names, *tested)
-    rows = [
-        _row(group, of_winner, statuses) for _, group in trials.groupby("batch_size", sort=True)
-    ]
+    groups = trials.groupby("batch_size", sort=True)
+    rows = [_row(group, (*names, *tested), statuses) for _, group in groups]
     derived = study.gathers_momentum and {"lr", "momentum"} <= set(names)
     rates = ("effective_lr",) if derived else ()
     columns = _columns((*names, *rates), statuses) | dict.fromkeys(tested, "Float64")
@@ -147,7 +145,7 @@ def steps_to_target(study: StudyTables, target: float | None = None) -> pd.DataF
 
 
 def check_target(target: float, race: Mapping[str, Any]) -> None:
-    """Refuse a target that the curves of a study cannot decide, given its section `race`.
+    """Raise an error if a study's curves cannot decide a target, given its section `race`.
 
     Raises:
         AnalysisError: it is not a finite number, or tighter than the one that trials stopped at.
@@ -157,8 +155,8 @@ def check_target(target: float, race: Mapping[str, Any]) -> None:
     raced_to = race.get("target") if race.get("to", "target") == "target" else None
     if raced_to is not None and target < raced_to:
         raise AnalysisError(
-            f"a target must not be below the one raced to, {raced_to:g}, got {target:g}, where "
-            "trials stopped; choose a looser one, or sweep again with a lower race.target"
+            f"a target must not be below the one raced to, {raced_to:g}, got {target:g}: trials "
+            "stopped there; choose a looser one, or sweep again with a lower race.target"
         )
 
 
@@ -170,7 +168,7 @@ def begun_below(study: StudyTables, target: float) -> int:
 
 
 def begun_sentences(begun: int) -> Iterator[str]:
-    """Yield what `begun_below` trials below the target mean; nothing for none."""
+    """Yield a sentence on the trials of `begun_below`; nothing for none."""
     if begun:
         trials = f"{begun} trial was" if begun == 1 else f"{begun} trials were"
         yield (
@@ -180,13 +178,16 @@ def begun_sentences(begun: int) -> Iterator[str]:
 
 
 def _at_target(trials: pd.DataFrame, study: StudyTables, target: float) -> pd.DataFrame:
-    """Judge trials by their curves; a trial keeps a status that does not count."""
+    """Return trials with their outcomes at a target by their curves.
+
+    A trial keeps a status that does not count, such as failed.
+    """
     crossings = _crossings(study, target)
     judged = trials.merge(crossings, on=_KEY, how="left")
     reached = judged["crossing"].notna() & judged["status"].isin(study.counted_statuses)
     judged["steps"] = judged["crossing"].astype("Int64").where(reached)
     judged["steps_before"] = judged["before"].astype("Int64").where(reached)
-    if TEST_ERROR in judged:  # measured at the study's own target alone
+    if TEST_ERROR in judged:  # measured only at the study's own target
         same = judged["steps"].eq(trials["steps"]).fillna(False).astype(bool)
         judged[TEST_ERROR] = judged[TEST_ERROR].where(same)
     # a trial that ran on past a looser target may miss a tighter one
@@ -197,7 +198,7 @@ def _at_target(trials: pd.DataFrame, study: StudyTables, target: float) -> pd.Da
 
 def _crossings(study: StudyTables, target: float) -> pd.DataFrame:
     """Return each trial's step of its first measurement below the target and of the one before."""
-    # published studies have millions of measurements: a merge would copy each with its key
+    # not a merge, which would copy the key to each of millions of measurements
     (trial, keys), curves = by_trial(study), study.curves
     step = curves["step"].to_numpy("int64")
     below = (step >= 1) & (curves["val_error"] < target).to_numpy(bool)
@@ -210,16 +211,13 @@ def _crossings(study: StudyTables, target: float) -> pd.DataFrame:
 
 
 def by_trial(study: StudyTables) -> tuple[NDArray[np.int64], pd.DataFrame]:
-    """Return the number of the trial of each measurement, and the `TRIAL_KEY` of each number."""
+    """Return the trial number of each measurement, and the `TRIAL_KEY` of each number."""
     return study.once("by trial", lambda: _by_trial(study.curves))
 
 
 def _by_trial(curves: pd.DataFrame) -> tuple[NDArray[np.int64], pd.DataFrame]:
-    """Return what `by_trial` does.
-
-    The measurements of a trial stand together as a rule, so only the first of each run is grouped:
-    that is many times faster.
-    """
+    # A trial's measurements are usually consecutive, so it is many times faster to group only the
+    # first of each run of equal keys.
     begins = np.zeros(len(curves), dtype=bool)
     begins[:1] = True
     for name in _KEY:
@@ -268,12 +266,12 @@ def _columns(names: tuple[str, ...], statuses: tuple[str, ...]) -> dict[str, str
     }
 
 
-def judged(
+def judge(
     trials: pa.Table, curves: pa.Table, target: float | None, counted: Sequence[str]
 ) -> pa.Table:
-    """Return a table of trials as they stand at a target; unchanged for None.
+    """Return a table of trials with their outcomes at a target; unchanged for None.
 
-    Trials whose status is among those `counted` may reach it.
+    Only trials with a status in `counted` may reach it.
     """
     if target is None:
         return trials
@@ -284,5 +282,5 @@ def judged(
         curves=curves.select([*TRIAL_KEY, "step", "val_error"]).to_pandas(),
     )
     roles = tuple(trials["role"].unique().to_pylist())
-    found = trials_at(study, roles, target)
-    return pa.Table.from_pandas(found, schema=trials.schema, preserve_index=False)
+    outcomes = trials_at(study, roles, target)
+    return pa.Table.from_pandas(outcomes, schema=trials.schema, preserve_index=False)

@@ -1,7 +1,7 @@
-"""Trials that a study asks for and its tables do not hold: its sweep has not ended.
+"""Trials that a study plans and its tables lack, because its sweep has not finished.
 
-Counted from the tables alone, as results are read where no sweep runs. Not seen is only whether a
-search without replicates would have widened its box once more.
+They are counted from the tables alone, because results may be read where no sweep runs. The tables
+do not show whether a search without replicates would have widened its box once more.
 """
 
 import math
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from analysis.tables.study import StudyTables
 
 COLUMNS = (*TRIAL_KEY, "status", "steps", "source_role", "source_trial")
-"""What must be known of each trial."""
+"""Columns needed of each trial."""
 _RECIPE, _REPLICATES = "recipe", "replicate"
 _NAMES = {
     "search": "of the search",
@@ -32,7 +32,7 @@ _Row = Mapping[Any, Any]
 
 
 def unfinished_records(study: "StudyTables") -> list[dict[str, Any]]:
-    """Return the `missing_trials` of a study; imported ones are complete as they are."""
+    """Return the `missing_trials` of a study; imported ones lack none."""
     if study.imported:
         return []
     trials = study.trials[list(COLUMNS)].drop_duplicates(list(TRIAL_KEY))
@@ -44,14 +44,14 @@ def unfinished_records(study: "StudyTables") -> list[dict[str, Any]]:
 def missing_trials(
     config: Mapping[str, Any], trials: Iterable[_Row], boxes: Iterable[_Row]
 ) -> list[dict[str, Any]]:
-    """Return how many trials are missing, one record per batch size and role.
+    """Return how many trials are missing, with one record per batch size and role.
 
-    Those of a later stage are counted once the stage before has ended, as their number follows from
-    it.
+    A later stage is counted once the stage before it has ended, because its number of trials
+    follows from that.
 
     Args:
         config: the resolved study file as plain data.
-        trials: the `COLUMNS` of every recorded trial, each once; None where unknown.
+        trials: `COLUMNS` of every recorded trial, each trial once; None where unknown.
         boxes: rows of `boxes.parquet`.
 
     Returns:
@@ -60,30 +60,29 @@ def missing_trials(
     recorded, widened = _by_size(trials), _by_size(boxes)
     base = config.get("recipe", {}).get("base")
     scales = config.get("mode") == "recipe"
-    found = []
+    missing = []
     for size in config["batch_sizes"]:
         if not scales or size == base:
-            stages = _of_search(
-                _with_grants(config, size), recorded.get(size, []), widened.get(size, [])
-            )
-            found += [(size, *stage) for stage in stages]
-    if scales and (found or base is None or _reached(recorded.get(base, []))):
+            granted = _with_grants(config, size)
+            stages = _missing_of_search(granted, recorded.get(size, []), widened.get(size, []))
+            missing += [(size, *stage) for stage in stages]
+    if scales and (missing or base is None or _reached(recorded.get(base, []))):
         seeds = max(1, _seeds(config))
         for size in config["batch_sizes"]:
             have = sum(row["role"] == _RECIPE for row in recorded.get(size, []))
             if size != base and have < seeds:
-                found.append((size, _RECIPE, seeds - have))
+                missing.append((size, _RECIPE, seeds - have))
     keys = ("batch_size", "role", "trials")
-    return [dict(zip(keys, row, strict=True)) for row in sorted(found, key=lambda row: row[0])]
+    return [dict(zip(keys, row, strict=True)) for row in sorted(missing, key=lambda row: row[0])]
 
 
 def _with_grants(config: Mapping[str, Any], size: int) -> Mapping[str, Any]:
-    """Return the study file with what `until` has given a batch size."""
+    """Return the study file with the trials and seeds that `until` granted a batch size."""
     grant = next((g for g in config.get("granted") or () if g["batch_size"] == size), None)
     if grant is None:
         return config
     search = config["search"] | {"trials": max(config["search"]["trials"], grant["trials"])}
-    # as more of the point that the seeds of all find best
+    # granted seeds count as further ones of the point that the seeds of all find best
     more = max(0, grant["seeds"] - _seeds(config)) + int(_replicates(config).get("confirm") or 0)
     return {**config, "search": search, "replicates": {**_replicates(config), "confirm": more}}
 
@@ -93,14 +92,14 @@ def _seeds(config: Mapping[str, Any]) -> int:
 
 
 def _by_size(rows: Iterable[_Row]) -> dict[int, list[_Row]]:
-    found: dict[int, list[_Row]] = {}
+    groups: dict[int, list[_Row]] = {}
     for row in rows:
-        found.setdefault(row["batch_size"], []).append(row)
-    return found
+        groups.setdefault(row["batch_size"], []).append(row)
+    return groups
 
 
 def _reached(trials: Sequence[_Row]) -> list[_Row]:
-    """Return the trials of a search that reached the target, the fastest first."""
+    """Return the trials of a search that reached the target, fastest first."""
     reached = [row for row in trials if row["role"] in CANDIDATES and row["status"] == "reached"]
     return sorted(reached, key=lambda row: (row["steps"], ROLES.index(row["role"]), row["trial"]))
 
@@ -110,17 +109,17 @@ def _replicates(config: Mapping[str, Any]) -> Mapping[str, Any]:
     return section
 
 
-def _of_search(
+def _missing_of_search(
     config: Mapping[str, Any], trials: Sequence[_Row], boxes: Sequence[_Row]
 ) -> Iterator[tuple[str, int]]:
-    """Yield role and number of the trials that the next stages of one batch size lack."""
+    """Yield the role and number of the trials missing from the current stage of a batch size."""
     have = Counter(row["role"] for row in trials)
     missing = int(config["search"]["trials"]) - have["search"]
     if missing > 0:
         yield "search", missing
         return
     missing = _extension_trials(config["search"], boxes) - have["extension"]
-    # replicates follow the last extension; more may be due by now, if search.trials has grown
+    # once there are replicates, extensions are over, even if a larger search.trials implies more
     if missing > 0 and not have[_REPLICATES]:
         yield "extension", missing
         return
@@ -130,7 +129,7 @@ def _of_search(
 
 
 def _extension_trials(search: Mapping[str, Any], boxes: Sequence[_Row]) -> int:
-    """Return the trials of the regions that a box was widened by: as dense as those of the box."""
+    """Return the trials in the regions by which a box was widened, as dense as those in the box."""
     trials = 0
     for region in {row["region"] for row in boxes} - {0}:
         shares = []
@@ -138,9 +137,9 @@ def _extension_trials(search: Mapping[str, Any], boxes: Sequence[_Row]) -> int:
             box = search["space"].get(entry["hyperparameter"])
             if entry["region"] == region and isinstance(box, Mapping):
                 shares.append(float(np.diff(positions([entry["low"], entry["high"]], box)).item()))
-        # the strip is thinner than the box along one hyperparameter, and as wide as it was before
+        # a region is thinner than the box along one hyperparameter and as wide along the others
         share = min(shares, default=0.0)
-        # rounding must not add a trial
+        # a rounding error must not add a trial
         trials += math.ceil(search["trials"] * share - 1e-6)
     return trials
 
@@ -155,12 +154,12 @@ def _missing_replicates(trials: Sequence[_Row], asked: Mapping[str, Any]) -> int
     seeds, confirm = int(asked.get("seeds", 0)), int(asked.get("confirm") or 0)
     if missing := sum(max(0, seeds - runs[row["role"], row["trial"]]) for row in best):
         return missing + confirm
-    # of the best point once more, when the others are known
+    # when all points have their seeds, the best one is confirmed
     return max(0, seeds + confirm - max(runs.values(), default=0))
 
 
 def unfinished_sentences(records: Sequence[Mapping[str, Any]]) -> tuple[str, ...]:
-    """Return a sentence on `unfinished_records`, none for a finished sweep."""
+    """Return a sentence on `unfinished_records`; none for a finished sweep."""
     if not records:
         return ()
     return (

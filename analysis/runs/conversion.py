@@ -6,7 +6,7 @@ from typing import Any
 import pandas as pd
 import pyarrow as pa
 
-from analysis.measures.targets import judged
+from analysis.measures.targets import judge
 from analysis.runs.checked import Runs
 from analysis.runs.space import Space
 from analysis.tables.schema import (
@@ -44,7 +44,7 @@ def convert(runs: Runs, space: Space, target: float | None) -> dict[str, pa.Tabl
         columns["status"] = columns["status"].mask(frame["steps"].notna(), "reached")
     trials = _table(columns, trial_schema(runs.hyperparameters), TRIAL_KEY)
     if runs.measured:
-        trials = judged(trials, curves, target, STATUSES)
+        trials = judge(trials, curves, target, STATUSES)
     if TEST_ERROR in runs.quantities:
         trials = _with_test_errors(trials, curves)
     boxes = [

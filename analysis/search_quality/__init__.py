@@ -1,1 +1,1 @@
-"""Whether each search was good enough: trials needed, edges of the box, width of brackets."""
+"""Whether each search was good enough: trials, edges of the box, width of brackets."""

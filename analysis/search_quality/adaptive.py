@@ -1,7 +1,7 @@
-"""What a search that learns shows of itself: where it looked last, and what its last half gained.
+"""The progress of an adaptive search: where it sampled last, and what its last half gained.
 
-Its trials are no even sample, so nothing can be said of what other trials would have found. What
-the later ones did find is known.
+Its trials are not an even sample, so they do not show what other trials would have found. What the
+later ones did find is known.
 """
 
 from collections.abc import Iterator
@@ -12,18 +12,18 @@ import pandas as pd
 from analysis.fitting.estimates import percent, span_text, value_text
 
 LATE_COLUMNS = {"late_gain": "Float64", "looked": "str"}
-"""Columns that the table of a search that learns has besides those of others."""
+"""Additional columns of the table of an adaptive search."""
 _LAST = 0.25
-"""Share of the trials that shows where a search looked last."""
+"""Share of the trials that show where a search sampled last."""
 
 
 def late_row(even: pd.DataFrame, searched: list[str]) -> dict[str, object]:
-    """Return the columns of one batch size, of its trials without those from elsewhere.
+    """Return the columns of one batch size, given the trials of its own search.
 
     Returns:
-        late_gain: share of additional steps of the best trial of the first half, by number; null
-        if none of it reached. looked: the middle half of the last quarter of the trials, such as
-        "lr 0.02 to 0.3, momentum 0.8 to 0.9".
+        late_gain: share of extra steps that the best of the first half of the trials took; null if
+        none of them reached. looked: the middle half of the values in the last quarter of the
+        trials, such as "lr 0.02 to 0.3, momentum 0.8 to 0.9".
     """
     if even.empty:
         return {"late_gain": None, "looked": ""}
@@ -42,7 +42,7 @@ def late_row(even: pd.DataFrame, searched: list[str]) -> dict[str, object]:
 
 
 def late_sentences(table: pd.DataFrame) -> Iterator[str]:
-    """Yield what later trials gained and where they were; nothing for other searches."""
+    """Yield sentences on the gain and the place of later trials; none for other searches."""
     if "looked" not in table:
         return
     gains, looked = table["late_gain"].dropna(), table[table["looked"].ne("")]

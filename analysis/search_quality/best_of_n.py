@@ -1,13 +1,13 @@
 """Best of N: what a search would have found with fewer trials, and whether more would help.
 
-For each n, the expected fewest steps over n trials sampled without replacement from the N that were
-run, exact over all subsets: the k-th fastest trial is the best of a subset with probability
-C(N - k, n - 1) / C(N, n). Nothing is simulated. (The Tuning Playbook of Godbole et al. 2023 draws
-the same curve by bootstrap, with replacement, which is biased: a resample repeats some trials.)
+For each n, the expected fewest steps over n of the N trials, sampled without replacement. It is
+exact over all subsets, without simulation: the k-th fastest trial is the best of a subset with
+probability C(N - k, n - 1) / C(N, n). (The Tuning Playbook of Godbole et al. 2023 computes the same
+curve by bootstrap, which is biased, because a sample with replacement repeats some trials.)
 
-Assumption: exchangeable trials. That holds for random points, and nearly for quasi-random ones,
-whose first n cover the box more evenly than a random n of them, so that the gain of more trials is
-if anything overestimated. It fails for adaptive searches, whose later trials are better ones.
+Assumption: exchangeable trials. It holds for random points, and nearly for quasi-random ones: their
+first n cover the box more evenly than a random n, so the gain of more trials is overestimated, if
+anything. It fails for adaptive searches, whose later trials are better.
 """
 
 from collections.abc import Sequence
@@ -21,19 +21,17 @@ from numpy.typing import NDArray
 SETTLED_GAIN = 0.05
 """A search is settled if half its trials would have needed less than 5 % more steps.
 
-At a smooth optimum in two dimensions the expected excess over the true optimum falls as 1 / n, so
-the gain of the last doubling is what remains to be gained; in one dimension, where it falls as
-1 / n^2, a third of it remains. Simulated searches of 32 to 96 even points in two dimensions were
-called settled in all but 0.3 % of cases at an expected excess of 1 or 2 %, in 61 % at 5 %, in 12 %
-at most at 10 %, and never at 25 %. The criterion errs towards more trials: on the noisy quadratic
-with SGD, one dimension, 100 trials are 3 % above the truth and still called falling."""
+At a smooth optimum in two dimensions, the expected excess over the true optimum falls as 1 / n, so
+what remains to be gained is as much as the last doubling gained; in one dimension, where it falls
+as 1 / n^2, a third of that. Simulated searches of 32 to 96 even points in two dimensions were
+called settled in at least 99.7 % of cases at an expected excess of 1 or 2 %, in 61 % at 5 %, in at
+most 12 % at 10 %, and never at 25 %. The criterion errs towards more trials: with SGD on the noisy
+quadratic, in one dimension, 100 trials are 3 % above the truth and still called falling."""
 LEAST_REACH = 0.95
-"""Least probability that half the trials hold one that reached, for a search to be settled: below,
-the gain is too loose a bound. Five trials that reached suffice."""
-
-
+"""Least probability, for a search to be settled, that half its trials include one that reached:
+below it, the gain is too loose a bound. Five trials that reached suffice."""
 MOST_NUMBERS = 500
-"""Numbers of trials at which a best-of-N curve is known: a line through more looks the same."""
+"""Most numbers of trials on a best-of-N curve: more would look the same."""
 
 
 class SearchVerdict(StrEnum):
@@ -54,31 +52,30 @@ class SearchSample:
     # steps to target of the trials that reached it, rising; shape (reached,)
     steps: NDArray[np.float64]
     trials: int  # number of trials, misses (exhausted, capped, pruned, diverged, failed) included
-    # lower bound of the steps of every miss, >= the last of `steps`. A miss has no number of steps:
-    # it ranks behind all trials that reached, and enters a mean with this bound, which makes the
-    # mean a lower bound
+    # lower bound of the steps of every miss, >= the last of `steps`. Misses rank behind all trials
+    # that reached, and enter a mean with this bound, which makes it a lower bound too
     bound: float
-    cut: bool = True  # whether some miss was stopped there; else misses would never have reached
+    cut: bool = True  # whether a miss was stopped there; else misses would never have reached
 
     def none_of_fastest(self, n: int) -> NDArray[np.float64]:
-        """Return the probability that n trials hold none of the k fastest, for k = 0, 1, ...
+        """Return the probability that n trials include none of the k fastest, for k = 0, 1, ...
 
-        It is C(N - k, n) / C(N, n), as a product of factors, which loses no digits; k goes up to
-        the number that reached, n from 1 to `trials`.
+        It is C(N - k, n) / C(N, n), as a product of factors, which loses no digits. The last k is
+        the number that reached; n is from 1 to `trials`.
         """
         k = np.arange(len(self.steps))
         factors = np.maximum(self.trials - n - k, 0) / (self.trials - k)
         return np.concatenate(([1.0], np.cumprod(factors)))
 
     def reach(self, n: int) -> float:
-        """Return the probability that n trials hold one that reached the target."""
-        return _reach(self.none_of_fastest(n))
+        """Return the probability that n trials include one that reached the target."""
+        return float(1 - self.none_of_fastest(n)[-1])
 
     def mean(self, n: int) -> float:
         """Return the geometric mean of the fewest steps over n trials, 1 to `trials`.
 
-        Steps vary by factors, so their logarithms are averaged. Subsets without a trial that
-        reached enter with `bound`: the mean is a lower bound unless `reach` is 1.
+        Steps vary by factors, so logarithms are averaged. Subsets without a trial that reached
+        enter with `bound`: the mean is a lower bound unless `reach` is 1.
         """
         return self._mean(self.none_of_fastest(n))
 
@@ -90,19 +87,19 @@ class SearchSample:
         """Return n, `reach`, `mean` and the median of the fewest steps over n trials.
 
         The mean is None if no trial reached, the median if over half the subsets miss. The median
-        needs no bound for misses, but does not see the last doubling: half of all subsets of N / 2
-        trials hold the very best one.
+        needs no bound for misses, but is blind to the last doubling: half of all subsets of N / 2
+        trials include the very best one.
         """
         missing = self.none_of_fastest(n)
         mean = self._mean(missing) if len(self.steps) else None
         hits = np.flatnonzero(missing[1:] <= 0.5 + 1e-12)
-        return n, _reach(missing), mean, float(self.steps[hits[0]]) if len(hits) else None
+        return n, float(1 - missing[-1]), mean, float(self.steps[hits[0]]) if len(hits) else None
 
     @property
     def gain(self) -> float | None:
-        """Share of more steps that half the trials would have needed; None if none reached.
+        """Share of extra steps that half the trials would have needed; None if none reached.
 
-        A lower bound, as the mean over half the trials is.
+        It is a lower bound if the mean over half the trials is.
         """
         if not len(self.steps) or self.trials < 2:
             return None
@@ -119,21 +116,16 @@ class SearchSample:
         return SearchVerdict.SETTLED
 
 
-def _reach(missing: NDArray[np.float64]) -> float:
-    return float(1 - missing[-1])
-
-
 def search_sample(trials: pd.DataFrame) -> SearchSample:
-    """Return the sample of the trials of one batch size, from `search_trials`.
+    """Return the sample of one batch size, given its trials from `search_trials`.
 
-    Its bound is where the first trial stopped that neither reached nor diverged or failed: all
-    race, so none stopped before the last that reached. If a search was cut to its first trials,
-    some were capped by a faster one that was dropped; they needed more steps than that too, and
-    count as misses.
+    The bound is the earliest stop of a trial that was capped or exhausted: all trials race, so none
+    of these stopped before the last trial that reached. In a search cut to its first trials, some
+    were capped by a faster trial that was dropped; they count as misses too.
 
-    A pruned trial did not reach the target by its last step, and more is not known. It counts as a
-    miss that would have been slower than those kept, as pruning supposes: half the trials then seem
-    to find less than they would have, so that the gain of more trials is if anything overestimated.
+    All that is known of a pruned trial is that it did not reach the target by its last step. It
+    counts as a miss slower than those kept, as pruning assumes. Half the trials then seem to find
+    less than they would have, so the gain of more trials is overestimated, if anything.
     """
     reached = trials["status"] == "reached"
     steps = np.sort(trials.loc[reached, "steps"].to_numpy(np.float64))
@@ -144,24 +136,22 @@ def search_sample(trials: pd.DataFrame) -> SearchSample:
 
 
 def spread_numbers(trials: int, most: int) -> list[int]:
-    """Return numbers from 1 to `trials`, evenly in the logarithm, half and all among them."""
+    """Return numbers from 1 to `trials`, evenly spaced in the logarithm, with half and all."""
     spread = np.geomspace(1, trials, min(most, trials)).round().astype(int)
     return sorted({*spread.tolist(), trials // 2, trials})
 
 
 def best_of_n(sample: SearchSample, sizes: Sequence[int] = ()) -> pd.DataFrame:
-    """Return the best-of-N curve at some numbers of trials; by default from 1 to all.
+    """Return the best-of-N curve at some numbers of trials.
 
-    Of more than `MOST_NUMBERS` trials the default is `spread_numbers` of them.
+    By default at all from 1 on, or at `spread_numbers` if there are more than `MOST_NUMBERS`.
 
-    One row for each n: n, reach, steps (geometric mean, a lower bound where reach is below 1; null
-    if no trial reached), median (null if over half the subsets miss).
+    Returns:
+        One row for each n: n, reach, steps (geometric mean, a lower bound where reach is below 1;
+        null if no trial reached), median (null if over half the subsets miss).
     """
-    if not sizes:
-        every = range(1, sample.trials + 1)
-        sizes = (
-            every if sample.trials <= MOST_NUMBERS else spread_numbers(sample.trials, MOST_NUMBERS)
-        )
-    rows = [sample.row(n) for n in sizes]
+    every = range(1, sample.trials + 1)
+    default = every if len(every) <= MOST_NUMBERS else spread_numbers(len(every), MOST_NUMBERS)
+    rows = [sample.row(n) for n in sizes or default]
     names = ["n", "reach", "steps", "median"]
     return pd.DataFrame(rows, columns=names).astype({"steps": "Float64", "median": "Float64"})

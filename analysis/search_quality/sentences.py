@@ -1,6 +1,7 @@
-"""The quality of the searches in sentences; batch sizes with the same verdict share one."""
+"""The quality of the searches in sentences, each for all batch sizes with the same verdict."""
 
 from collections.abc import Iterator
+from itertools import groupby
 
 import pandas as pd
 
@@ -11,13 +12,13 @@ from analysis.search_quality.best_of_n import SETTLED_GAIN, SearchVerdict
 from analysis.search_quality.edges import EFFECTIVE_LR, EdgeVerdict
 
 MOSTLY = 0.5
-"""Share of diverged trials above which the box is said to be too wide."""
+"""Share of diverged trials above which the box is reported as too wide."""
 
 
 def quality_sentences(table: pd.DataFrame, imported: bool = False) -> tuple[str, ...]:
     """Return sentences on a table of `quality_table`, with the remedy where there is one.
 
-    The order of imported runs says nothing.
+    The way the points of imported runs were chosen is unknown.
     """
     if table.empty:
         return ()
@@ -42,13 +43,11 @@ def _search_sentences(table: pd.DataFrame, imported: bool) -> Iterator[str]:
             (none, _NONE_REACHED),
             (adaptive, _IMPORTED if imported else _ADAPTIVE),
         ):
-            if len(told := rows[which]):
-                numbers = {
-                    n: span_text(told[n].min(), told[n].max()) for n in ("trials", "reached")
-                }
+            if len(own := rows[which]):
+                numbers = {n: span_text(own[n].min(), own[n].max()) for n in ("trials", "reached")}
                 numbers["of"] = counted(numbers["trials"], "trials")
-                gains = {n: _more(told[n].dropna()) for n in ("gain", "warm_gain")}
-                yield f"{_sizes(told, table)}: {text.format(**numbers, **gains)}."
+                gains = {n: _more(own[n].dropna()) for n in ("gain", "warm_gain")}
+                yield f"{_sizes(own, table)}: {text.format(**numbers, **gains)}."
 
 
 _VERDICTS = {
@@ -91,7 +90,7 @@ def _box_sentences(table: pd.DataFrame) -> Iterator[str]:
 
 
 def _by_range_end(table: pd.DataFrame, column: str) -> dict[str, pd.DataFrame]:
-    """Return the rows that list each range end ("lr high") in a column."""
+    """Return, for each range end ("lr high") listed in a column, the rows that list it."""
     listed = table[column].str.split(", ")
     ends = dict.fromkeys(end for row in listed for end in row if end)
     return {end: table[[end in row for row in listed]] for end in ends}
@@ -118,16 +117,10 @@ def _bracket_sentences(table: pd.DataFrame) -> Iterator[str]:
 
 
 def _sizes(rows: pd.DataFrame, table: pd.DataFrame) -> str:
-    """Return batch sizes as text, three or more neighbors of the table as a range."""
-    measured, shown = table["batch_size"].tolist(), set(rows["batch_size"])
-    runs: list[list[int]] = []
-    for place, size in enumerate(measured):
-        if size not in shown:
-            continue
-        if runs and place and measured[place - 1] == runs[-1][-1]:
-            runs[-1].append(size)
-        else:
-            runs.append([size])
+    """Return batch sizes as text, with three or more neighbors in the table as a range."""
+    shown = set(rows["batch_size"])
+    neighbors = groupby(table["batch_size"].tolist(), key=shown.__contains__)
+    runs = [list(sizes) for is_shown, sizes in neighbors if is_shown]
     parts = [f"{run[0]} to {run[-1]}" if len(run) > 2 else ", ".join(map(str, run)) for run in runs]
     return f"B = {', '.join(parts)}"
 

@@ -1,7 +1,7 @@
 """How good the search of each batch size was: settled or still falling, and where its best lie.
 
-Judged by the even sample: points of the box and of the regions by which it was widened. Points
-taken from other batch sizes do not belong to it.
+It is judged by the even sample: points of the box and of the regions by which it was widened, but
+not points taken from other batch sizes.
 """
 
 import numpy as np
@@ -11,11 +11,7 @@ from numpy.typing import NDArray
 from analysis.fitting.estimates import percent
 from analysis.measures.targets import search_trials
 from analysis.search_quality.adaptive import LATE_COLUMNS, late_row
-from analysis.search_quality.best_of_n import (
-    SETTLED_GAIN,
-    SearchVerdict,
-    search_sample,
-)
+from analysis.search_quality.best_of_n import SETTLED_GAIN, SearchVerdict, search_sample
 from analysis.search_quality.edges import (
     EFFECTIVE_LR,
     EdgeVerdict,
@@ -27,8 +23,8 @@ from analysis.tables.study import StudyTables
 
 EVEN_ROLES = ("search", "extension")
 """Roles of the trials that cover the box evenly."""
-NATURAL_ENDS = {"momentum": {"low": 0.0}}
-"""Where a hyperparameter's domain ends: no better points lie beyond."""
+NATURAL_ENDS = {("momentum", "low"): 0.0}
+"""Ends of a hyperparameter's domain, with no points beyond."""
 
 _COLUMNS = {
     "batch_size": "int64",
@@ -51,17 +47,17 @@ _COLUMNS = {
 
 
 def quality_table(study: StudyTables, target: float | None = None) -> pd.DataFrame:
-    """Return what is known of the search at each batch size, of the trials of `search_trials`.
+    """Return the quality of the search at each batch size, from the trials of `search_trials`.
 
     Returns:
         One row per batch size, in rising order: batch_size; trials, reached, diverged and
         diverged_share of the even sample; the bracket (steps_before, steps] of the fewest steps
         and its width as a share of them (bracket); half, the trials before the last doubling,
-        half_reach, the probability that so many hold one that reached, and gain, the share of
-        additional steps they would have needed; warm_gain, the share of additional steps of the
-        even sample over a point from another batch size; search (`SearchVerdict`); box
-        (`EdgeVerdict`), and the ends found to be edges and walls ("lr high, momentum low").
-        Null if unknown. A search that learns has the columns of `late_row` too.
+        half_reach, the probability that so many include one that reached, and gain, the share of
+        extra steps they would have needed; warm_gain, the share of extra steps of the even sample
+        over a point from another batch size; search (`SearchVerdict`); box (`EdgeVerdict`); edges
+        and walls, the ends with these verdicts ("lr high, momentum low"). Null if unknown. An
+        adaptive search also has the columns of `late_row`.
     """
     trials = search_trials(study, target)
     rows = []
@@ -70,8 +66,7 @@ def quality_table(study: StudyTables, target: float | None = None) -> pd.DataFra
         box = study.box(int(str(size)))
         natural = [
             (name, end)
-            for name, bounds in NATURAL_ENDS.items()
-            for end, value in bounds.items()
+            for (name, end), value in NATURAL_ENDS.items()
             if name in box and box[name][end] == value
         ]
         ends = edge_verdicts(
@@ -102,7 +97,7 @@ def _search_row(even: pd.DataFrame, group: pd.DataFrame, adaptive: bool) -> dict
     steps = None if fastest.empty else int(fastest["steps"].iloc[0])
     before = None if fastest["steps_before"].isna().all() else int(fastest["steps_before"].iloc[0])
     half = sample.trials // 2
-    # the excess steps of the even sample over a faster point from elsewhere
+    # the extra steps of the even sample over a faster point from another batch size
     least = float(sample.steps[0]) if len(sample.steps) else None
     warm_gain = None if steps is None or least is None or least <= steps else least / steps - 1
     verdict = SearchVerdict.UNKNOWN if adaptive else sample.verdict
@@ -139,10 +134,9 @@ def readable_quality(table: pd.DataFrame) -> pd.DataFrame:
     """Return a table of `quality_table` as text: one row per batch size, "-" if unknown.
 
     Columns B, trials, diverged, bracket (width as a share of the steps), gain (of the last doubling
-    of trials), search, box and its edges and walls.
+    of trials), search, box, edges and walls.
     """
-    shown = pd.DataFrame({"B": table["batch_size"].astype(str), "trials": table["trials"]})
-    shown["trials"] = shown["trials"].astype(str)
+    shown = table[["batch_size", "trials"]].astype(str).rename(columns={"batch_size": "B"})
     for heading, name in {
         "diverged": "diverged_share",
         "bracket": "bracket",

@@ -1,4 +1,4 @@
-"""Under-tuning of a study: the gap of each search, where its trials show it."""
+"""Under-tuning of a study: the tuning gap of each search, if its trials show it."""
 
 import math
 from collections.abc import Mapping
@@ -21,24 +21,24 @@ NO_BOX = (
     "their best points may need more steps than the optimum, by an unknown factor"
 )
 ADAPTIVE = (
-    "the trials of this sampler do not show it, as they crowd around its estimate of the optimum "
+    "the trials of this sampler do not show it: they crowd around its estimate of the optimum "
     "(those of other samplers do)"
 )
 _COMMON: Mapping[str, bool] = {"tpe": False, "shared": True}
-"""Samplers that learn and whose trials show the gap, and whether batch sizes have it in common.
-In 288 searches of `tpe` on the bank, shares of 0.1, 0.25, 0.5, 0.75 and 0.9 of the true gaps lay
-below the quantiles 0.19, 0.34, 0.57, 0.75 and 0.92, as for even trials. `shared` crowds and shows
-less of them."""
+"""Adaptive samplers whose trials show the gap, and whether batch sizes have it in common.
+
+In 288 simulated searches of `tpe`, shares of 0.1, 0.25, 0.5, 0.75 and 0.9 of the true gaps lay
+below the quantiles 0.19, 0.34, 0.57, 0.75 and 0.92, as for even trials. Trials of `shared` crowd
+and show less of the gap."""
 NONE_REACHED = "no trial spread evenly over the box reached the target at B = {sizes}"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class Tuning:
-    """What the trials say of under-tuning."""
+    """The tuning gaps of a study."""
 
-    # the gap at each batch size that reached the target; empty where `missing`
-    gaps: Mapping[float, TuningGap]
-    missing: str  # why there is none, as text; else empty
+    gaps: Mapping[float, TuningGap]  # at each batch size that reached the target; none if `missing`
+    missing: str  # why they are unknown, as text; else empty
 
     def record(self) -> dict[str, Any]:
         """Return under-tuning as JSON data."""
@@ -53,7 +53,7 @@ class Tuning:
 
 
 def tuning_of(study: StudyTables, table: pd.DataFrame, target: float | None = None) -> Tuning:
-    """Return the gap at each batch size that reached the target, or no gap and why.
+    """Return the tuning gap at each batch size that reached the target, or why it is unknown.
 
     The table is of `steps_to_target` at the target; None is the study's own.
     """

@@ -66,7 +66,9 @@ def batch_plans(study: ResolvedStudy) -> dict[str, tuple[tuple[int, int], ...]] 
     if study.batch_schedule is None or study.batch_schedule.stages is None:
         return None
     plans = {
-        str(size): BatchPlan.made(study.batch_schedule.stages, size, size * study.horizon(size))
+        str(size): BatchPlan.from_multiples(
+            study.batch_schedule.stages, size, size * study.horizon(size)
+        )
         for size in study.batch_sizes
     }
     for size, plan in plans.items():

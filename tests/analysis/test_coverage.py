@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 from analysis.fitting.fit import fit
-from analysis.fitting.models import MODELS, hyperbola
+from analysis.fitting.models import MODELS
 from analysis.fitting.points import Points
+from tests.analysis.fitting.reading import curve_of, hyperbola
 
 S_MIN, B_CRIT = 20.0, 60.0
 EXPONENTS = {"hyperbola": 1.0, "power": 0.9, "smooth": 1.6}
@@ -45,7 +46,7 @@ DESIGNS = {
 def covered(design, name, repeats, seed):
     """Return coverage and median relative value of S_min, E_min, b_crit and the exponent."""
     model, exponent = MODELS[name], EXPONENTS[name]
-    truth = model.steps(design.sizes, S_MIN, B_CRIT, exponent)
+    truth = curve_of(model, design.sizes, S_MIN, B_CRIT, exponent)
     e_min = S_MIN * B_CRIT ** float(model.slope(np.asarray(exponent)))
     expected = np.array([S_MIN, e_min, B_CRIT, exponent][: model.parameters + 1])
     rng = np.random.default_rng(seed)

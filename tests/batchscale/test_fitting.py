@@ -145,7 +145,7 @@ def test_what_is_no_number_is_refused(steps):
     ("before", "message"),
     [
         ([3, 1], "before must have an entry for each of 3 batch sizes, got 2; give None"),
-        ([3, 2.5, 0], "not after the one below the target, got 2.5 before 2; give the last"),
+        ([3, 2.5, 0], "no later than the steps to target, got 2.5 before 2; give the last"),
         ([3, -1, 0], "must be at 0 or more steps .* got -1 before 2"),
     ],
 )

@@ -38,7 +38,7 @@ from analysis.figures.drawing.ticks import batch_size_axis, inches, label_axis, 
 from analysis.fitting.critical import SEEDS
 from analysis.fitting.estimates import Estimate
 from analysis.fitting.fit import ScalingFit
-from analysis.fitting.models import Floats, hyperbola
+from analysis.fitting.models import Floats
 from analysis.fitting.regimes import Regime
 from analysis.measures.federated import TOKENS, batch_axis, steps_axis
 from analysis.measures.recipes import follows_rule
@@ -89,7 +89,7 @@ def steps_data(analysis: Analysis) -> pd.DataFrame:
             parts.append(series_rows(HYPERBOLA, curve_at, analysis.fit.predict(curve_at)))
         start = np.array([[curve_at[0], best.predict(curve_at[:1])[0]]])
     if len(start) and len(table) > 1:
-        parts.append(series_rows(PERFECT, curve_at, hyperbola(curve_at, 0.0, start.prod())))
+        parts.append(series_rows(PERFECT, curve_at, start.prod() / curve_at))
     return pd.concat([part for part in parts if len(part)], ignore_index=True).reindex(
         columns=["series", "batch_size", "steps", "low", "high"]
     )

@@ -11,6 +11,7 @@ from analysis.fitting.fit import fit
 from analysis.fitting.models import MODELS
 from analysis.fitting.points import Points
 from analysis.fitting.shapes import Shapes
+from tests.analysis.fitting.reading import curve_of
 
 HYPERBOLA = MODELS["hyperbola"]
 S_MIN, B_CRIT = 20.0, 60.0
@@ -48,7 +49,7 @@ DESIGNS = {
 
 
 def deviates(rng, sizes, sigma, budget=plenty, b_crit=B_CRIT, s_min=S_MIN):
-    truth = HYPERBOLA.steps(sizes, s_min, b_crit)
+    truth = curve_of(HYPERBOLA, sizes, s_min, b_crit)
     steps = truth * np.exp(sigma * rng.standard_normal(sizes.size))
     most = budget(sizes)
     return deviates_of(fit(Points.of(sizes, np.minimum(steps, most), steps > most)))
@@ -109,7 +110,7 @@ def test_ratio_and_test_agree(name):
 
 def test_deviates_reproduce_the_interval_of_the_fit():
     rng = np.random.default_rng(4)
-    steps = HYPERBOLA.steps(NINE, S_MIN, B_CRIT) * np.exp(0.1 * rng.standard_normal(NINE.size))
+    steps = curve_of(HYPERBOLA, NINE, S_MIN, B_CRIT) * np.exp(0.1 * rng.standard_normal(NINE.size))
     found = fit(Points.of(NINE, steps))
     ends = deviates_of(found).log_values_at(stats.norm.ppf([0.025, 0.5, 0.975]))
     assert np.exp(ends) == pytest.approx(
@@ -144,7 +145,9 @@ def test_without_scatter_the_ratio_is_known():
 def zigzag(b_crit):
     """Return a profile whose points scatter without a trend or curvature."""
     scatter = 0.1 * np.resize([-1.0, 1.0], NINE.size)
-    return deviates_of(fit(Points.of(NINE, HYPERBOLA.steps(NINE, S_MIN, b_crit) * np.exp(scatter))))
+    return deviates_of(
+        fit(Points.of(NINE, curve_of(HYPERBOLA, NINE, S_MIN, b_crit) * np.exp(scatter)))
+    )
 
 
 @pytest.mark.parametrize(

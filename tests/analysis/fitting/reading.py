@@ -1,10 +1,21 @@
-"""Regimes read off points without noise: what those of fitted curves are tested against."""
+"""Curves of the models, and regimes read off points without noise: what fits are tested against."""
 
 import numpy as np
 from scipy.optimize import isotonic_regression
 
 from analysis.fitting.edges import end_of_perfect_scaling, start_of_plateau
 from analysis.fitting.regimes import regimes_between
+
+
+def hyperbola(batch_size, s_min, e_min):
+    """Return steps to target under McCandlish et al. 2018, eq. 2.11."""
+    return s_min + e_min / np.asarray(batch_size, float)
+
+
+def curve_of(model, batch_size, s_min, b_crit, exponent=1.0):
+    """Return steps to target under a model, in the shape of `batch_size`."""
+    x = np.log(b_crit / np.asarray(batch_size, float))
+    return s_min * np.exp(model.rise(x, np.asarray(exponent, float)))
 
 
 def crossings(sizes, steps):

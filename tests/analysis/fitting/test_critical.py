@@ -9,7 +9,7 @@ from analysis.fitting.models import MODELS
 from analysis.fitting.points import Points
 from analysis.fitting.regimes import regimes_of
 from analysis.report.fits import critical_record, critical_text
-from tests.analysis.fitting.reading import crossings
+from tests.analysis.fitting.reading import crossings, curve_of
 
 QUADRATIC_SIZES = 4.0 ** np.arange(9)
 QUADRATIC_STEPS = [32108, 8050, 2037, 536, 169, 94, 77, 72, 70]
@@ -35,13 +35,26 @@ def test_published_values_follow_from_b_20(steps, at_256):
     assert round(found["b_20"].estimate.value + 1.2 * (256 - 64)) == at_256
 
 
-def test_what_follows_from_the_hyperbola():
+def test_definitions_that_follow_from_the_hyperbola():
     found = critical(QUADRATIC_SIZES, QUADRATIC_STEPS)
     b_crit = found["b_crit_hyperbola"].estimate
     for end in ("value", "low", "high"):
         at = getattr(b_crit, end)
         assert getattr(found["b_20"].estimate, end) == pytest.approx(1.2 + 0.2 * at)
         assert getattr(found["b_diversity"].estimate, end) == pytest.approx(1 + at)
+
+
+def test_the_hyperbola_needs_the_examples_that_b_20_and_b_diversity_promise():
+    fits = fit_all(Points.of(QUADRATIC_SIZES, QUADRATIC_STEPS))
+    found = critical_batch_sizes(fits)
+
+    def examples(batch_size):
+        return batch_size * fits["hyperbola"].predict(batch_size)
+
+    b_20, bound = (found[name].estimate.value for name in ("b_20", "b_diversity"))
+    assert examples(b_20) == pytest.approx(1.2 * examples(1.0))
+    share = examples(QUADRATIC_SIZES) / examples(1.0)
+    assert share == pytest.approx(1 + (QUADRATIC_SIZES - 1) / bound)
 
 
 def test_edges_are_those_of_the_regimes_within_their_interval():
@@ -53,10 +66,12 @@ def test_edges_are_those_of_the_regimes_within_their_interval():
         assert edge.low < edge.value < edge.high
 
 
-def test_the_headline_holds_every_form_that_fits():
+def test_the_headline_interval_contains_every_part():
     rng = np.random.default_rng(0)
     sizes = 4.0 ** np.arange(8)
-    steps = MODELS["power"].steps(sizes, 20.0, 60.0, 0.8) * np.exp(0.05 * rng.standard_normal(8))
+    steps = curve_of(MODELS["power"], sizes, 20.0, 60.0, 0.8) * np.exp(
+        0.05 * rng.standard_normal(8)
+    )
     found = critical(sizes, steps)["b_crit"]
     assert list(found.parts) == [SEEDS, FORM]
     assert found.estimate.value == found.parts[FORM].value
@@ -66,7 +81,7 @@ def test_the_headline_holds_every_form_that_fits():
     assert found.estimate.low < 60 < found.estimate.high
 
 
-def test_too_few_batch_sizes_hold_no_form():
+def test_with_few_batch_sizes_the_interval_covers_only_seeds():
     found = critical(QUADRATIC_SIZES[:5], QUADRATIC_STEPS[:5])["b_crit"]
     assert list(found.parts) == [SEEDS]
     assert found.estimate.value == pytest.approx(found.parts[SEEDS].value, rel=1e-3)
@@ -101,10 +116,10 @@ def test_the_reference_is_a_batch_size_that_reached(missed):
 @pytest.mark.parametrize(
     ("name", "b_crit", "exponent"), [("hyperbola", 60, 1.0), ("smooth", 60, 1.6)]
 )
-def test_edges_cover_and_lean_to_no_side(name, b_crit, exponent):
+def test_edges_are_covered_and_unbiased(name, b_crit, exponent):
     rng = np.random.default_rng(21)
     sizes = 2.0 ** np.arange(13)
-    truth = MODELS[name].steps(sizes, 20.0, b_crit, exponent)
+    truth = curve_of(MODELS[name], sizes, 20.0, b_crit, exponent)
     edges = crossings(sizes, truth)
     repeats, covered, values = 60, np.zeros(2), []
     for noise in np.exp(0.1 * rng.standard_normal((repeats, sizes.size))):

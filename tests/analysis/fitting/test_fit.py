@@ -9,9 +9,10 @@ from scipy import optimize, stats
 from analysis.errors import AnalysisError
 from analysis.fitting.estimates import REACH
 from analysis.fitting.fit import HEAVY_TAILS_GAIN, aicc, fit, fit_all
-from analysis.fitting.models import MODELS, hyperbola
+from analysis.fitting.models import MODELS
 from analysis.fitting.noises import NOISES
 from analysis.fitting.points import Points
+from tests.analysis.fitting.reading import curve_of, hyperbola
 
 POWERS = 2.0 ** np.arange(1, 11)
 DIGITS = np.array([600, 335, 198, 91, 49, 35, 32, 30, 22, 19])
@@ -183,7 +184,7 @@ def test_misses_do_not_count_as_points():
 def test_every_model_recovers_exact_data(name, exponent):
     model = MODELS[name]
     exponent = exponent if model.exponent else 1.0
-    found = fitted(POWERS, model.steps(POWERS, 20.0, 60.0, exponent), name=name)
+    found = fitted(POWERS, curve_of(model, POWERS, 20.0, 60.0, exponent), name=name)
     assert found.s_min.value == pytest.approx(20, rel=1e-3)
     assert found.b_crit.value == pytest.approx(60, rel=1e-3)
     factor = 20 * 60**exponent if name == "power" else 1200
@@ -229,7 +230,7 @@ def test_with_misses_interval_ends_lie_on_the_threshold(name):
     def shortfall(parameters):
         log_b_crit, log_sigma, log_k = parameters
         exponent = math.exp(log_k) if model.exponent else 1.0
-        curve = model.steps(sizes, fixed, math.exp(log_b_crit), exponent)
+        curve = curve_of(model, sizes, fixed, math.exp(log_b_crit), exponent)
         z = (np.log(steps) - np.log(curve)) / math.exp(log_sigma)
         seen = stats.norm.logpdf(z[~missed]) - log_sigma
         return -(seen.sum() + stats.norm.logsf(z[missed]).sum())
@@ -259,7 +260,7 @@ def test_the_model_that_made_the_points_has_the_least_aicc():
     sizes = 2.0 ** np.arange(16)
     noise = np.exp(0.03 * rng.standard_normal(16))
     for name, exponent in (("hyperbola", 1.0), ("power", 0.6), ("smooth", 3.0)):
-        steps = MODELS[name].steps(sizes, 20.0, 200.0, exponent) * noise
+        steps = curve_of(MODELS[name], sizes, 20.0, 200.0, exponent) * noise
         assert fit_all(Points.of(sizes, steps)).best.model.name == name
 
 

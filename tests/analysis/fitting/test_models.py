@@ -3,7 +3,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from analysis.fitting.models import MODELS, batch_size_at_overhead, diversity_bound, hyperbola
+from analysis.fitting.models import MODELS
+from tests.analysis.fitting.reading import curve_of, hyperbola
 
 positive = st.floats(1e-3, 1e6)
 
@@ -25,33 +26,19 @@ def test_keeps_the_shape():
     assert hyperbola(np.ones((2, 3)), 1.0, 1.0).shape == (2, 3)
 
 
-@pytest.mark.parametrize(("b_crit", "published"), [(2190.6, 745), (3239.8, 955)])
-def test_published_critical_batch_sizes_at_20_percent(b_crit, published):
-    # Zhang et al. 2024, 85M and 151M parameters, reference batch size 256
-    assert round(batch_size_at_overhead(0.2, b_ref=256, b_crit=b_crit)) == published
-
-
-@given(b_ref=positive, b_crit=positive, overhead=st.floats(0.01, 1))
-def test_examples_exceed_the_reference_by_the_overhead(b_ref, b_crit, overhead):
-    batch_size = batch_size_at_overhead(overhead, b_ref, b_crit)
-    examples = batch_size * float(hyperbola(batch_size, 1.0, b_crit))
-    reference = b_ref * float(hyperbola(b_ref, 1.0, b_crit))
-    assert examples == pytest.approx((1 + overhead) * reference)
-
-
 @pytest.mark.parametrize("name", MODELS)
 @given(batch_size=positive, b_crit=positive)
 def test_every_model_is_the_hyperbola_at_exponent_one(name, batch_size, b_crit):
     expected = hyperbola(batch_size, 20.0, 20.0 * b_crit)
-    assert MODELS[name].steps(batch_size, 20.0, b_crit) == pytest.approx(expected)
+    assert curve_of(MODELS[name], batch_size, 20.0, b_crit) == pytest.approx(expected)
 
 
 def test_formulas():
     sizes = np.array([1.0, 30.0, 900.0])
-    assert MODELS["power"].steps(sizes, 20.0, 50.0, 0.7) == pytest.approx(
+    assert curve_of(MODELS["power"], sizes, 20.0, 50.0, 0.7) == pytest.approx(
         20 + 20 * 50**0.7 / sizes**0.7
     )
-    assert MODELS["smooth"].steps(sizes, 20.0, 50.0, 2.5) == pytest.approx(
+    assert curve_of(MODELS["smooth"], sizes, 20.0, 50.0, 2.5) == pytest.approx(
         (20**2.5 + (1000 / sizes) ** 2.5) ** 0.4
     )
 
@@ -63,13 +50,8 @@ def test_limits_cross_at_b_crit(name, exponent):
     exponent = exponent if model.exponent else 1.0
     slope = float(model.slope(np.asarray(exponent)))
     far = 1e-9 ** (1 / exponent) * 100
-    falling = float(model.steps(far, 20.0, 100.0, exponent)) * (far / 100) ** slope
+    falling = float(curve_of(model, far, 20.0, 100.0, exponent)) * (far / 100) ** slope
     assert falling == pytest.approx(20, rel=1e-6)
-    assert float(model.steps(100 / far * 100, 20.0, 100.0, exponent)) == pytest.approx(20, rel=1e-6)
-
-
-@given(batch_size=st.floats(1, 1e6), b_crit=positive)
-def test_gradient_diversity_bounds_the_examples(batch_size, b_crit):
-    examples = batch_size * hyperbola(batch_size, 1.0, b_crit) / hyperbola(1.0, 1.0, b_crit)
-    delta = (batch_size - 1) / diversity_bound(b_crit)
-    assert float(examples) == pytest.approx(1 + delta)
+    assert float(curve_of(model, 100 / far * 100, 20.0, 100.0, exponent)) == pytest.approx(
+        20, rel=1e-6
+    )

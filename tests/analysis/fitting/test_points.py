@@ -53,7 +53,7 @@ def test_a_miss_is_out_of_reach_if_no_curve_explains_it(size, bound, beyond):
     assert kept.missed.sum() == (not beyond)
 
 
-def test_steps_that_no_curve_explains_are_told():
+def test_steps_that_no_curve_explains_are_reported():
     rising = Points.of([4, 8, 32, 128], [50, 60, 151, 140])
     assert rising.unexplained().tolist() == [False, False, True, False]
     assert Points.of([4, 8], [400, 10]).unexplained().tolist() == [True, False]

@@ -6,10 +6,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from analysis.fitting.estimates import Estimate
-from analysis.fitting.models import hyperbola
 from analysis.fitting.regimes import ORDER, Regime, Verdict
 from analysis.report.fits import regime_sentences
-from tests.analysis.fitting.reading import crossings, find_regimes
+from tests.analysis.fitting.reading import crossings, find_regimes, hyperbola
 
 QUADRATIC_SIZES = 4.0 ** np.arange(9)
 SIZES_OF_FIVE = np.array([2.0, 16.0, 128.0, 1024.0, 8192.0])

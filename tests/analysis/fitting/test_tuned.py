@@ -4,10 +4,11 @@ import numpy as np
 import pytest
 
 from analysis.fitting.fit import Fits, fit, fit_all
-from analysis.fitting.models import MODELS, hyperbola
+from analysis.fitting.models import MODELS
 from analysis.fitting.points import Points
 from analysis.fitting.tuned import tuned_fits
 from analysis.fitting.tuning_gap import GAPS, TuningGap
+from tests.analysis.fitting.reading import curve_of, hyperbola
 
 SIZES = 4.0 ** np.arange(9)
 TRUTH = hyperbola(SIZES, 20.0, 20.0 * 60)
@@ -27,8 +28,8 @@ def tuned_fit(found, gaps):
 
 
 @pytest.mark.parametrize(("name", "exponent"), [("hyperbola", 1), ("smooth", 1.6), ("power", 0.9)])
-def test_known_gaps_are_taken_off(name, exponent):
-    truth = MODELS[name].steps(SIZES, 20.0, 60.0, exponent)
+def test_known_gaps_are_subtracted(name, exponent):
+    truth = curve_of(MODELS[name], SIZES, 20.0, 60.0, exponent)
     noise = 0.03 * np.random.default_rng(1).standard_normal(SIZES.size)
     gaps = np.where(SIZES > 60, 0.6, 0.1)
     found = fit(Points.of(SIZES, truth * np.exp(gaps + noise)), MODELS[name])
@@ -69,7 +70,7 @@ def test_small_gaps_change_nothing():
                 assert tuned.predict(at) == pytest.approx(fitted.predict(at), rel=0.15)
 
 
-def test_what_is_not_identified_stays_so():
+def test_a_quantity_that_is_not_identified_stays_so():
     perfect = fit(Points.of(SIZES[:5], 1000 / SIZES[:5] * [1, 1.02, 0.99, 1.01, 1]))
     tuned = tuned_fit(perfect, gaps_of(np.full(9, 0.05))).b_crit
     assert perfect.b_crit.high == tuned.high == math.inf

@@ -10,9 +10,9 @@ SHARES = st.lists(st.floats(0.01, 0.99), max_size=4, unique=True).map(sorted)
 
 
 @given(SHARES, st.lists(st.floats(0.01, 8), min_size=5), st.integers(1, 50), st.integers(1, 3000))
-def test_a_plan_is_what_single_steps_make(shares, factors, batch_size, examples):
+def test_a_plan_agrees_with_single_steps(shares, factors, batch_size, examples):
     multiples = list(zip([0.0, *shares], factors, strict=False))
-    plan = BatchPlan.made(multiples, batch_size, examples)
+    plan = BatchPlan.from_multiples(multiples, batch_size, examples)
     used = step = 0
     while used < examples:
         multiple = [factor for share, factor in multiples if used >= share * examples][-1]
@@ -24,7 +24,7 @@ def test_a_plan_is_what_single_steps_make(shares, factors, batch_size, examples)
 
 
 def test_a_batch_warm_up():
-    plan = BatchPlan.made(MULTIPLES, 64, 6400)
+    plan = BatchPlan.from_multiples(MULTIPLES, 64, 6400)
     assert plan.stages == ((0, 16), (40, 32), (80, 64))
     assert (plan.examples(40), plan.examples(80), plan.steps(6400)) == (640, 1920, 150)
     assert plan.examples(80.5) == 1952  # a median between two steps

@@ -19,8 +19,8 @@ from tests.analysis.made_diagnostics import diagnosed
 def test_noise_is_compared_with_the_measured_critical_batch_size():
     said = diagnostic_sentences(diagnosed())["noise"]
     assert said[0] == (
-        "The noise scale tr(S) / |G|^2 goes from start to end of training from 10 (8.0 to 12) to "
-        "50 (40 to 62) at B = 16, from 10 (8.0 to 12) to 50 (40 to 62) at B = 256."
+        "Over training, the noise scale tr(S) / |G|^2 goes from 10 (8.0 to 12) to 50 (40 to 62) at "
+        "B = 16, from 10 (8.0 to 12) to 50 (40 to 62) at B = 256."
     )
     # linear in the step: 10 to 50, on average 30
     assert said[1].startswith(
@@ -38,7 +38,7 @@ def test_noise_is_compared_with_the_measured_critical_batch_size():
 def test_an_optimizer_that_moves_by_another_norm_has_its_own_noise_scale(optimizer, norm):
     said = diagnostic_sentences(diagnosed(optimizer=optimizer))["noise"]
     assert len(said) == 5
-    assert f"The noise scale in the {norm} norm goes from" in said[2]
+    assert f"the noise scale in the {norm} norm goes from" in said[2]
 
 
 def test_flatness_says_small_against_large_and_whether_it_follows_the_batch_size():
@@ -70,12 +70,31 @@ def test_branches_say_where_larger_batches_lose():
         "after the next 128 examples is 512 (320 to no upper bound) at step 0; 512 (320 to no "
         "upper bound) at step 5; above 2048 (1020 to no upper bound) at step 40.",
         "The learning rate follows the linear rule and is not tuned at the larger batches, so "
-        "these may be too low. b_crit = 50 (40\N{EN DASH}70) is that of tuned runs.",
+        "these may be too low. For tuned runs, b_crit = 50 (40\N{EN DASH}70).",
     ]
     assert diagnostic_sentences(diagnosed(b_crit=None))["branch"][1].endswith("too low.")
 
 
-def test_a_run_too_short_to_branch_from_is_told():
+def test_values_that_are_not_finite_are_reported_and_not_left_out():
+    found = diagnosed()
+    table = found.table
+    line = table["quantity"].eq("train_loss") & table["variant"].isin(["line", "to B = 256"])
+    lost = line & (table["variant"].eq("line") & table["x"].eq(0.5) | table["x"].eq(0.5))
+    lost |= table["quantity"].isin(["trace", "keskar"])
+    said = diagnostic_sentences(replace(found, table=table.assign(value=table["value"].mask(lost))))
+    assert said["curvature"][1] == "Its trace is not known at any batch size."
+    assert said["sharpness"][0].endswith("(epsilon 0.001) is not known at any batch size.")
+    # a mean over both sides of the solution needs both
+    assert said["landscape"][1] == (
+        "Half a filter's length away the training loss is not known at any batch size."
+    )
+    assert said["landscape"][-2] == (
+        "From the solution of B = 16 to B = 256 the training loss goes from 0.23 to 0.23, and is "
+        "not finite somewhere in between."
+    )
+
+
+def test_a_run_too_short_to_branch_from_is_reported():
     found = diagnosed()
     table = found.table
     alone = table[(table["what"] == "branch") & table["x"].isna()].assign(value=np.nan, low=np.nan)
@@ -87,7 +106,7 @@ def test_a_run_too_short_to_branch_from_is_told():
     assert branch_data(short).empty
 
 
-def test_only_what_was_measured_is_told():
+def test_only_measured_diagnostics_are_reported():
     found = diagnosed(sizes=(16,))
     assert list(diagnostic_sentences(found)) == list(SENTENCES)
     table = found.table[found.table["what"].isin(["gap", "layers"])]

@@ -77,3 +77,11 @@ def test_an_unknown_ratio_is_named_and_counts_nowhere():
         "No ratio where the weights are zero, as at the start of 0.bias."
     )
     assert set(changes(table)["layer"]) == {"0.weight", "2.weight"}
+
+
+def test_a_table_without_any_ratio_names_its_layers():
+    table = layer_table(layers=("0.weight",)).assign(ratio=np.nan)
+    assert spreads(table).empty
+    assert layer_sentences(table) == (
+        "No ratio where the weights are zero, as at the start of 0.weight.",
+    )

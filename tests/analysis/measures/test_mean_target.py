@@ -54,7 +54,7 @@ def test_after_a_seed_has_diverged_no_step_passes(budgeted):
     )
 
 
-def test_runs_from_elsewhere_that_end_at_the_target_have_no_such_mean(budgeted):
+def test_imported_runs_that_end_at_the_target_have_no_mean(budgeted):
     study = with_seeds(budgeted, [(0.08, 0.04), (0.01, 0.042, 0.02), (0.03, 0.044, 0.02)])
     study.trials.loc[study.trials["status"] == "exhausted", "stopped_at"] = range(10, 40, 10)
     assert len(mean_records(study, 0.05)) == 1
@@ -63,12 +63,12 @@ def test_runs_from_elsewhere_that_end_at_the_target_have_no_such_mean(budgeted):
     assert not mean_records(replace(study, trials=stopped), 0.05)
 
 
-def test_a_race_to_the_target_has_no_such_mean(made):
+def test_a_race_to_the_target_has_no_mean(made):
     study = with_seeds(made({4: 90, 16: 40}, trials=4), [(0.01,) * 3] * 3)
     assert mean_records(study, 0.05) == []
 
 
-def test_at_the_target_one_look_in_twenty_passes():
+def test_a_mean_at_the_target_passes_one_look_in_twenty():
     generator = np.random.default_rng(0)
     looks = 0.05 + 0.01 * generator.standard_normal((2000, 5))
     passed = [_first_below(pd.DataFrame([look], index=[1]), 0.05)[0] is not None for look in looks]

@@ -5,11 +5,11 @@ import pandas as pd
 import pytest
 
 from analysis.measures.replicates import (
-    _unchosen,
     all_have_replicates,
     fitted_points,
     replicates,
     representative_runs,
+    unbiased_runs,
     with_replicates,
 )
 from analysis.measures.targets import steps_to_target
@@ -138,7 +138,7 @@ def of_points(study, *points):
     ]
 
 
-def test_of_several_points_the_better_counts(made):
+def test_the_better_of_several_points_counts(made):
     rows = of_points(made(STEPS), [420, 500, 610], [300, 310, 320])
     row = replicates(replicated(made, {4: rows})).iloc[0]
     assert (row["replicate_of"], row["steps_median"], row["seeds"]) == ("search 1", 310, 3)
@@ -151,13 +151,13 @@ def test_a_seed_does_not_choose_the_point_that_it_counts_for(made):
     assert sorted(counted["steps"]) == [400, 402, 500]
 
 
-def test_seeds_beyond_those_of_the_other_points_chose_nothing(made):
+def test_seeds_beyond_those_of_the_other_points_did_not_choose(made):
     rows = of_points(made(STEPS), [300, 310, 305, 380, 390, 400], [420, 430, 410])
     row = replicates(replicated(made, {4: rows})).iloc[0]
     assert (row["replicate_of"], row["steps_median"], row["seeds"]) == ("search 0", 390, 3)
 
 
-def test_of_points_with_more_seeds_than_others_the_later_seeds_count(made):
+def test_only_later_seeds_count_for_points_with_more_seeds_than_others(made):
     rejected = [[90, 420], [100, 430]]
     survivors = [[80, 81, 300, 310, 320], [70, 75, 400, 410, 420]]
     row = replicates(replicated(made, {4: of_points(made(STEPS), *rejected, *survivors)})).iloc[0]
@@ -171,7 +171,7 @@ def test_a_point_with_a_seed_that_failed_was_not_rejected(made):
 
 
 @pytest.mark.parametrize(("points", "confirm"), [(3, 0), (3, 5), (2, 0)])
-def test_no_winners_curse_among_alike_points(points, confirm):
+def test_no_winners_curse_among_identical_points(points, confirm):
     rng = np.random.default_rng(0)
     found, least = [], []
     for _ in range(150):
@@ -189,12 +189,12 @@ def test_no_winners_curse_among_alike_points(points, confirm):
             for point, some in enumerate(logs)
             for seed, log in enumerate([*some, *(more if point == best else [])])
         ]
-        found.append(np.median(np.log(_unchosen(pd.DataFrame(rows))["steps"].to_numpy())))
+        found.append(np.median(np.log(unbiased_runs(pd.DataFrame(rows))["steps"].to_numpy())))
     assert np.mean(least) < -0.05
     assert abs(np.mean(found)) < 0.025
 
 
-def test_six_seeds_or_more_carry_an_interval_free_of_a_distribution(made):
+def test_from_six_seeds_on_the_interval_assumes_no_distribution(made):
     many = [100, 101, 102, 103, 104, 300, 301, 302, 303, 304]
     study = replicated(made, {4: many, 16: [90, 95, 100, 110, 120]})
     table = with_replicates(steps_to_target(study), study)
@@ -242,7 +242,7 @@ def test_a_study_without_replicates_says_so(analyzed):
     assert "those that were run failed" in words
 
 
-def test_an_end_that_seeds_do_not_bound_is_no_number(made):
+def test_an_end_that_seeds_do_not_bound_is_null(made):
     analysis = analyze(replicated(made, FULL | {64: [40, 50, 60, None, None]}))
     row = analysis.table.set_index("batch_size").loc[64]
     assert (row["interval"], pd.isna(row["high"])) == ("no upper bound", True)

@@ -173,7 +173,7 @@ def test_a_momentum_that_adds_nothing_gives_no_effective_learning_rate(study, to
 
 def test_a_tighter_target_is_refused(study):
     with pytest.raises(
-        AnalysisError, match=r"not be below the one raced to, 0\.05, got 0\.01.*sweep"
+        AnalysisError, match=r"not be below the one raced to, 0\.05, got 0\.01: trials.*sweep"
     ):
         steps_to_target(study, 0.01)
 
@@ -269,7 +269,7 @@ def test_replicates_are_dropped_with_their_source(made):
 
 
 @pytest.mark.parametrize("first", [0, 17])
-def test_as_many_trials_as_the_batch_size_with_fewest(study, first):
+def test_first_trials_are_limited_by_the_batch_size_with_fewest(study, first):
     fewer = study.trials.drop(study.trials.index[(study.trials["batch_size"] == 8)][:2])
     with pytest.raises(AnalysisError, match=f"every batch size, 14 at B = 8, got {first}; take"):
         first_trials(with_trials(study, fewer), first)

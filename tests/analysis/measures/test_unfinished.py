@@ -101,7 +101,7 @@ def test_a_recipe_without_a_point_lacks_nothing(made):
     assert counted(asking(made({4: None}), seeds=3, batch_sizes=[4, 16], **config)) == []
 
 
-def test_words_and_json_say_so_first(made):
+def test_sentences_and_json_begin_with_missing_trials(made):
     study = asking(made(STEPS), trials=20)
     record = summary_record(analyze(study))
     assert record["unfinished"] == unfinished_records(study)

@@ -18,6 +18,7 @@ from analysis.report.record import summary_record
 from analysis.report.sentences import summary_sentences
 from analysis.report.summary import analyze
 from analysis.report.write import readable_table, summary_markdown
+from tests.analysis.fitting.reading import curve_of
 
 NUMBER = r"\d+(?:\.\d+)?"
 QUANTITY = re.compile(
@@ -38,9 +39,9 @@ def random_steps(rng):
     sizes = 4.0 ** (rng.choice([0, 1, 2, 10]) + np.arange(count))
     knee = 10 ** rng.uniform(-1, 5)
     curves = [
-        MODELS["hyperbola"].steps(sizes, 20.0, knee),
-        MODELS["smooth"].steps(sizes, 20.0, knee, 5.0),
-        MODELS["power"].steps(sizes, 20.0, knee, 1.5),
+        curve_of(MODELS["hyperbola"], sizes, 20.0, knee),
+        curve_of(MODELS["smooth"], sizes, 20.0, knee, 5.0),
+        curve_of(MODELS["power"], sizes, 20.0, knee, 1.5),
         np.full(count, 50.0),
         3000 * sizes**-0.5,
         rng.uniform(5, 5000, count),

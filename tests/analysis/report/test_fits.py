@@ -3,7 +3,7 @@ import pytest
 
 from analysis.fitting.critical import critical_batch_sizes
 from analysis.fitting.fit import Fits, fit, fit_all
-from analysis.fitting.models import MODELS, hyperbola
+from analysis.fitting.models import MODELS
 from analysis.fitting.points import Points
 from analysis.report.fits import (
     critical_record,
@@ -12,6 +12,7 @@ from analysis.report.fits import (
     unexplained_sentences,
     unidentified_sentences,
 )
+from tests.analysis.fitting.reading import curve_of, hyperbola
 
 SIZES = 4.0 ** np.arange(9)
 QUADRATIC = [32108, 8050, 2037, 536, 169, 94, 77, 72, 70]
@@ -68,7 +69,9 @@ def test_models_not_fitted_are_named_with_the_reason():
 
 def test_models_that_fit_about_equally_well_are_named():
     rng = np.random.default_rng(0)
-    steps = MODELS["smooth"].steps(SIZES, 20.0, 200.0, 1.3) * np.exp(0.15 * rng.standard_normal(9))
+    steps = curve_of(MODELS["smooth"], SIZES, 20.0, 200.0, 1.3) * np.exp(
+        0.15 * rng.standard_normal(9)
+    )
     choice = next(text for text in sentences_of(SIZES, steps) if text.startswith("Lowest AICc"))
     assert "fit about equally well" in choice
 
@@ -107,13 +110,13 @@ def test_records_are_plain_with_null_for_no_bound():
 
 def test_an_exponent_above_one_is_explained():
     sizes = 2.0 ** np.arange(12)
-    found = sentences_of(sizes, MODELS["power"].steps(sizes, 20.0, 60.0, 1.5))
+    found = sentences_of(sizes, curve_of(MODELS["power"], sizes, 20.0, 60.0, 1.5))
     (curve,) = [text for text in found if text.startswith("S(B) = S_min + c / B^alpha: ")]
     assert "S_min = 20 steps" in curve
     assert "b_crit_power = 60" in curve
     assert "E_min" not in curve
     assert any("alpha above 1 is not a property of training" in sentence for sentence in found)
-    below = sentences_of(sizes, MODELS["power"].steps(sizes, 20.0, 60.0, 0.8))
+    below = sentences_of(sizes, curve_of(MODELS["power"], sizes, 20.0, 60.0, 0.8))
     assert not any("not a property of training" in sentence for sentence in below)
 
 

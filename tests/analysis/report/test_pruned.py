@@ -64,7 +64,7 @@ def test_budgets_are_exact_up_to_the_first_that_was_pruned(half):
     budgets = [Budget(unit=Unit.STEPS, amount=amount) for amount in (STOP, STOP + 1)]
     exact = best_errors(half, budgets).groupby("budget")["exact"].all()
     assert exact.tolist() == [True, False]
-    assert "Trials were pruned, so the least error within a budget is exact up to the step at" in (
+    assert "Trials were pruned, so the least error within a budget is exact up to the step of" in (
         budget_sentence(half)
     )
 
@@ -72,7 +72,7 @@ def test_budgets_are_exact_up_to_the_first_that_was_pruned(half):
 def test_fewer_trials_are_refused_where_the_others_pruned_them(half):
     assert steps_to_target(first_trials(half, 16))["trials"].tolist() == [16] * 10
     assert steps_to_target(first_trials(half, 8))["trials"].tolist() == [8] * 10
-    with pytest.raises(AnalysisError, match="must leave whole cohorts.*got 40 trials in made"):
+    with pytest.raises(AnalysisError, match="must not split a cohort.*got 40 trials in made"):
         first_trials(half, 12)
 
 

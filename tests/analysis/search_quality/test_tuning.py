@@ -47,7 +47,7 @@ def test_the_gap_is_that_of_the_best_point_wherever_it_came_from(study):
     [({"adaptive": True}, ADAPTIVE), ({"search": {"space": {"lr": 0.1}}}, NO_TUNING)],
     ids=["adaptive", "nothing searched"],
 )
-def test_where_the_trials_do_not_show_it_there_is_a_reason(study, change, reason):
+def test_if_the_trials_do_not_show_the_gap_a_reason_is_given(study, change, reason):
     assert gaps_of(replace(study, config={**study.config, **change})) == ({}, reason)
 
 
@@ -57,12 +57,12 @@ def searched_by(study, sampler):
     return gaps_of(learned)[0]
 
 
-def test_the_trials_of_tpe_show_it_as_even_ones_do(study):
+def test_trials_of_tpe_show_the_gap_like_even_ones(study):
     found, even = searched_by(study, "tpe"), gaps_of(study)[0]
     assert [found[size].excess(0.5) for size in even] == [gap.excess(0.5) for gap in even.values()]
 
 
-def test_trials_that_crowd_leave_a_gap_in_common_that_is_known_less_well(study):
+def test_trials_that_crowd_have_a_common_and_less_certain_gap(study):
     found, even = searched_by(study, "shared"), gaps_of(study)[0]
     least = np.expm1(0.9 * LEAST_COMMON * len(study.space))  # between two of the grid
     for size, gap in even.items():

@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 
-from analysis.measures.replicates import _unchosen
+from analysis.measures.replicates import unbiased_runs
 from study.config.until import Grant
 from study.records import Role
 from tests.study.search import made_searches
@@ -42,7 +42,7 @@ def test_no_winners_curse_where_a_search_goes_on(make_study):
         ]
         trials = pd.DataFrame(rows)
         again = trials[trials["role"] == Role.REPLICATE]
-        counted = _unchosen(again, planned=3)
+        counted = unbiased_runs(again, planned=3)
         found.append(np.log(counted["steps"].median() / 1000))
         fewest.append(np.log(trials["steps"].min() / 1000))
         counts.append((again["replicate_of"].nunique(), len(counted), len(again)))
