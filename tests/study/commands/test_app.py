@@ -63,7 +63,7 @@ WRONG = {
     "cluster that is none": (["--address", "127.0.0.1:1"], "--address must be a running Ray"),
     "address that is none": (["--address", "ray://head:1"], "--address must be `auto` or host"),
     "results of no known kind": (["--results", "ftp://host/results"], "file://, s3://, gs://"),
-    "results with a password": (["--results", "s3://me:my@bucket"], "must hold no password"),
+    "results with a password": (["--results", "s3://me:my@bucket"], "must contain no password"),
     "study file that is none": (["missing.toml"], "must be readable UTF-8 text"),
     "no lanes in a pack": (["--set", "compute.pack=0"], "greater than or equal to 1, got 0"),
     "unknown precision": (["--set", "compute.precision=fp8"], "float32"),

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from study.commands.terminal import Terminal, show_any_character
+from study.commands.app import main
+from study.commands.terminal import Terminal, keep_output_unbroken
 
 GOLDEN = Path(__file__).parents[2] / "golden" / "search"
 
@@ -49,8 +50,9 @@ def test_a_table_keeps_its_numbers_in_no_width(capsys, monkeypatch, columns):
 
 def output_of(monkeypatch, encoding):
     written = io.BytesIO()
+    monkeypatch.setattr(sys, "stderr", sys.stderr)
     monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(written, encoding, errors="strict"))
-    show_any_character()
+    keep_output_unbroken()
     return written
 
 
@@ -69,7 +71,14 @@ def test_no_character_is_too_much_for_a_terminal(monkeypatch, encoding):
     )
 
 
-def test_a_command_goes_on_where_the_reader_has_gone(monkeypatch):
+@pytest.mark.parametrize("encoding", ["ascii", "cp1252"])
+def test_a_terminal_is_spared_what_others_print_too(monkeypatch, encoding):
+    written = output_of(monkeypatch, encoding)
+    print("61 \N{RIGHTWARDS ARROW} \N{SNOWMAN}", flush=True)
+    assert written.getvalue() == b"61 -> \\u2603\n"
+
+
+def test_a_command_continues_when_the_reader_has_gone(monkeypatch):
     reader, writer = os.pipe()
     os.close(reader)
     with os.fdopen(writer, "w") as closed:
@@ -118,10 +127,25 @@ def test_a_reader_that_has_gone_ends_nothing(pipe):
         console.print("two")  # what is left of the pipe leads to nowhere
 
 
-def test_a_full_disk_behind_the_output_ends_nothing_and_is_told(capsys):
+LOST = "further output is lost: No space left on device\n"
+
+
+def test_a_full_disk_behind_the_output_is_reported_and_ends_nothing(capsys):
     with open("/dev/full", "w") as full:
         console = Terminal()
         console.file = full
         console.print("lost")
         console.print("lost too")
-    assert capsys.readouterr().err == "further output is lost: No space left on device\n"
+    assert capsys.readouterr().err == LOST
+
+
+@pytest.mark.parametrize("argument", ["--help", "--version", "--show-completion"])
+def test_help_survives_a_full_disk_behind_the_output(monkeypatch, capsys, argument):
+    monkeypatch.setattr(sys, "argv", ["batchscale", argument])
+    monkeypatch.setattr(sys, "stderr", sys.stderr)
+    monkeypatch.setattr("typer.completion._get_shell_name", lambda: "bash")
+    with open("/dev/full", "w") as full:
+        monkeypatch.setattr(sys, "stdout", full)
+        with pytest.raises(SystemExit) as end:
+            main()
+    assert (end.value.code, capsys.readouterr().err) == (0, LOST)
