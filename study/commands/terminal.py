@@ -120,7 +120,7 @@ class _Unbroken:
 
 
 def _encodable(text: str, encoding: str) -> str:
-    """Return a text with ASCII for typographic characters, and escapes, if the encoding needs it."""
+    """Return a text in which ASCII and escapes stand for characters that the encoding lacks."""
     try:
         text.encode(encoding)
     except UnicodeEncodeError:

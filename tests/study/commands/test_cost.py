@@ -72,6 +72,7 @@ WRONG = {
     "no device": (["--devices", "0"], "--devices must be 1 to"),
     "words": (["--devices", "many"], "--devices must be integers separated by commas"),
     "a link of no devices": (["--bandwidth", "3"], "got no --devices; add"),
+    "a delay on no link": (["--devices", "2", "--latency", "5"], "got no --bandwidth; add it"),
     "a dead link": (
         ["--devices", "2", "--bandwidth", "-1"],
         "--bandwidth must be at least 1 byte/s",

@@ -32,7 +32,7 @@ def sweep(monkeypatch):
     monkeypatch.setattr(pages, "make_page", make_page)
     monkeypatch.setattr(pages, "write_page", write_page)
     monkeypatch.setattr(pages, "replace", replace)
-    monkeypatch.setattr(pages, "_LOOK_SECONDS", 0)
+    monkeypatch.setattr(pages, "_POLL_SECONDS", 0)
     made.studies = [SimpleNamespace(summary={"unfinished": made.unfinished})]
     return made
 

@@ -45,7 +45,7 @@ def test_each_study_has_its_own_place(studies, tmp_path):
         "study 1 of 2: seed-0",
         "study 2 of 2: seed-1",
     ]
-    assert [several.ready(member)[0].seed for member in several.members] == [0, 1]
+    assert [several.loaded(member)[0].seed for member in several.members] == [0, 1]
     folders = several.folders(ResultsFolder.at(tmp_path / "file"))
     assert [folder.base for folder in folders] == [str(tmp_path / f"file/seed-{n}") for n in (0, 1)]
     assert not (tmp_path / "file").exists()
@@ -54,7 +54,7 @@ def test_each_study_has_its_own_place(studies, tmp_path):
 def test_a_folder_of_another_study_is_refused_even_where_it_is_the_last(studies, tmp_path):
     place = ResultsFolder.at(tmp_path / "file")
     several = studies({"seed": [0, 1]})
-    open_folder(place / "seed-1", several.ready(several.members[0])[0])
+    open_folder(place / "seed-1", several.loaded(several.members[0])[0])
     with pytest.raises(
         StudyError, match="in seed-1: .*seed-1 holds another study.* seed = 1 where"
     ):
@@ -67,7 +67,7 @@ def test_a_study_without_a_grid_keeps_the_place_to_itself(studies, tmp_path):
     alone = Studies([Member(None, BASE)])
     assert alone.title(alone.members[0]) is None
     assert alone.folders(place) == [place]
-    open_folder(place, alone.ready(alone.members[0])[0])
+    open_folder(place, alone.loaded(alone.members[0])[0])
     with pytest.raises(
         StudyError, match="must not be a study's folder, got .*file with study.toml"
     ):
@@ -76,10 +76,10 @@ def test_a_study_without_a_grid_keeps_the_place_to_itself(studies, tmp_path):
 
 def test_the_data_of_a_study_are_made_once_while_it_is_the_latest(studies):
     several = studies({"seed": [0, 1]})
-    last = several.ready(several.members[1])[1]
-    assert several.ready(several.members[1])[1] is last
-    several.ready(several.members[0])
-    assert several.ready(several.members[1])[1] is not last
+    last = several.loaded(several.members[1])[1]
+    assert several.loaded(several.members[1])[1] is last
+    several.loaded(several.members[0])
+    assert several.loaded(several.members[1])[1] is not last
 
 
 def test_a_fault_of_the_code_is_not_taken_for_wrong_input():

@@ -60,7 +60,10 @@ def test_a_first_study_file_of_a_program_lacks_only_the_program():
 
 def test_init_writes_a_study_file_that_runs_and_overwrites_nothing(command):
     code, out, err = command("init")
-    assert (code, out) == (0, "study.toml: edit it, then batchscale sweep study.toml\n"), err
+    assert (code, out) == (
+        0,
+        "study.toml written; edit it, then run: batchscale sweep study.toml\n",
+    ), err
     text = Path("study.toml").read_text()
     assert tomllib.loads(text)["workload"] == "digits-mlp"
     assert "\n#trials = 64\n" in text

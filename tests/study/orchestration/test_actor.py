@@ -80,11 +80,11 @@ def store(monkeypatch):
 
 def test_the_board_shows_what_each_worker_told_last(store):
     board, other = Board(), Board()
-    first, second = board.teller(), board.teller()
+    first, second = board.reporter(), board.reporter()
     first(LAP)
     second(LAP)
     first(None)
-    other.teller()(LAP)
+    other.reporter()(LAP)
     assert board.laps() == [LAP]
     board.clear()
     assert (board.laps(), other.laps()) == ([], [LAP])
@@ -97,7 +97,7 @@ def test_a_request_hands_out_no_more_and_tells_the_workers(store, monkeypatch):
         def close(self):
             self.closed = True
 
-    monkeypatch.setattr(actor, "_LOOK_SECONDS", 0)
+    monkeypatch.setattr(actor, "_POLL_SECONDS", 0)
     stop, own, other, dispatch = Stop(), Board(), Board(), Dispatch()
     ending = Ending(stop, own, dispatch)
     assert not (ending.stop_all())
@@ -127,6 +127,6 @@ def test_without_ray_the_board_is_empty_and_telling_harms_nobody(monkeypatch):
 
     monkeypatch.setattr(internal_kv, "_internal_kv_exists", lost)
     board = Board()
-    board.teller()(LAP)
+    board.reporter()(LAP)
     assert board.laps() == []
     assert not board.stopping()  # a Ray that ends is no request

@@ -151,7 +151,7 @@ def test_what_is_left_for_ray_is_saved_without_a_word(forked):
 
 def test_it_is_known_how_far_cohorts_in_training_are(forked):
     def act(worker, batch_size):
-        worker.tell(Lap(batch_size=batch_size, share=0.5, loss=None, steps_per_second=1.0))
+        worker.report_lap(Lap(batch_size=batch_size, share=0.5, loss=None, steps_per_second=1.0))
         return wait_for(worker)
 
     workers, _ = forked(act)

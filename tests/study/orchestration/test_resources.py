@@ -18,7 +18,7 @@ def test_workers_are_forked_on_this_machine_alone(tmp_path):
     ],
 )
 def test_what_needs_ray_refuses_to_go_without(tmp_path, options, reason):
-    with pytest.raises(StudyError, match=f"--no-ray must be left out with {reason}, which needs"):
+    with pytest.raises(StudyError, match=f"--no-ray cannot be used with {reason}, which needs"):
         Resources(workers=2, ray=False, **options).check(ResultsFolder.at(tmp_path))
     Resources(workers=2, **options).check(ResultsFolder.at(tmp_path))
 

@@ -14,15 +14,13 @@ from study.search.queue import CohortQueue
 @pytest.fixture
 def told(monkeypatch, make_study, training, tmp_path):
     """Return what a worker told of its first two cohorts."""
-    monkeypatch.setattr(working, "_TELL_SECONDS", 0.0)
+    monkeypatch.setattr(working, "_LAP_SECONDS", 0.0)
     study, said = make_study(), []
     worker = Worker(
         folder=ResultsFolder.at(tmp_path),
         resolved=study,
         trainable=training(),
-        device="cpu",
-        stopping=lambda: False,
-        tell=said.append,
+        report_lap=said.append,
     )
     queue = CohortQueue(study, [])
     for _ in range(2):
