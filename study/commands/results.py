@@ -119,9 +119,7 @@ def analyze(  # noqa: PLR0913 - one argument for each flag of the command
 def compare(  # noqa: PLR0913 - one argument for each flag of the command
     locations: Annotated[
         list[str],
-        Argument(
-            metavar="DIR DIR...", help="Results folders, two or more.", callback=require_studies
-        ),
+        Argument(metavar="DIR", help="Results folders, two or more.", callback=require_studies),
     ],
     to: Annotated[str, Option(help="Output folder: a path or a URI.")] = "comparison",
     target: Annotated[
@@ -170,7 +168,7 @@ def compare(  # noqa: PLR0913 - one argument for each flag of the command
 def report(
     locations: Annotated[
         list[str],
-        Argument(metavar="DIR...", help="Results folders, one or more.", callback=require_studies),
+        Argument(metavar="DIR", help="Results folders, one or more.", callback=require_studies),
     ],
     to: Annotated[
         str | None,

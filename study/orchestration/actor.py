@@ -109,8 +109,9 @@ class RaceTrainable(tune.Trainable):
                 self._refusal = refusal(trainable, job["folder"], this_node())
         except Exception as error:  # noqa: BLE001 - code of the workload; Ray would hide the cause
             self._refusal = (
-                f"a worker must be able to load the workload, got {type(error).__name__}: {error} "
-                f"on {this_node()}; install the same packages and files on all machines"
+                f"a worker must be able to load the workload, {this_node()} got "
+                f"{type(error).__name__}: {error}; install the same packages and files on all "
+                "machines"
             )
             return
         self._worker = Worker(
@@ -152,8 +153,8 @@ def refusal(trainable: Trainable, folder: ResultsFolder, node: str) -> str | Non
     if not other:
         return None
     return (
-        f"a worker must train the workload that the driver has examined, got on {node} "
-        f"other {'; '.join(other)}; install the same files on all machines, and let models and "
+        f"a worker must train the workload that the driver has examined, {node} got other "
+        f"{'; '.join(other)}; install the same files on all machines, and let models and "
         "losses depend on data and seeds alone, not on the order of a set or on the process"
     )
 

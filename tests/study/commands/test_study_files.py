@@ -70,7 +70,7 @@ def test_init_writes_a_study_file_that_runs_and_overwrites_nothing(command):
     assert tomllib.loads(text)["race"] == {"prune": [0.25, 0.5]}
     code, out, err = command("init", "--workload", "noisy-quadratic")
     assert (code, out) == (2, "")
-    assert "must not overwrite anything, got study.toml" in err
+    assert "must not overwrite a file, got study.toml" in err
     assert Path("study.toml").read_text() == text
 
 

@@ -53,7 +53,7 @@ def test_a_worker_that_cannot_load_the_workload_says_why(tmp_path, make_study, m
     worker.setup({}, **job, data=None, form=None, data_dir=None)
     ended = worker.step()
     assert ended["done"]
-    assert "load the workload, got on here WorkloadError: " in ended["unwritten"]
+    assert "load the workload, here got WorkloadError: " in ended["unwritten"]
     assert "lost.py" in ended["unwritten"]
 
 
