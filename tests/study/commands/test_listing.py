@@ -13,7 +13,7 @@ def no_files(tmp_path, monkeypatch):
     monkeypatch.setenv("BATCHSCALE_DATA", str(tmp_path))
 
 
-def test_every_kind_of_workload_is_told():
+def test_every_kind_of_workload_is_listed():
     wanted = ("digits-mlp", "cifar10-resnet50", "image-folder", "noisy-quadratic")
     assert list(build_each(entries(*wanted))) == [
         Build(parameters=2_410, lanes="packed, 32 lanes"),

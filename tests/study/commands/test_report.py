@@ -20,7 +20,7 @@ def folder(command):
 
 
 @pytest.mark.slow
-def test_the_page_lies_beside_its_study(passed, folder):
+def test_the_page_is_written_beside_its_study(passed, folder):
     before = {path: path.read_bytes() for path in folder.iterdir()}
     out = passed("report", "lm")
     assert out.split() == ["lm/report.html", "lm/report.md"]

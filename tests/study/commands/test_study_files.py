@@ -30,7 +30,7 @@ def uncommented(text):
 
 
 @pytest.mark.parametrize("name", [entry.name for entry in names()])
-def test_a_first_study_file_sets_workload_and_pruning_and_shows_what_the_others_are(name):
+def test_a_first_study_file_sets_workload_and_pruning_and_shows_other_defaults(name):
     text = study_template(name)
     written = tomllib.loads(text)
     set_there = {key: value for key, value in written.items() if value}
@@ -107,7 +107,7 @@ def validator():
 
 
 @pytest.mark.parametrize("path", STUDY_FILES, ids=lambda path: str(path.relative_to(ROOT)))
-def test_the_schema_takes_every_study_file(validator, path):
+def test_the_schema_accepts_every_study_file(validator, path):
     validator.validate(tomllib.loads(path.read_text()))
 
 

@@ -16,7 +16,7 @@ HOSTILE = "[red]a[/] [/b] :smile: \x1b[2J\x1b]0;title\x07 \x9b31m \u202e\u200b \
 
 
 @pytest.mark.parametrize("stderr", [False, True])
-def test_what_is_printed_is_text(capsys, stderr):
+def test_printed_strings_are_literal(capsys, stderr):
     Terminal(stderr=stderr).print(HOSTILE, style="red")
     captured = capsys.readouterr()
     out = captured.err if stderr else captured.out
@@ -25,7 +25,7 @@ def test_what_is_printed_is_text(capsys, stderr):
     )
 
 
-def test_cells_of_a_table_are_text(capsys):
+def test_table_cells_are_literal(capsys):
     from rich.table import Table
 
     table = Table("[bold]name[/]", title="[/t]", caption="\x1b[c]")
@@ -38,7 +38,7 @@ def test_cells_of_a_table_are_text(capsys):
 
 
 @pytest.mark.parametrize("columns", ["0", "1", "30"])
-def test_a_table_keeps_its_numbers_in_no_width(capsys, monkeypatch, columns):
+def test_a_table_keeps_its_numbers_in_any_width(capsys, monkeypatch, columns):
     from rich.table import Table
 
     monkeypatch.setenv("COLUMNS", columns)
@@ -57,7 +57,7 @@ def output_of(monkeypatch, encoding):
 
 
 @pytest.mark.parametrize("encoding", ["ascii", "latin-1", "cp1252", "utf-8"])
-def test_no_character_is_too_much_for_a_terminal(monkeypatch, encoding):
+def test_characters_that_a_terminal_lacks_are_replaced(monkeypatch, encoding):
     written = output_of(monkeypatch, encoding)
     Terminal().print("61 (48\N{EN DASH}79) \N{MICRO SIGN}s\N{HORIZONTAL ELLIPSIS} \N{SNOWMAN}")
     shown = written.getvalue().decode(encoding)
@@ -72,7 +72,7 @@ def test_no_character_is_too_much_for_a_terminal(monkeypatch, encoding):
 
 
 @pytest.mark.parametrize("encoding", ["ascii", "cp1252"])
-def test_a_terminal_is_spared_what_others_print_too(monkeypatch, encoding):
+def test_characters_that_others_print_are_replaced_too(monkeypatch, encoding):
     written = output_of(monkeypatch, encoding)
     print("61 \N{RIGHTWARDS ARROW} \N{SNOWMAN}", flush=True)
     assert written.getvalue() == b"61 -> \\u2603\n"

@@ -35,7 +35,7 @@ def test_own_dynamics_have_no_data_to_send():
     assert received(None, None) is None
 
 
-def test_a_worker_whose_model_is_another_refuses_to_train(tmp_path, shared_training):
+def test_a_worker_with_another_model_refuses_to_train(tmp_path, shared_training):
     folder = ResultsFolder.at(tmp_path)
     provenance.record_start(folder, {}, {"workload": fingerprint(shared_training())})
     assert refusal(shared_training(), folder, "here") is None
@@ -78,7 +78,7 @@ def store(monkeypatch):
     return keys
 
 
-def test_the_board_shows_what_each_worker_told_last(store):
+def test_the_board_shows_the_last_report_of_each_worker(store):
     board, other = Board(), Board()
     first, second = board.reporter(), board.reporter()
     first(LAP)
@@ -90,7 +90,7 @@ def test_the_board_shows_what_each_worker_told_last(store):
     assert (board.laps(), other.laps()) == ([], [LAP])
 
 
-def test_a_request_hands_out_no_more_and_tells_the_workers(store, monkeypatch):
+def test_a_stop_hands_out_no_more_cohorts_and_reaches_the_workers(store, monkeypatch):
     class Dispatch:
         closed = False
 
@@ -114,14 +114,14 @@ def test_a_request_hands_out_no_more_and_tells_the_workers(store, monkeypatch):
     assert not store
 
 
-def test_a_worker_looks_now_and_then_only_whether_to_stop(store):
+def test_a_worker_asks_only_now_and_then_whether_to_stop(store):
     board = Board()
     assert not board.stopping()
     board.stop()
     assert not board.stopping()  # the last look was a moment ago
 
 
-def test_without_ray_the_board_is_empty_and_telling_harms_nobody(monkeypatch):
+def test_without_ray_the_board_is_empty_and_reporting_is_harmless(monkeypatch):
     def lost(key, namespace):
         raise ConnectionError
 

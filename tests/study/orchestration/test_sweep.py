@@ -29,7 +29,7 @@ def _relabeled(loaded):
     return replace(loaded, data=replace(loaded.data, validation=validation))
 
 
-def test_the_same_workload_goes_on(go_on, shared_training):
+def test_the_same_workload_continues(go_on, shared_training):
     assert go_on(shared_training()).progress.recorded == 0
 
 
@@ -43,6 +43,8 @@ def test_one_other_label_is_refused(go_on, shared_training):
         go_on(_relabeled(shared_training()))
 
 
-def test_data_that_another_machine_may_have_rounded_are_not(go_on, shared_training, monkeypatch):
+def test_data_that_another_machine_may_have_rounded_are_not_refused(
+    go_on, shared_training, monkeypatch
+):
     monkeypatch.setattr(provenance, "differences", lambda folder: ["numpy 2.0, recorded with 1.9"])
     go_on(_relabeled(shared_training()))

@@ -28,7 +28,7 @@ def told(monkeypatch, make_study, training, tmp_path):
     return said
 
 
-def test_a_worker_tells_how_far_each_cohort_is(told):
+def test_a_worker_reports_how_far_each_cohort_is(told):
     sizes = [None if lap is None else lap.batch_size for lap in told]
     assert [size for size, _ in itertools.groupby(sizes)] == [4, None, 16, None]
     laps = [lap for lap in told if isinstance(lap, Lap)]

@@ -54,7 +54,7 @@ def recorded(swept, tmp_path):
     return ResultsFolder.at(tmp_path / "blobs"), study
 
 
-def test_a_part_gives_back_what_was_written(recorded, training):
+def test_a_part_reads_back_as_it_was_written(recorded, training):
     folder, study = recorded
     (first, _) = part_names(folder)
     assert first == part_name(4, 0) == "parts/b00004-c000.parquet"
@@ -220,7 +220,7 @@ def test_trials_and_batch_sizes_may_be_added(recorded, make_study):
     assert fewer == grown
 
 
-def test_a_sweep_that_chose_goes_on_with_the_batch_sizes_it_has(make_study, tmp_path):
+def test_a_sweep_that_chose_its_batch_sizes_continues_with_them(make_study, tmp_path):
     def chooses(*candidates):
         return make_study(batch_sizes=spread(candidates), candidates=candidates)
 
