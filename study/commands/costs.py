@@ -81,7 +81,7 @@ def cost(  # noqa: PLR0913 - one argument for each flag of the command
         Option(
             min=1,
             help="Trainable parameters of the model.",
-            show_default="those of the timed model",
+            show_default="from the timed model",
         ),
     ] = None,
     target: Target = None,

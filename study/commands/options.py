@@ -13,7 +13,7 @@ from study.errors import StudyError
 T = TypeVar("T", str, list[str])
 
 SOME_FAILED, WRONG_INPUT = 1, 2
-"""Exit codes: some trials failed or a check did not hold; wrong input."""
+"""Exit codes: some trials or checks failed; wrong input."""
 
 
 def _workload_names(incomplete: str) -> list[str]:

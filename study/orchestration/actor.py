@@ -149,12 +149,12 @@ def refusal(trainable: Trainable, folder: ResultsFolder, node: str) -> str | Non
     """
     if not isinstance(trainable, LoadedWorkload):
         return None
-    other = changed_workload(folder, {"data": {}, "start": start_of(trainable)})
-    if not other:
+    changes = changed_workload(folder, {"data": {}, "start": start_of(trainable)})
+    if not changes:
         return None
     return (
-        f"a worker must train the workload that the driver has examined, {node} got other "
-        f"{'; '.join(other)}; install the same files on all machines, and let models and "
+        f"a worker must train the workload that the driver has examined, {node} got "
+        f"{'; '.join(changes)}; install the same files on all machines, and let models and "
         "losses depend on data and seeds alone, not on the order of a set or on the process"
     )
 

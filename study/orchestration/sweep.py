@@ -125,11 +125,11 @@ class Sweep:
             return {}
         self._remarks = remarks(self._trainable.data)
         current = fingerprint(self._trainable)
-        other = changed_workload(self._folder, current) if begun else []
-        if other:
+        changes = changed_workload(self._folder, current) if begun else []
+        if changes:
             raise StudyError(
                 f"the workload must not have changed since the trials in {self._folder} were "
-                f"trained, got other {'; '.join(other)}; undo the change to its code or data, or "
+                f"trained, got {'; '.join(changes)}; undo the change to its code or data, or "
                 "choose another --results"
             )
         return current

@@ -108,7 +108,7 @@ def _parts(
         if not is_part(name.removesuffix(DIGEST_SUFFIX)) and "/." not in name
     ]
     if others:
-        raise _BrokenError(f"{PARTS}/ must hold parts only, got {others[0]}; move it away")
+        raise _BrokenError(f"{PARTS}/ must contain parts only, got {others[0]}; move it away")
     return [result for name in names for result in read_part(folder, name, resolved)]
 
 

@@ -98,14 +98,15 @@ def changed_workload(folder: ResultsFolder, current: Mapping[str, Any]) -> list[
     """
     recorded = _latest(folder, "admission").get("workload") or {"data": {}, "start": {}}
     start = recorded["start"]
-    other = [
+    changes = [
         f"{name} {number:.6g}, recorded with {start[name]:.6g}"
         for name, number in current["start"].items()
         if name in start and not _alike(number, start[name])
     ]
     if current["data"] and not differences(folder):
-        other += [f"{name} data" for name, _ in recorded["data"].items() - current["data"].items()]
-    return other
+        differing = recorded["data"].items() - current["data"].items()
+        changes += [f"other {name} data" for name, _ in differing]
+    return changes
 
 
 def _alike(one: float, other: float) -> bool:

@@ -63,7 +63,7 @@ def continued(folder: ResultsFolder, resolved: ResolvedStudy) -> ResolvedStudy:
         if folder.is_empty:
             return resolved
         raise StudyError(
-            f"the results folder must be empty or hold a study, got {folder} with other files; "
+            f"the results folder must be empty or contain a study, got {folder} with other files; "
             "choose another --results"
         )
     recorded = read_study_toml(folder)
@@ -71,7 +71,7 @@ def continued(folder: ResultsFolder, resolved: ResolvedStudy) -> ResolvedStudy:
     differences = _differences(recorded.identity(), resolved.identity())
     if differences:
         raise StudyError(
-            f"{folder} holds another study; a sweep may only add {more} to it, got "
+            f"{folder} contains another study; a sweep may only add {more} to it, got "
             f"{'; '.join(differences)}; choose another --results or change the study file back"
         )
     sizes = recorded.batch_sizes  # from these, a sweep that chooses its batch sizes continues

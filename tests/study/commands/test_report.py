@@ -1,4 +1,4 @@
-"""`batchscale report`: one page, in the study's folder or where it is told."""
+"""`batchscale report`: one page, in the study's folder or in the one given."""
 
 import json
 import re

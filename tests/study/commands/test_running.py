@@ -56,7 +56,7 @@ def test_a_folder_of_another_study_is_refused_even_for_the_last_study(studies, t
     several = studies({"seed": [0, 1]})
     open_folder(place / "seed-1", several.loaded(several.members[0])[0])
     with pytest.raises(
-        StudyError, match="in seed-1: .*seed-1 holds another study.* seed = 1 where"
+        StudyError, match="in seed-1: .*seed-1 contains another study.* seed = 1 where"
     ):
         several.folders(place)
     assert not (tmp_path / "file" / "seed-0").exists()

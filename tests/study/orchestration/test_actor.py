@@ -40,7 +40,7 @@ def test_a_worker_with_another_model_refuses_to_train(tmp_path, shared_training)
     provenance.record_start(folder, {}, {"workload": fingerprint(shared_training())})
     assert refusal(shared_training(), folder, "here") is None
     found = refusal(shared_training("batch norm"), folder, "here")
-    assert "on here other number of parameters 67, recorded with 51" in found
+    assert "here got number of parameters 67, recorded with 51" in found
     assert "install the same files on all machines" in found
 
 

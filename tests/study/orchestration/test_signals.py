@@ -139,7 +139,7 @@ def test_a_process_leaves_none_of_its_own_behind(monkeypatch, tmp_path, end, sta
     while [runs(one) for one in left] != stay:
         assert time.monotonic() < deadline
         time.sleep(0.05)
-    time.sleep(1.5 if all(stay) else 0)  # by then a guard would have struck that is not told
+    time.sleep(1.5 if all(stay) else 0)  # by then a guard that was not told would have killed
     assert [runs(one) for one in left] == stay
     for one in left:
         if runs(one):

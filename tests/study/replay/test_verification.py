@@ -149,7 +149,7 @@ TAMPERED = {
     ),
     "another file among the parts": (
         lambda path: (path / "parts/notes.txt").write_text("mine"),
-        {"parts": "must hold parts only, got parts/notes.txt"},
+        {"parts": "must contain parts only, got parts/notes.txt"},
     ),
     "another target": (
         lambda path: edit(path / "study.toml", "target = 0.1", "target = 0.2"),

@@ -247,7 +247,7 @@ def test_another_study_is_refused_with_the_difference(recorded, make_study):
 
 def test_a_folder_of_something_else_is_refused(tmp_path, make_study):
     (tmp_path / "notes.txt").write_text("mine")
-    with pytest.raises(StudyError, match="must be empty or hold a study"):
+    with pytest.raises(StudyError, match="must be empty or contain a study"):
         open_folder(ResultsFolder.at(tmp_path), make_study())
     assert [p.name for p in tmp_path.iterdir()] == ["notes.txt"]
 
@@ -255,7 +255,7 @@ def test_a_folder_of_something_else_is_refused(tmp_path, make_study):
 def test_a_store_with_something_else_in_it_is_refused(store, make_study):
     folder = ResultsFolder.at(store.uri("study"))
     folder.write("notes.txt", b"mine")
-    with pytest.raises(StudyError, match=r"must be empty or hold a study, got s3://"):
+    with pytest.raises(StudyError, match=r"must be empty or contain a study, got s3://"):
         open_folder(folder, make_study())
     assert not folder.exists("study.toml")
 

@@ -29,7 +29,7 @@ PART = part_name(16, 0)
 
 
 def contents():
-    """Return what every file holds, but for the lock."""
+    """Return the content of every file but the lock."""
     found = (path for path in Path("results").rglob("*") if path.is_file())
     return {path: path.read_bytes() for path in found if path.name != ".lock"}
 
