@@ -66,12 +66,12 @@ def for_each(members: Sequence[Member], work: Callable[[Member], T]) -> list[T]:
             for line in str(error).splitlines():
                 refused.setdefault(line, []).append(member.name or "the study")
     if refused:
-        lines = [_naming(line, names, len(members)) for line, names in refused.items()]
+        lines = [_with_names(line, names, len(members)) for line, names in refused.items()]
         raise StudyError("\n".join(lines))
     return results
 
 
-def _naming(line: str, names: Sequence[str], count: int) -> str:
+def _with_names(line: str, names: Sequence[str], count: int) -> str:
     if len(names) == count:
         return line
     more = f" and {len(names) - 1} more" if len(names) > 1 else ""

@@ -116,9 +116,10 @@ class Swept:
 
 
 def run_sweep(source: str | Mapping[str, Any], options: SweepOptions, console: Terminal) -> Swept:
-    """Return how a sweep ended that ran what every study lacked, after checking all of them.
+    """Return how a sweep ended, after training what every study lacked.
 
-    `source` is the path of a study file, the name of a workload, or the content of a study file.
+    All studies are checked before the first one runs. `source` is the path of a study file, the
+    name of a workload, or the content of a study file.
     """
     studies, folders, resources = _prepared(source, options)
     complete, stopped = True, None

@@ -1,4 +1,4 @@
-"""Progress of a sweep on display: a live table in a terminal, a line a minute in a log."""
+"""The display of a sweep: a live table in a terminal, a line a minute in a log."""
 
 import contextlib
 import math

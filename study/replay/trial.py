@@ -55,7 +55,7 @@ class Replay:
         rules = StoppingRules.for_role(trial.point.role, resolved, trial.batch_size, None)
         self._lane = [result.point for result in pack].index(trial.point)
         dropped = {Status.PRUNED, Status.DIVERGED} if rules.ends_diverged else set()
-        leaving = {  # recorded, because rungs compared lanes of all packs
+        leaving = {  # as recorded, because rungs compared lanes of all packs
             lane: result.outcome.stopped_at
             for lane, result in enumerate(pack)
             if lane != self._lane and result.outcome.status in dropped

@@ -41,7 +41,7 @@ _OfSize = tuple[pa.Table, pa.Table, Regions]
 
 
 def consolidate(parts: Parts) -> list[Ended]:
-    """Return how each trial ended, in the order of the tables, after writing these.
+    """Return how each trial ended, in the order of the tables, after writing them.
 
     Only the trials of one batch size are in memory at a time.
     """

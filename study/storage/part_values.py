@@ -1,4 +1,4 @@
-"""Checks of the values in a part, which may come from anybody: they must be as workers write."""
+"""Checks of the values in a part, which may come from anybody."""
 
 import contextlib
 from collections.abc import Iterator, Sequence

@@ -38,7 +38,7 @@ def folder_of(study_file: str) -> ResultsFolder | None:
 
 
 def open_folder(folder: ResultsFolder, resolved: ResolvedStudy) -> ResolvedStudy:
-    """Return a study joined with what its folder already has, after writing `study.toml`."""
+    """Return a study merged with what its folder already has, after writing `study.toml`."""
     resolved = continued(folder, resolved)
     data = resolved.as_data()
     # inline, because TOML puts tables last, which would reorder hyperparameters and their columns
@@ -52,7 +52,7 @@ def open_folder(folder: ResultsFolder, resolved: ResolvedStudy) -> ResolvedStudy
 
 
 def continued(folder: ResultsFolder, resolved: ResolvedStudy) -> ResolvedStudy:
-    """Return a study joined with the batch sizes and trials that its results folder already has.
+    """Return a study merged with the batch sizes and trials that its results folder already has.
 
     Nothing is written; the folder need not exist.
 
