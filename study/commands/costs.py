@@ -99,6 +99,10 @@ def cost(  # noqa: PLR0913 - one argument for each flag of the command
             "step times must come from one place, got two of --step-times, --recorded and "
             "--address; use only one"
         )
+    if threads is not None and (recorded or step_times is not None):
+        raise StudyError(
+            "--threads is for timing steps, got it with step times that exist; leave it out"
+        )
     use_data(data_dir)
     from analysis.cost.devices import Link
     from analysis.cost.record import cost_record, print_costs, write_cost
