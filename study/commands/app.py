@@ -1,4 +1,4 @@
-"""The command line: what is studied is in the study file, where and how it runs is here."""
+"""The command line. A study file says what is studied; options say where and how it runs."""
 
 import sys
 from collections.abc import Sequence
@@ -10,7 +10,7 @@ from typer import Option
 from batchscale.errors import BatchscaleError, redacted
 from study.commands import archives, costs, replay, results, study_files, sweep, workloads
 from study.commands.options import WRONG_INPUT
-from study.commands.terminal import Terminal, show_any_character
+from study.commands.terminal import Terminal, console, keep_output_unbroken
 from study.errors import StudyError
 
 app = typer.Typer(
@@ -29,11 +29,11 @@ for command in (
     app.command(command.__name__.rstrip("_"))(command)
 
 
-def _print_version(wanted: bool) -> None:
-    if wanted:
+def _print_version(asked: bool) -> None:
+    if asked:
         from importlib.metadata import version
 
-        typer.echo(f"batchscale {version('batchscale')}")
+        console.print(f"batchscale {version('batchscale')}")
         raise typer.Exit
 
 
@@ -50,19 +50,19 @@ def options(
 
 
 def _check_arguments(arguments: Sequence[str]) -> None:
-    """Refuse a secret before anything repeats it: typer, a log, or the record of the sweep."""
+    """Refuse a secret before typer, a log or the record of the sweep repeats it."""
     for number, argument in enumerate(arguments, start=1):
         if redacted(argument) != argument:
             raise StudyError(
-                f"an argument must hold no password, key or token, got one in argument {number}; "
-                "set the store's own variables, such as AWS_ACCESS_KEY_ID and "
+                f"an argument must contain no password, key or token, got one in argument {number};"
+                " set the store's own variables instead, such as AWS_ACCESS_KEY_ID and "
                 "AWS_SECRET_ACCESS_KEY"
             )
 
 
 def main() -> None:
     """Run the command line; wrong input ends in one short message and exit code 2."""
-    show_any_character()
+    keep_output_unbroken()
     try:
         _check_arguments(sys.argv[1:])
         app()

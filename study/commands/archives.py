@@ -1,4 +1,4 @@
-"""The commands that bring studies in and out: finished runs, tables, published archives."""
+"""The commands `import` and `export`: finished runs, tables, published archives."""
 
 import shlex
 from collections.abc import Mapping
@@ -39,14 +39,12 @@ def import_(  # noqa: PLR0913 - one argument for each flag of the command
             help="Runs: names of the columns, such as step=iteration,lr=eta.",
         ),
     ] = None,
-    join: Annotated[
-        Path | None, Option(help="Runs: a table with one row per run, to be joined.")
-    ] = None,
+    join: Annotated[Path | None, Option(help="Runs: a table with one row per run to join.")] = None,
     space: Annotated[
         list[str] | None,
         Option(
             metavar="NAME=LOW:HIGH:SCALE,...",
-            help="Runs: the ranges from which their points were drawn evenly and independently, "
+            help="Runs: the ranges that their points were drawn from, evenly and independently, "
             "such as lr=1e-4:1:log.",
             show_default="unknown",
         ),
@@ -118,20 +116,20 @@ def import_(  # noqa: PLR0913 - one argument for each flag of the command
 
 
 def _refuse_options(source: str, kind: str, given: Mapping[str, object]) -> None:
-    """Refuse options that say nothing of a source of this kind."""
-    named = [name for name, value in given.items() if value]
-    if named:
+    """Refuse options that do not apply to this kind of source."""
+    wrong = next((name for name, value in given.items() if value), None)
+    if wrong is not None:
         raise StudyError(
-            f"{named[0]} does not apply to {kind}, got it for {source}; leave it out, or check the "
+            f"{wrong} does not apply to {kind}, got it for {source}; leave it out, or check the "
             "path and its suffix"
         )
 
 
 def export(
     location: StudyFolder,
-    to: Annotated[
-        Path, Option(help="Folder of the archive or the table, or its file .csv.")
-    ] = Path("archive"),
+    to: Annotated[Path, Option(help="Folder for the archive or the table, or a .csv file.")] = Path(
+        "archive"
+    ),
     form: Annotated[
         str,
         Option("--format", help="archive: the layout of Shallue et al. 2018; csv: one table."),

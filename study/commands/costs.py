@@ -1,4 +1,4 @@
-"""The command that says what training costs: `cost`."""
+"""The command `cost`: what training to the target costs."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from analysis.tables.folder import ResultsFolder
 
 _GIGA, _MICRO = 1e9, 1e-6
+_LATENCY = 10.0  # microseconds, where only the bandwidth is given
 
 
 def cost(  # noqa: PLR0913 - one argument for each flag of the command
@@ -67,14 +68,20 @@ def cost(  # noqa: PLR0913 - one argument for each flag of the command
         ),
     ] = None,
     latency: Annotated[
-        float, Option(min=0, callback=finite, help="Latency of a message in microseconds.")
-    ] = 10.0,
+        float | None,
+        Option(
+            min=0,
+            callback=finite,
+            help="With --bandwidth: latency of a message in microseconds.",
+            show_default="10",
+        ),
+    ] = None,
     parameters: Annotated[
         int | None,
         Option(
             min=1,
             help="Trainable parameters of the model.",
-            show_default="those of the timed model",
+            show_default="from the timed model",
         ),
     ] = None,
     target: Target = None,
@@ -92,6 +99,10 @@ def cost(  # noqa: PLR0913 - one argument for each flag of the command
             "step times must come from one place, got two of --step-times, --recorded and "
             "--address; use only one"
         )
+    if threads is not None and (recorded or step_times is not None):
+        raise StudyError(
+            "--threads is for timing steps, got it with step times that exist; leave it out"
+        )
     use_data(data_dir)
     from analysis.cost.devices import Link
     from analysis.cost.record import cost_record, print_costs, write_cost
@@ -108,34 +119,40 @@ def cost(  # noqa: PLR0913 - one argument for each flag of the command
     look = look_of(formats, width, font_size, title)
     link, counts = None, _counts(devices, has_link=bandwidth is not None or parameters is not None)
     if bandwidth is not None:
-        link = Link(bandwidth=_GIGA * bandwidth, latency=_MICRO * latency, parameters=parameters)
+        delay = _MICRO * (_LATENCY if latency is None else latency)
+        link = Link(bandwidth=_GIGA * bandwidth, latency=delay, parameters=parameters)
+    elif latency is not None:
+        raise StudyError(
+            "--latency describes a link of known bandwidth, got no --bandwidth; add it, or leave "
+            "--latency out"
+        )
     elif max(counts, default=1) > 1 and step_times is None and address is None:
         link = _measured_link(parameters)
     terms = Terms(price=price, devices=counts, link=link)
     folder = ResultsFolder.at(location)
     check_address(address)
     rows = None if step_times is None else times_in(step_times)
-    known = _recorded(folder) if recorded else None
+    step_costs = _recorded(folder) if recorded else None
     analysis = analyze(study_tables(folder), target)
     check_joinable(analysis, terms)
-    if known is None:
+    if step_costs is None:
         rows = rows or _timed(folder, seconds, threads, address, run_code)
-        known = StepCosts.of(rows)
-    found = joined(analysis, known, terms)
+        step_costs = StepCosts.of(rows)
+    costs = joined(analysis, step_costs, terms)
     if rows is not None:
         write_costs(folder, rows)
     figures = folder / "figures"
-    written = write_cost(found, folder)
-    written += [figures / name for name in write_all(COST_FIGURES, found, figures, look)]
+    written = write_cost(costs, folder)
+    written += [figures / name for name in write_all(COST_FIGURES, costs, figures, look)]
     if as_json:
-        console.document(cost_record(found))
+        console.document(cost_record(costs))
         return
-    print_costs(found, console)
+    print_costs(costs, console)
     console.places(written, f".{look.formats[0]}")
 
 
 def _counts(devices: str | None, has_link: bool) -> tuple[int, ...]:
-    """Return the numbers of devices, rising; refuse a link that is described between none."""
+    """Return the numbers of devices, ascending; refuse a link without devices."""
     if devices is None and has_link:
         raise StudyError(
             "--bandwidth and --parameters describe an all-reduce between devices, got no "
@@ -145,7 +162,7 @@ def _counts(devices: str | None, has_link: bool) -> tuple[int, ...]:
 
 
 def _measured_link(parameters: int | None) -> "Link | None":
-    """Return the link between the GPUs of this machine; None where there are not several."""
+    """Return the link between the GPUs of this machine; None with fewer than two."""
     import torch
 
     count = torch.cuda.device_count()
@@ -158,7 +175,7 @@ def _measured_link(parameters: int | None) -> "Link | None":
 
 
 def _recorded(folder: "ResultsFolder") -> "StepCosts":
-    """Return the step times of an earlier command, which there must be."""
+    """Return the step times that an earlier command recorded; refuse if there are none."""
     from analysis.cost.step_costs import read_costs
 
     costs = read_costs(folder)
@@ -177,7 +194,7 @@ def _timed(
     address: str | None,
     run_code: bool,
 ) -> list[dict[str, Any]]:
-    """Return the rows of `cost.parquet` of a study that batchscale trains, here or on a cluster."""
+    """Time training steps here or on a cluster; return the rows of `cost.parquet`."""
     from analysis.tables.files import read_study_file
     from study.costing.measuring import Job, timed_here, timed_on_cluster
 

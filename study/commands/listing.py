@@ -1,4 +1,4 @@
-"""Size of each workload's model, and how its lanes would be trained, found by building it."""
+"""What building a workload shows: the size of its model, and how its lanes would train."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -16,32 +16,33 @@ from workloads.registry import Entry, resolve
 from workloads.workload import Dynamics, Workload
 
 BATCH_SIZE = 32
-"""Batch size for which the lanes of a pack are given."""
+"""Batch size at which the lanes of a pack are counted."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Built:
-    """What building a workload has shown."""
+class Build:
+    """What building a workload showed."""
 
     parameters: int | None  # trainable ones; None where it depends on the data
     lanes: str  # how they train at `BATCH_SIZE` on a CPU, or why they cannot
 
 
-def built(entries: list[Entry]) -> Iterator[Built]:
-    """Yield what building each workload with its default options shows, one after another."""
+def build_each(entries: list[Entry]) -> Iterator[Build]:
+    """Build each workload with its default options, and yield what that shows."""
     for entry in entries:
         workload = resolve(entry.name)
         assert not isinstance(workload, Command)  # it has no entry
         if isinstance(workload, Dynamics):
-            yield Built(parameters=None, lanes="its own dynamics")
+            yield Build(parameters=None, lanes="its own dynamics")
             continue
         try:
-            yield Built(parameters=_parameters(workload), lanes=_lanes(entry.name, workload))
+            lanes = _lanes(entry.name, workload)
         except WorkloadError:
-            yield Built(parameters=_parameters(workload), lanes=_hindrance(entry.name, workload))
+            lanes = _obstacle(entry.name, workload)
+        yield Build(parameters=_parameters(workload), lanes=lanes)
 
 
-def _hindrance(name: str, workload: Workload) -> str:
+def _obstacle(name: str, workload: Workload) -> str:
     try:
         workload.data()
     except WorkloadError:

@@ -1,6 +1,6 @@
-"""The studies of one file as they are written: what can be refused before anything is imported.
+"""The studies of one file as written, with everything refused that needs no slow import.
 
-Whoever mistypes a key or a path should not wait seconds for torch and Ray.
+Nobody who mistypes a key or a path should wait seconds for torch and Ray.
 """
 
 import os
@@ -24,7 +24,7 @@ T = TypeVar("T")
 
 
 def members_in(source: str, settings: Sequence[str]) -> list[Member]:
-    """Return the studies of a study file, or of the name of a workload."""
+    """Return the studies that a study file or the name of a workload describes."""
     path = Path(source)
     if os.path.isfile(path / STUDY_FILE):
         _refuse_folder(path, source)
@@ -39,7 +39,7 @@ def members_in(source: str, settings: Sequence[str]) -> list[Member]:
 
 
 def _refuse_folder(path: Path, source: str) -> None:
-    """Refuse a results folder that has no workload's name."""
+    """Refuse a results folder, unless it has the name of a workload."""
     try:
         refuse_unknown(source)
     except WorkloadError as error:
@@ -56,22 +56,22 @@ def _check(member: Member) -> None:
 
 
 def for_each(members: Sequence[Member], work: Callable[[Member], T]) -> list[T]:
-    """Return a function's results for every study, or refuse with each message once."""
-    done: list[T] = []
+    """Return the result of `work` for every study; refuse with all messages, each once."""
+    results: list[T] = []
     refused: dict[str, list[str]] = {}
     for member in members:
         try:
-            done.append(work(member))
+            results.append(work(member))
         except BatchscaleError as error:
             for line in str(error).splitlines():
                 refused.setdefault(line, []).append(member.name or "the study")
     if refused:
-        lines = [_concerning(line, names, len(members)) for line, names in refused.items()]
+        lines = [_with_names(line, names, len(members)) for line, names in refused.items()]
         raise StudyError("\n".join(lines))
-    return done
+    return results
 
 
-def _concerning(line: str, names: Sequence[str], count: int) -> str:
+def _with_names(line: str, names: Sequence[str], count: int) -> str:
     if len(names) == count:
         return line
     more = f" and {len(names) - 1} more" if len(names) > 1 else ""

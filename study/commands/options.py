@@ -13,11 +13,11 @@ from study.errors import StudyError
 T = TypeVar("T", str, list[str])
 
 SOME_FAILED, WRONG_INPUT = 1, 2
-"""Exit codes: some trials failed or a check did not hold; wrong input."""
+"""Exit codes: some trials or checks failed; wrong input."""
 
 
 def _workload_names(incomplete: str) -> list[str]:
-    """Return the names of workloads for a shell's completion; files are left to the shell."""
+    """Return workload names for shell completion; the shell completes files itself."""
     from workloads.registry import names
 
     return [entry.name for entry in names() if entry.name.startswith(incomplete)]
@@ -50,8 +50,8 @@ StudyWorkload = Annotated[
 DataDir = Annotated[Path | None, Option(help="Folder of data files; overrides BATCHSCALE_DATA.")]
 
 
-def holding_studies(locations: T) -> T:
-    """Refuse folders without a study file; a typer callback, before a command imports anything."""
+def require_studies(locations: T) -> T:
+    """Refuse folders without a study file; a typer callback, run before slow imports."""
     from analysis.tables.folder import ResultsFolder
     from analysis.tables.schema import STUDY_FILE
 
@@ -65,12 +65,12 @@ StudyFolder = Annotated[
     Argument(
         metavar="DIR",
         help="Results folder of one study: a path or a URI.",
-        callback=holding_studies,
+        callback=require_studies,
     ),
 ]
 Target = Annotated[
     float | None,
-    Option(help="Target to analyze at; not below the one raced to.", show_default="own"),
+    Option(help="Target to analyze at; not below that of the sweep.", show_default="own"),
 ]
 Formats = Annotated[
     str, Option("--format", help="Figure formats, separated by commas: png, svg, pdf.")
@@ -93,16 +93,16 @@ RunCode = Annotated[
 
 
 def use_data(folder: str | Path | None) -> None:
-    """Make workloads look for data in an existing folder; None leaves it to BATCHSCALE_DATA."""
+    """Make workloads look for data in an existing folder; None keeps BATCHSCALE_DATA."""
     if folder is None:
         return
-    if not os.path.isdir(folder):  # which, unlike pathlib, takes a name of any length
-        raise StudyError(f"--data-dir must be an existing folder, got {folder}")
+    if not os.path.isdir(folder):  # unlike pathlib, it takes a name of any length
+        raise StudyError(f"--data-dir must be an existing folder, got {folder}; check the path")
     os.environ["BATCHSCALE_DATA"] = os.path.realpath(folder)
 
 
 def integers(option: str, text: str) -> list[int]:
-    """Return the integers of an option, in any order; refuse what is no list of them."""
+    """Return the integers of an option, in the order given; refuse anything else."""
     try:
         return [int(word) for word in text.split(",")]
     except ValueError as error:
@@ -112,7 +112,7 @@ def integers(option: str, text: str) -> list[int]:
 
 
 def finite(value: float | None) -> float | None:
-    """Return an option's value; typer refuses infinities and NaN by this callback."""
+    """Refuse infinities and NaN; a typer callback."""
     if value is not None and not math.isfinite(value):
         raise typer.BadParameter(f"{value} is not a finite number.")
     return value

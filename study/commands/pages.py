@@ -1,4 +1,4 @@
-"""The page of results as commands write it: once, or again and again while a sweep runs."""
+"""The page of results, written once or kept up to date while a sweep runs."""
 
 import contextlib
 import os
@@ -21,10 +21,10 @@ from study.storage.provenance import recorded_sweeps
 RELOAD_SECONDS = 10
 """How often the page of a running sweep reloads itself."""
 SEVERAL = "comparison"
-"""Folder of the page of several studies if none is given."""
-_LOOK_SECONDS = 2.0
-_POLITE = 10
-"""By how much a process that writes pages steps back behind the sweep's (`os.nice`)."""
+"""Default folder of a page of several studies."""
+_POLL_SECONDS = 2.0
+_NICENESS = 10
+"""Added by `os.nice` in the process that writes pages, so that the sweep comes first."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -33,11 +33,11 @@ class PageOptions:
 
     locations: tuple[str, ...]  # results folders, at least one
     to: str | None = None  # folder of the page; None for the study's own, or `SEVERAL`
-    target: float | None = None  # to get below in all; None for each study's own
+    target: float | None = None  # one for all studies; None for each study's own
 
 
 def make_page(options: PageOptions) -> Page:
-    """Return the page of one study or of several, as they are now."""
+    """Return the page of one or more studies as they are now."""
     first = ResultsFolder.at(options.locations[0])
     several = len(options.locations) > 1
     folders = study_folders(options.locations) if several else {first.name: first}
@@ -49,9 +49,9 @@ def make_page(options: PageOptions) -> Page:
 
 
 def write_page(page: Page, options: PageOptions) -> list[str]:
-    """Write a page as HTML and as Markdown; return where the files are."""
-    own = SEVERAL if len(options.locations) > 1 else options.locations[0]
-    folder = ResultsFolder.at(options.to or own)
+    """Write a page as HTML and as Markdown; return the paths of the files."""
+    default = SEVERAL if len(options.locations) > 1 else options.locations[0]
+    folder = ResultsFolder.at(options.to or default)
     files = {"report.html": page_html(page), "report.md": page_markdown(page)}
     for name, text in files.items():
         folder.write(name, text.encode())
@@ -61,22 +61,22 @@ def write_page(page: Page, options: PageOptions) -> list[str]:
 def keep_current(
     options: PageOptions, say: Callable[[str], None], ended: Callable[[], bool] = lambda: False
 ) -> None:
-    """Write a page whenever more trials are recorded, to the last; say where it is, or why not."""
+    """Rewrite a page whenever more trials are recorded, until the last; `say` where, or why not."""
     seen, said = None, ""
     while not ended():
         recorded = [part_names(ResultsFolder.at(location)) for location in options.locations]
         if recorded != seen:
             seen = recorded
-            done, text = _written(options)
+            done, text = _write_current(options)
             if text != said:
                 say(text)
             said = text
             if done:
                 return
-        time.sleep(_LOOK_SECONDS)
+        time.sleep(_POLL_SECONDS)
 
 
-def _written(options: PageOptions) -> tuple[bool, str]:
+def _write_current(options: PageOptions) -> tuple[bool, str]:
     """Write a page; return whether it is the last one, and what to say."""
     try:
         page = make_page(options)
@@ -93,7 +93,7 @@ def page_kept_current(folder: ResultsFolder) -> Iterator[list[str]]:
     """Keep the page of a study up to date while the body runs, in a separate process.
 
     Yields:
-        A list that in the end holds the place of the page, or why there is none.
+        A list that is empty until the end, when it gets the path of the page, or why there is none.
     """
     said: list[str] = []
     watcher = subprocess.Popen(
@@ -101,7 +101,7 @@ def page_kept_current(folder: ResultsFolder) -> Iterator[list[str]]:
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
-        start_new_session=True,  # Ctrl-C is the sweep's
+        start_new_session=True,  # Ctrl-C is for the sweep alone
     )
     try:
         yield said
@@ -116,7 +116,7 @@ def page_kept_current(folder: ResultsFolder) -> Iterator[list[str]]:
 
 
 if __name__ == "__main__":  # until the process that asked for the page is gone
-    os.nice(_POLITE)
+    os.nice(_NICENESS)
     parent = os.getppid()
     keep_current(
         PageOptions(locations=(sys.argv[1],)), lambda _: None, lambda: os.getppid() != parent

@@ -1,5 +1,6 @@
 """The commands that retrain recorded trials: `verify` and `diagnose`."""
 
+from itertools import chain
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -37,10 +38,9 @@ def verify(
     use_data(data_dir)
     folder = ResultsFolder.at(location)
     with files_refused(not run_code):
-        broken = [clause.name for clause in check_folder(folder) if not _print_clause(clause)]
-        if replay:
-            broken += [clause.name for clause in check_winners(folder) if not _print_clause(clause)]
-    if broken:
+        clauses = chain(check_folder(folder), check_winners(folder) if replay else ())
+        sound = [_print_clause(clause) for clause in clauses]
+    if not all(sound):
         raise typer.Exit(SOME_FAILED)
 
 
@@ -66,12 +66,12 @@ def diagnose(  # noqa: PLR0913 - one argument for each option of the command
         int,
         Option(
             min=0,
-            help="Measure up to this many fresh seeds of the best point at each batch size and "
+            help="Measure up to this many fresh seeds of the best point at each batch size, and "
             "show means with intervals; 0 measures the trial with the fewest steps.",
         ),
     ] = 0,
     examples: Annotated[
-        int, Option(min=2, help="Most training and validation examples to measure on.")
+        int, Option(min=2, help="Training and validation examples to measure on, at most.")
     ] = 8192,
     as_json: Json = False,
     run_code: RunCode = False,
@@ -99,25 +99,23 @@ def diagnose(  # noqa: PLR0913 - one argument for each option of the command
         trainable = load_as_recorded(folder, resolved)
     rows = [*rows_to_keep(folder, wanted, diagnosable(resolved, recorded))]
     with Terminal(stderr=True).status("retraining the best trials") as status:
-        for trial, own in diagnose(resolved, trainable, recorded, trials, wanted, examples):
+        for trial, more in diagnose(resolved, trainable, recorded, trials, wanted, examples):
             status.update(f"batch size {trial.batch_size}: {trial.outcome.steps} steps, done")
-            rows += own
+            rows += more
     write_diagnostics(folder, rows)
-    found = read_diagnostics(folder, resolved.as_data()).only(wanted)
-    written = write_all(DIAGNOSTIC_FIGURES, found, folder / "figures")
-    said = diagnostic_sentences(found)
+    diagnostics = read_diagnostics(folder, resolved.as_data()).only(wanted)
+    written = write_all(DIAGNOSTIC_FIGURES, diagnostics, folder / "figures")
+    sentences = diagnostic_sentences(diagnostics)
     if as_json:
-        table = found.table.astype(object).where(found.table.notna(), None)
-        console.document({"sentences": said, "diagnostics": table.to_dict("records")})
+        table = diagnostics.table.astype(object).where(diagnostics.table.notna(), None)
+        console.document({"sentences": sentences, "diagnostics": table.to_dict("records")})
         return
-    for name, sentences in said.items():
-        console.print(f"{name}:")
-        for sentence in sentences:
-            console.print(f"  {sentence}")
+    for name, lines in sentences.items():
+        console.print("\n  ".join([f"{name}:", *lines]))
     console.places((folder / "figures" / name for name in written), ".png")
 
 
 def _print_clause(clause: "Clause") -> bool:
-    """Print the result of a check; return whether it is not broken."""
+    """Print the result of a check; return whether it did not fail."""
     console.clause(clause.name, clause.passed, clause.detail)
     return clause.passed is not False

@@ -1,4 +1,4 @@
-"""The commands on results: status, analysis, comparison, and one page to share."""
+"""The commands `status`, `analyze`, `compare` and `report`."""
 
 import json
 from typing import TYPE_CHECKING, Annotated, Any
@@ -13,7 +13,7 @@ from study.commands.options import (
     Target,
     Title,
     Width,
-    holding_studies,
+    require_studies,
 )
 from study.commands.terminal import console
 
@@ -34,7 +34,7 @@ def status(location: StudyFolder, as_json: Json = False) -> None:
     from study.storage.study_folder import read_study_toml
 
     folder = ResultsFolder.at(location)
-    said: list[str | Table] = []
+    output: list[str | Table] = []
     missing: list[dict[str, Any]] = []
     if "imported" in read_study_file(folder):
         from analysis.tables.imported import imported_counts, imported_rows
@@ -42,24 +42,26 @@ def status(location: StudyFolder, as_json: Json = False) -> None:
 
         tables = read_study(folder)
         share, recorded = 1.0, imported_rows(tables)
-        said += [f"imported and complete: {imported_counts(tables)}"]
+        output.append(f"imported and complete: {imported_counts(tables)}")
     else:
         resolved = read_study_toml(folder)
         ends = read_ends(folder, resolved)
         rows = Progress.of_rows(resolved, ends.trials).rows()
         share, recorded = share_done(rows), [recorded_row(row) for row in rows]
         missing = missing_trials(resolved.as_data(), ends.trials, ends.boxes)
-        said += [progress_table(rows), f"{percent(share)} of the expected work recorded"]
-        said += unfinished_sentences(missing)
-        said += [retry_sentence(folder)] if any(row.failed for row in rows) else []
-        if more := list(resolved.unmeasured):
-            said.append(f"a sweep may add batch sizes: {', '.join(map(str, more))}")
+        output += [progress_table(rows), f"{percent(share)} of the expected work recorded"]
+        output += unfinished_sentences(missing)
+        output += [retry_sentence(folder)] if any(row.failed for row in rows) else []
+        if resolved.unmeasured:
+            output.append(
+                f"a sweep may add batch sizes: {', '.join(map(str, resolved.unmeasured))}"
+            )
     if as_json:
         record = {"share_done": share, "batch_sizes": recorded, "unfinished": missing}
         console.document({"study": folder.name, **record})
         return
-    for line in said:
-        console.print(line)
+    for item in output:
+        console.print(item)
 
 
 def analyze(  # noqa: PLR0913 - one argument for each flag of the command
@@ -117,14 +119,12 @@ def analyze(  # noqa: PLR0913 - one argument for each flag of the command
 def compare(  # noqa: PLR0913 - one argument for each flag of the command
     locations: Annotated[
         list[str],
-        Argument(
-            metavar="DIR DIR...", help="Results folders, two or more.", callback=holding_studies
-        ),
+        Argument(metavar="DIR", help="Results folders, two or more.", callback=require_studies),
     ],
     to: Annotated[str, Option(help="Output folder: a path or a URI.")] = "comparison",
     target: Annotated[
         float | None,
-        Option(help="One target for all studies; not below any raced to.", show_default="own"),
+        Option(help="One target for all; not below that of any sweep.", show_default="own"),
     ] = None,
     equal_trials: Annotated[
         bool,
@@ -168,7 +168,7 @@ def compare(  # noqa: PLR0913 - one argument for each flag of the command
 def report(
     locations: Annotated[
         list[str],
-        Argument(metavar="DIR...", help="Results folders, one or more.", callback=holding_studies),
+        Argument(metavar="DIR", help="Results folders, one or more.", callback=require_studies),
     ],
     to: Annotated[
         str | None,
@@ -180,10 +180,10 @@ def report(
     target: Target = None,
     watch: Annotated[
         bool,
-        Option("--watch", help="Rewrite the page until the sweep ends; a browser reloads it."),
+        Option("--watch", help="Rewrite the page until the sweep ends; browsers reload it."),
     ] = False,
 ) -> None:
-    """Write report.html, a page that any browser shows, and report.md, without the drawings."""
+    """Write the results as a web page, report.html, and as Markdown without figures, report.md."""
     from study.commands.pages import PageOptions, keep_current, make_page, write_page
 
     options = PageOptions(locations=tuple(locations), to=to, target=target)

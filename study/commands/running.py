@@ -1,4 +1,4 @@
-"""A sweep over all studies of a file, as the command and `batchscale.sweep` run it."""
+"""A sweep over all studies of a file: what the command and `batchscale.sweep` run."""
 
 import contextlib
 import os
@@ -36,7 +36,7 @@ from study.tracking.registry import TRIAL, check_trackers
 from workloads.registry import files_refused
 
 RESULTS = "results"
-"""Folder that studies' folders are made in if none is given."""
+"""Default parent of the folders of studies."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -57,18 +57,17 @@ class SweepOptions:
 
 
 class Studies:
-    """Resolved studies; only the data of the one used last stay in memory."""
+    """Resolved studies; only the data of the latest one used stay in memory."""
 
     def __init__(self, members: Sequence[Member], device: Device | None = None) -> None:
         """Resolve every study, so that an error in the last one is found before any runs."""
-        self.members = tuple(members)
-        self._device = device
+        self.members, self._device = tuple(members), device
         self._latest: tuple[Member, tuple[ResolvedStudy, Trainable]] | None = None
-        resolved = for_each(self.members, lambda member: self.ready(member)[0])
-        self._resolved = {m.name: one for m, one in zip(self.members, resolved, strict=True)}
+        resolved = for_each(self.members, lambda member: self.loaded(member)[0])
+        self._resolved = {m.name: study for m, study in zip(self.members, resolved, strict=True)}
 
-    def ready(self, member: Member) -> tuple[ResolvedStudy, Trainable]:
-        """Return a study as it will run, and its loaded workload."""
+    def loaded(self, member: Member) -> tuple[ResolvedStudy, Trainable]:
+        """Return a study as it will run, with its workload loaded."""
         if self._latest is None or self._latest[0] is not member:
             self._latest = None  # frees its data before the next are loaded
             self._latest = (member, resolve(member.data, self._device))
@@ -86,14 +85,14 @@ class Studies:
         return f"study {number} of {len(self.members)}: {member.name}"
 
     def folders(self, place: ResultsFolder) -> list[ResultsFolder]:
-        """Return the results folder of each study, checked to be free or its own; write nothing.
+        """Return each study's results folder, checked to be empty or its own; write nothing.
 
-        `place` is the folder of the only study, or the parent of the folders of a grid.
+        `place` is the folder of a single study, or the parent of the folders of a grid.
 
         Raises:
             StudyError: a folder belongs to another study, or the parent is itself a study's folder.
         """
-        if any(member.name is not None for member in self.members) and place.exists(STUDY_FILE):
+        if self.members[0].name is not None and place.exists(STUDY_FILE):
             raise StudyError(
                 f"the parent folder of a grid must not be a study's folder, got {place} with "
                 f"{STUDY_FILE}; choose another --results, or rename the study file"
@@ -102,7 +101,7 @@ class Studies:
 
     def _folder(self, place: ResultsFolder, member: Member) -> ResultsFolder:
         folder = place if member.name is None else place / member.name
-        continued(folder, self._resolved[member.name])
+        continued(folder, self.resolved(member))
         return folder
 
 
@@ -110,17 +109,17 @@ class Studies:
 class Swept:
     """How a sweep ended."""
 
-    folders: list[ResultsFolder]  # of each study, in the order of the grid
+    folders: list[ResultsFolder]  # one per study, in the order of the grid
     grid: bool  # whether the study file has one
     complete: bool  # no trial failed and no cohort was lost
     stopped: int | None = None  # exit code of the signal that stopped the sweep
 
 
 def run_sweep(source: str | Mapping[str, Any], options: SweepOptions, console: Terminal) -> Swept:
-    """Return how a sweep ended that ran what was missing of every study.
+    """Return how a sweep ended, after training what every study lacked.
 
-    All are checked before the first one runs. `source` is the path of a study file, the name of a
-    workload, or the content of a study file.
+    All studies are checked before the first one runs. `source` is the path of a study file, the
+    name of a workload, or the content of a study file.
     """
     studies, folders, resources = _prepared(source, options)
     complete, stopped = True, None
@@ -128,7 +127,7 @@ def run_sweep(source: str | Mapping[str, Any], options: SweepOptions, console: T
         for member, folder, own in zip(studies.members, folders, resources, strict=True):
             console.heading(studies.title(member))
             with folder.locked():
-                study = studies.ready(member)
+                study = studies.loaded(member)
                 complete = _sweep_one(folder, study, console, own, stop, options) and complete
             if stop.requested:
                 stopped = stop.exit_code
@@ -138,12 +137,12 @@ def run_sweep(source: str | Mapping[str, Any], options: SweepOptions, console: T
 
 
 def rehearse(source: str | Mapping[str, Any], options: SweepOptions, console: Terminal) -> None:
-    """Check what a sweep checks before it trains, and say what it would train; write nothing."""
+    """Check all that a sweep checks before it trains, and print what it would train."""
     studies, folders, resources = _prepared(source, options)
     for folder in folders:
         folder.check_writable()
     for member, folder, own in zip(studies.members, folders, resources, strict=True):
-        resolved, trainable = studies.ready(member)
+        resolved, trainable = studies.loaded(member)
         resolved = continued(folder, resolved)
         Sweep(folder, resolved, trainable)  # refuses what a sweep could not resume
         ends = read_ends(folder, resolved)
@@ -159,7 +158,7 @@ def rehearse(source: str | Mapping[str, Any], options: SweepOptions, console: Te
 def _prepared(
     source: str | Mapping[str, Any], options: SweepOptions
 ) -> tuple[Studies, list[ResultsFolder], list[Resources]]:
-    """Return what a sweep needs, once all is checked that can be before any study runs."""
+    """Return what a sweep needs, after every check that can be made before a study runs."""
     check_trackers(options.track, options.track_by)
     use_data(options.data_dir)
     check_address(options.address)
@@ -180,7 +179,7 @@ def _prepared(
 
 
 def _resources(options: SweepOptions, resolved: ResolvedStudy) -> Resources:
-    """Return where a study runs; programs say themselves what their workers need."""
+    """Return where a study runs; a program's study file says what its workers need."""
     cpus, gpus = worker_share(resolved) or (1, options.gpus_per_worker)
     if options.address is None:
         check_gpus(gpus)
@@ -201,9 +200,9 @@ def read_studies(
     *,
     run_code: bool,
 ) -> Studies:
-    """Return the studies of a file, a workload's name, or a file's content, all resolved.
+    """Return the resolved studies of a file, a workload's name, or a file's content.
 
-    A workload file that the study of a results folder names runs only with `run_code`.
+    A workload file named by the study.toml of a results folder runs only with `run_code`.
     """
     if isinstance(source, str):
         members = members_in(source, settings)
@@ -215,14 +214,14 @@ def read_studies(
 
 
 def _place(source: str | Mapping[str, Any], results: str | Path | None) -> ResultsFolder:
-    """Return the study's folder: named in `results`, or the one whose study.toml was given."""
+    """Return the study's folder: one in `results`, or the one whose study.toml was given."""
     if isinstance(source, str) and (folder := folder_of(source)) is not None:
         return folder if results is None else ResultsFolder.at(results) / folder.name
     return ResultsFolder.at(results or RESULTS) / _name(source)
 
 
 def _name(source: str | Mapping[str, Any]) -> str:
-    """Return the name of the study's folder: that of its file, or of its workload."""
+    """Return the name of the study's folder: the name of its file, or of its workload."""
     if isinstance(source, str) and source.endswith(".toml"):
         return Path(source).stem
     return str(source if isinstance(source, str) else source["workload"]).rpartition(":")[2]
@@ -238,19 +237,19 @@ def _sweep_one(
 ) -> bool:
     """Run what is missing of one study; return whether no trial failed and no cohort was lost."""
     resolved = continued(folder, study[0])
-    # reads the parts first: where one is damaged, nothing is changed
+    # reads the parts first, so that a damaged one is refused before anything is written
     work = Sweep(folder, resolved, study[1])
     open_folder(folder, resolved)
     console.print(_headline(folder, resolved, resources))
     following = tracked(options.track, options.track_by, folder, resolved, work.progress)
-    with contextlib.ExitStack() as about:
+    with contextlib.ExitStack() as stack:
         page: list[str] = []
         if options.report:
-            from study.commands.pages import page_kept_current  # draws, so it imports matplotlib
+            from study.commands.pages import page_kept_current  # imports matplotlib
 
-            page = about.enter_context(page_kept_current(folder))
-        said = about.enter_context(following)
-        about.enter_context(shown(work.display, console))
+            page = stack.enter_context(page_kept_current(folder))
+        said = stack.enter_context(following)
+        stack.enter_context(shown(work.display, console))
         end = work.run(resources, stop)
     failed = sum(status == "failed" for _, status, _ in end.trials)
     steps = {row.batch_size: row.best_steps for row in work.progress.rows() if row.best_steps}

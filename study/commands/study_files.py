@@ -1,4 +1,4 @@
-"""The commands about study files: a first one to start from, and their schema for editors."""
+"""The commands `init` and `schema`: a first study file, and the JSON schema of all."""
 
 from pathlib import Path
 from typing import Annotated, Any
@@ -36,7 +36,7 @@ def init(
     from study.config.study_file import absolute
     from study.planning.template import study_template
 
-    if file.resolve().parent != Path.cwd():  # to which the file will be relative
+    if file.resolve().parent != Path.cwd():  # paths in a study file are relative to it
         workload = absolute(workload, Path.cwd())
     text = study_template(workload)
     try:
@@ -44,14 +44,14 @@ def init(
             stream.write(text)
     except FileExistsError as error:
         raise StudyError(
-            f"init must not overwrite anything, got {file}, which exists; give another name"
+            f"`init` must not overwrite a file, got {file}, which exists; give another name"
         ) from error
     except OSError as error:
         raise StudyError(
             f"the study file must be writable, got {file}: {error.strerror or error}; choose "
             "another folder, or get write access"
         ) from error
-    console.print(f"{file}: edit it, then batchscale sweep {file}")
+    console.print(f"{file} written; edit it, then run: batchscale sweep {file}")
 
 
 def schema() -> None:
@@ -60,13 +60,13 @@ def schema() -> None:
 
 
 def study_schema() -> dict[str, Any]:
-    """Return the schema of what a user writes, and of the `study.toml` of a results folder."""
+    """Return the schema of study files, and of the `study.toml` of a results folder."""
     from study.config.study import FOUND, ResolvedStudy, StudyConfig
 
     schema = StudyConfig.model_json_schema(by_alias=True)
     recorded = ResolvedStudy.model_json_schema(by_alias=True)["properties"]
     for part in (schema, *schema["$defs"].values()):
-        if "low" not in part.get("properties", ()):  # keys of other tables may come from the grid
+        if "low" not in part.get("properties", ()):  # a grid may supply the keys of others
             part.pop("required", None)
     schema["properties"] |= {"grid": _GRID, **{key: recorded[key] for key in FOUND}}
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema}

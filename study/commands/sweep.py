@@ -1,4 +1,4 @@
-"""The commands that run studies, or estimate what running them will cost."""
+"""The commands `sweep` and `plan`: run studies, or estimate what a run would cost."""
 
 import shlex
 from dataclasses import asdict
@@ -35,7 +35,7 @@ def sweep(  # noqa: PLR0913 - one argument for each flag of the command
         str | None,
         Option(
             help="Parent of the results folder: a path, or a URI of s3://, gs:// or file://.",
-            show_default="results; for the study.toml of a results folder, that folder",
+            show_default="results; with a results folder's study.toml, that folder",
         ),
     ] = None,
     workers: Workers = None,
@@ -64,7 +64,7 @@ def sweep(  # noqa: PLR0913 - one argument for each flag of the command
         ),
     ] = None,
     track_by: Annotated[
-        str, Option(help="Log each trial, or only the best one of each batch-size.")
+        str, Option(help="trial: log every trial; batch-size: only the best at each batch size.")
     ] = "trial",
     report: Annotated[
         bool, Option("--report", help="Keep report.html up to date during the sweep.")
@@ -141,20 +141,20 @@ def plan(  # noqa: PLR0913 - one argument for each flag of the command
     planned: list[dict[str, Any]] = []
     rows: list[Estimate] = []
     for member in studies.members:
-        resolved, trainable = studies.ready(member)
+        resolved, trainable = studies.loaded(member)
         trainable = moved(trainable, "cuda" if gpus_per_worker else "cpu")
         probes = [probe(resolved, trainable, size, seconds) for size in resolved.batch_sizes]
-        found = estimates(resolved, probes)
-        still = still_schedules(resolved, {row.batch_size: row.steps_to_target for row in found})
-        still += past_plan(resolved)
-        records = [asdict(row) for row in found]
-        planned.append({"name": member.name, "batch_sizes": records, "notes": still})
-        rows += found
+        own = estimates(resolved, probes)
+        notes = still_schedules(resolved, {row.batch_size: row.steps_to_target for row in own})
+        notes += past_plan(resolved)
+        records = [asdict(row) for row in own]
+        planned.append({"name": member.name, "batch_sizes": records, "notes": notes})
+        rows += own
         if not as_json:
             console.heading(studies.title(member))
-            console.print(plan_table(found))
-            for line in still:
-                console.print(line)
+            console.print(plan_table(own))
+            for note in notes:
+                console.print(note)
     shares = [worker_share(studies.resolved(m)) or (1, gpus_per_worker) for m in studies.members]
     count = workers or min(default_workers(gpus, cpus) for cpus, gpus in shares)
     whole = {

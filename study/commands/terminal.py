@@ -1,13 +1,11 @@
 """The terminal: names and messages are printed as plain text, whatever they contain.
 
-No command depends on its output: it continues if the reader has gone or the disk behind it is
-full, and writes what the terminal cannot show in other characters.
+No command depends on its output. It continues if the reader has gone or the disk behind it is full,
+and replaces characters that the terminal cannot show.
 """
 
-import codecs
 import contextlib
 import errno
-import io
 import json
 import os
 import sys
@@ -20,13 +18,13 @@ from rich.text import Text
 from analysis.escaping import printable
 
 _PLAIN = {
-    "\N{EN DASH}": "-",
-    "\N{HORIZONTAL ELLIPSIS}": "...",
-    "\N{RIGHTWARDS ARROW}": "->",
-    "\N{MICRO SIGN}": "u",
+    ord("\N{EN DASH}"): "-",
+    ord("\N{HORIZONTAL ELLIPSIS}"): "...",
+    ord("\N{RIGHTWARDS ARROW}"): "->",
+    ord("\N{MICRO SIGN}"): "u",
 }
 _LEAST_WIDTH = 50
-"""In narrower tables numbers would lose digits, so lines are wrapped by the terminal instead."""
+"""Narrower tables would cut digits off numbers, so the terminal wraps their lines instead."""
 _MARKS = {True: ("ok  ", "green"), False: ("FAIL", "red"), None: ("-   ", "default")}
 
 
@@ -49,11 +47,11 @@ class Terminal(Console):
     @property
     def options(self) -> ConsoleOptions:
         """How text is laid out; `COLUMNS=0` would show nothing."""
-        found = super().options
-        return found.update(max_width=max(found.max_width, _LEAST_WIDTH))
+        options = super().options
+        return options.update(max_width=max(options.max_width, _LEAST_WIDTH))
 
     def render_str(self, text: str, **options: object) -> Text:
-        """Convert a string to text; every printed string passes here, cells of tables too."""
+        """Convert a string to text; every printed string passes here, table cells too."""
         return super().render_str(printable(text), **options)  # type: ignore[arg-type]
 
     def document(self, record: Mapping[str, Any]) -> None:
@@ -66,7 +64,7 @@ class Terminal(Console):
             self.print(f"\n{text}", style="bold")
 
     def places(self, files: Iterable[object], *suffixes: str) -> None:
-        """Print where those files are that end in one of the suffixes."""
+        """Print the paths of the files that end in one of the suffixes."""
         for file in map(str, files):
             if file.endswith(suffixes):
                 self.print(file)
@@ -78,32 +76,15 @@ class Terminal(Console):
         self.print(f" {name}: {detail}")
 
 
-def show_any_character() -> None:
-    """Make both outputs of the process take characters that their encoding lacks.
-
-    A dash becomes a hyphen, and what has no likeness in ASCII its Python escape.
-    """
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors=_ascii_where_needed())
-
-
-def _ascii_where_needed() -> str:
-    """Return the name of a rule for characters that an encoding lacks, known to `codecs`."""
-    codecs.register_error("batchscale", _in_ascii)
-    return "batchscale"
-
-
-def _in_ascii(error: UnicodeError) -> tuple[str, int]:
-    if not isinstance(error, UnicodeEncodeError):
-        raise error
-    text = error.object[error.start : error.end]
-    plain = "".join(_PLAIN.get(char, char) for char in text)
-    return plain.encode("ascii", "backslashreplace").decode(), error.end
+def keep_output_unbroken() -> None:
+    """Make sure that writing to either output of this process never fails, whoever writes."""
+    for name in ("stdout", "stderr"):
+        if (stream := getattr(sys, name)) is not None:  # None where the process started without it
+            setattr(sys, name, _Unbroken(stream))
 
 
 class _Unbroken:
-    """A stream to which writing never fails: for work that must not end with its reader."""
+    """A stream to which writing never fails, for work that must outlive its reader."""
 
     def __init__(self, stream: IO[str]) -> None:
         self._stream = stream
@@ -112,10 +93,8 @@ class _Unbroken:
         return getattr(self._stream, name)
 
     def write(self, text: str) -> int:
-        encoding = getattr(self._stream, "encoding", None) or "utf-8"
-        known = text.encode(encoding, _ascii_where_needed()).decode(encoding)
         with self._errors_dropped():
-            self._stream.write(known)
+            self._stream.write(_encodable(text, getattr(self._stream, "encoding", None) or "utf-8"))
         return len(text)
 
     def flush(self) -> None:
@@ -127,17 +106,26 @@ class _Unbroken:
         try:
             yield
         except (OSError, ValueError) as error:  # a full disk; a stream closed in this process
-            self._discard()
+            self._redirect_to_null()
             if isinstance(error, OSError) and error.errno != errno.EPIPE:
                 with contextlib.suppress(OSError, ValueError):
                     sys.stderr.write(f"further output is lost: {error.strerror}\n")
 
-    def _discard(self) -> None:
-        """Lead the stream to nowhere, or Python would fail to write the rest of it at its end."""
+    def _redirect_to_null(self) -> None:
+        """Redirect to the null device, or Python would fail at exit to flush what is buffered."""
         with contextlib.suppress(OSError, ValueError):  # a stream without a descriptor
-            nowhere = os.open(os.devnull, os.O_WRONLY)
-            os.dup2(nowhere, self._stream.fileno())
-            os.close(nowhere)
+            null = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(null, self._stream.fileno())
+            os.close(null)
+
+
+def _encodable(text: str, encoding: str) -> str:
+    """Return a text in which ASCII and escapes stand for characters that the encoding lacks."""
+    try:
+        text.encode(encoding)
+    except UnicodeEncodeError:
+        return text.translate(_PLAIN).encode(encoding, "backslashreplace").decode(encoding)
+    return text
 
 
 console = Terminal()

@@ -1,4 +1,4 @@
-"""The commands about workloads: which there are, and whether one is sound."""
+"""The commands `workloads` and `check`: which workloads there are, and whether one is sound."""
 
 import re
 from collections.abc import Iterator
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 def workloads(
     long: Annotated[
         bool,
-        Option("--long", help="Build each one, and show its size and how its lanes train."),
+        Option("--long", help="Build each one to show its size and how its lanes train."),
     ] = False,
     data_dir: DataDir = None,
     as_json: Json = False,
@@ -32,22 +32,22 @@ def workloads(
 
     use_data(data_dir)
     entries = names()
-    found = [asdict(entry) for entry in entries]
+    rows = [asdict(entry) for entry in entries]
     columns = {
         "data": [entry.data or entry.source for entry in entries],
         "what it is": [entry.summary for entry in entries],
     }
     if long:
-        from study.commands.listing import BATCH_SIZE, built
+        from study.commands.listing import BATCH_SIZE, build_each
 
-        what = list(built(entries))
-        found = [row | asdict(one) for row, one in zip(found, what, strict=True)]
+        builds = list(build_each(entries))
+        rows = [row | asdict(build) for row, build in zip(rows, builds, strict=True)]
         columns = {
-            "parameters": ["" if one.parameters is None else f"{one.parameters:,}" for one in what],
-            f"lanes at batch size {BATCH_SIZE}": [one.lanes for one in what],
+            "parameters": ["" if b.parameters is None else f"{b.parameters:,}" for b in builds],
+            f"lanes at batch size {BATCH_SIZE}": [b.lanes for b in builds],
         }
     if as_json:
-        console.document({"workloads": found})
+        console.document({"workloads": rows})
         return
     table = Table(box=box.SIMPLE_HEAD)
     table.add_column("name", no_wrap=True)
@@ -65,20 +65,21 @@ def workloads(
 def check(workload: Workload, run_code: RunCode = False, data_dir: DataDir = None) -> None:
     """Check a workload against the contract, clause by clause."""
     use_data(data_dir)
-    kept = True
-    clauses = _of_program(workload, run_code) if workload.endswith(".toml") else _of(workload)
-    told: dict[str, str] = {}
+    sound = True
+    is_study_file = workload.endswith(".toml")
+    clauses = _program_clauses(workload, run_code) if is_study_file else _clauses(workload)
+    printed: dict[str, str] = {}
     for clause in clauses:
         mistake = re.sub(r"\d+", "0", clause.detail)
-        first = clause.name if clause.passed else told.setdefault(mistake, clause.name)
+        first = clause.name if clause.passed else printed.setdefault(mistake, clause.name)
         detail = clause.detail if first == clause.name else f"as above, {first}"
         console.clause(clause.name, clause.passed, detail)
-        kept = kept and bool(clause.passed)
-    if not kept:
+        sound = sound and bool(clause.passed)
+    if not sound:
         raise typer.Exit(SOME_FAILED)
 
 
-def _of(workload: str) -> "Iterator[Clause]":
+def _clauses(workload: str) -> "Iterator[Clause]":
     from workloads.registry import COMMAND, refuse_unknown, resolve
 
     refuse_unknown(workload)
@@ -88,27 +89,29 @@ def _of(workload: str) -> "Iterator[Clause]":
     from workloads.workload import Dynamics
 
     if workload == COMMAND:
-        raise StudyError("a program is checked by its study file, got none; give its study.toml")
-    built, kept = resolve(workload), True
+        raise StudyError(
+            "a program is checked through its study file, got none; give its study.toml"
+        )
+    built, sound = resolve(workload), True
     assert not isinstance(built, Command)
     for clause in check_contract(built):
         yield clause
-        kept = kept and bool(clause.passed)
-    if kept and not isinstance(built, Dynamics):
+        sound = sound and bool(clause.passed)
+    if sound and not isinstance(built, Dynamics):
         yield admission(built)
 
 
-def _of_program(study_file: str, run_code: bool) -> "Iterator[Clause]":
+def _program_clauses(study_file: str, run_code: bool) -> "Iterator[Clause]":
     from study.commands.running import read_studies
     from study.planning.trial_run import check_program
     from workloads.command import Command
 
     studies = read_studies(study_file, (), 0.0, run_code=run_code)
     for member in studies.members:
-        resolved, trainable = studies.ready(member)
+        resolved, trainable = studies.loaded(member)
         if not isinstance(trainable, Command):
             raise StudyError(
-                "`check` must be given the study file of a program, got one of "
+                "`check` needs the study file of a program, got one of "
                 f"{resolved.workload!r}; give the name of the workload instead"
             )
         yield from check_program(resolved, trainable)

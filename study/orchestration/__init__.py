@@ -1,1 +1,1 @@
-"""Ray: a sweep as runs of Ray Tune, its workers, its cluster. No other package imports Ray."""
+"""Sweeps on forked workers or under Ray. No other package imports Ray."""

@@ -1,4 +1,4 @@
-"""Where a sweep runs: its own Ray on this machine, or a running cluster that it joins."""
+"""Ray for a sweep: started on this machine, or a running cluster that it joins."""
 
 import contextlib
 import logging
@@ -32,7 +32,7 @@ _QUIET = {
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
     "RAY_DEDUP_LOGS": "0",
-    # Tune would write down all cohorts so far, again and again; a sweep resumes from its parts
+    # Tune would save all cohorts so far again and again; a sweep resumes from its parts
     "TUNE_GLOBAL_CHECKPOINT_S": "1000000000",
 }
 
@@ -42,11 +42,11 @@ def joined(folder: Path, resources: Resources, stop: Stop) -> Iterator[None]:
     """Start or join Ray for the body, and leave it afterwards.
 
     Args:
-        folder: a folder on this machine for this sweep alone, without Python files.
+        folder: a folder on this machine used by this sweep alone, without Python files.
         resources: where to run, and with how many workers.
-        stop: takes back the signals whose handlers Ray replaces.
+        stop: takes back the signal handlers that Ray replaces.
     """
-    # by default Ray starts one actor after another; all workers are to start at once
+    # by default Ray starts one actor after another; all workers should start at once
     wanted = _QUIET | {"TUNE_MAX_PENDING_TRIALS_PG": str(resources.workers)}
     if resources.address is None:
         wanted |= {ray_constants.ENABLE_RAY_CLUSTERS_ENV_VAR: "0"}
@@ -61,13 +61,13 @@ def joined(folder: Path, resources: Resources, stop: Stop) -> Iterator[None]:
         with no_orphans(folder), contextlib.ExitStack() as end:
             end.callback(ray.shutdown)
             if resources.address is None:
-                # or Ray would write a token into the home folder; it stays for as long as this
-                # process, because Ray remembers the first that it reads
+                # or Ray would write a token into the home folder; this one stays as long as the
+                # process, because Ray remembers the first token that it reads
                 if not AuthenticationTokenLoader.instance().has_token(ignore_auth_mode=True):
                     os.environ["RAY_AUTH_TOKEN"] = secrets.token_hex(32)
             elif resources.address != AUTO:
-                # that of ~/.ray/auth_token, which Ray itself looks for at `auto` only; a cluster
-                # that requires none takes it too. RAY_AUTH_MODE, where it is set, decides
+                # uses ~/.ray/auth_token, which Ray itself reads for `auto` only; a cluster that
+                # requires no token accepts it too. RAY_AUTH_MODE, if set, takes precedence
                 logging.getLogger("ray._private.authentication").setLevel(logging.ERROR)
                 maybe_enable_token_auth_if_token_available(warn_if_disabled=False)
             # Ray puts the driver's current folder first on every worker's path, where a user's
@@ -86,7 +86,7 @@ def joined(folder: Path, resources: Resources, stop: Stop) -> Iterator[None]:
 def run_alone(address: str, work: Callable[..., T], *arguments: Any) -> T:
     """Return the result of `work(device, *arguments)` on a machine of a cluster.
 
-    The task has all cores of the machine, or a whole GPU where any machine has one, and waits until
+    The task gets all cores of a machine, or a whole GPU if any machine has one, and waits until
     they are free. `device` is cpu or cuda.
 
     Raises:
@@ -105,18 +105,18 @@ def run_alone(address: str, work: Callable[..., T], *arguments: Any) -> T:
 
         @ray.remote(max_retries=0, **share)
         def task(device: str, *given: Any) -> T:
-            return work(device, *given)  # which need not be a function itself
+            return work(device, *given)  # Ray takes plain functions only
 
         try:
             result: T = ray.get(task.remote("cuda" if gpu else "cpu", *arguments))
         except RayError as error:
-            last = str(error).strip().rpartition("\n")[2]  # it is as long as the traceback there
+            last = str(error).strip().rpartition("\n")[2]  # of a whole traceback
             raise StudyError(f"the task failed on a machine of the cluster: {last}") from error
     return result
 
 
 class _Unstopped(Stop):
-    """Leaves signals to Python, which end the command: there is nothing to be saved."""
+    """Leaves signals to Python, which ends the command: there is nothing to save."""
 
     def listen(self) -> None:
         """Install no handlers."""
@@ -130,7 +130,7 @@ def this_node() -> str:
 def _init(resources: Resources) -> None:
     cores = resources.workers * resources.cpus_per_worker
     local: dict[str, Any] = {"num_cpus": cores, "include_dashboard": False}
-    # Tune logs a traceback where it cannot write its state, which nothing reads
+    # Tune logs a traceback if it cannot write its state, which nothing reads
     logging.getLogger("ray.tune").setLevel(logging.CRITICAL)
     try:
         ray.init(

@@ -1,7 +1,7 @@
-"""Cohorts handed out to workers, and what comes back.
+"""Cohorts handed out to workers, and the results that come back.
 
-A worker writes its cohort's part, and only that is read back: neither Ray's records nor a message
-carries a result.
+A worker writes the part of its cohort, and only the part is read back: neither Ray's records nor
+any message carries a result.
 """
 
 import time
@@ -32,9 +32,9 @@ class Dispatch:
         self._failed_sizes: set[int] = set()
 
     def ended(self, cohort: Cohort, report: Report | None, began: float | None) -> None:
-        """Read the part of a cohort that ended; a worker that died reported nothing.
+        """Read the part of a cohort that ended; the report is None if its worker died.
 
-        `began` is when training began, by the monotonic clock; None if that is not known.
+        `began` is when training began, by the monotonic clock; None if unknown.
         """
         report = report or Report()
         self.notes += report.notes
@@ -55,9 +55,9 @@ class Dispatch:
             self.end(self._parts.folder.unwritable(error))
 
     def in_place(self) -> bool:
-        """Return whether the folder still holds the study; else end the sweep.
+        """Return whether the results folder is still there; if not, end the sweep.
 
-        A worker writes its part into a folder that it makes anew where the old one was moved away.
+        If it was moved away, workers make a new one and write their parts there.
         """
         folder = self._parts.folder
         if folder.exists(STUDY_FILE):
@@ -73,7 +73,7 @@ class Dispatch:
         self.queue.stop()
 
     def end(self, reason: str) -> None:
-        """Hand out nothing more; the reason is reported once, however often it is given."""
+        """Hand out nothing more; a reason is reported once, however often it is given."""
         error = f"the sweep stopped: {reason}"
         if error not in self.errors:
             self.errors.append(error)
@@ -95,7 +95,7 @@ class Dispatch:
         self._stop_if_hopeless(results)
 
     def _overdue(self, cohort: Cohort, began: float | None) -> list[TrialResult] | None:
-        """Record the trials of a cohort whose worker ended itself when its time was over."""
+        """Record the trials of a cohort whose worker ended itself at the time limit."""
         minutes = self._resolved.compute.cohort_minutes
         if minutes is None or began is None or time.monotonic() - began < 60 * minutes:
             return None
@@ -106,7 +106,7 @@ class Dispatch:
         return results
 
     def _stop_if_hopeless(self, results: list[TrialResult]) -> None:
-        """Stop where the first two batch sizes, or the only one, gave nothing but failures."""
+        """Stop if the first two batch sizes, or the only one, gave nothing but failures."""
         if not all(result.outcome.status is Status.FAILED for result in results):
             self._any_ran = True
             return

@@ -1,4 +1,4 @@
-"""What is shown of a sweep: a live table in a terminal, a line now and then in a log."""
+"""The display of a sweep: a live table in a terminal, a line a minute in a log."""
 
 import contextlib
 import math
@@ -23,7 +23,7 @@ _LINE_SECONDS = 60.0
 
 
 def progress_table(rows: Sequence[Row], live: bool = False) -> Table:
-    """Return rows as a table for a terminal of 80 columns, if `live` with what is racing."""
+    """Return rows as a table for a terminal of 80 columns; `live` adds what is racing."""
     cells: dict[str, Callable[[Row], str | Text]] = {
         "batch\nsize": lambda row: f"{row.batch_size:,}",
         "trials": lambda row: f"{row.done}/{row.trials}" + (f" +{row.more}" if row.more else ""),
@@ -49,7 +49,7 @@ def progress_table(rows: Sequence[Row], live: bool = False) -> Table:
 
 
 class Display:
-    """What the terminal or the log shows while a sweep runs."""
+    """What a terminal or a log shows while a sweep runs."""
 
     def __init__(
         self,
@@ -57,13 +57,13 @@ class Display:
         standings: Callable[[], Sequence[Standing]],
         laps: Callable[[], Sequence[Lap]],
     ) -> None:
-        """Begin now; what is racing and how far workers are is asked for from another thread."""
+        """Start the clock; `standings` and `laps` are called from another thread."""
         self._progress, self._standings, self._laps = progress, standings, laps
         self._started, self._before = time.monotonic(), progress.share_done
         self._finished = self._ended()
 
     def table(self) -> Group:
-        """Return the table as it stands, and a line on the whole sweep."""
+        """Return the current table, and a line on the whole sweep."""
         rows, laps = self._now()
         return Group(progress_table(rows, live=True), self._caption(rows, laps))
 
@@ -112,8 +112,8 @@ def _finished_line(row: Row) -> str:
 def shown(display: Display, console: Console) -> Iterator[None]:
     """Show a sweep's progress while the body runs.
 
-    A terminal gets a live table, anything else a line a minute and one at each batch size that has
-    ended.
+    A terminal gets a live table; anything else gets a line a minute, and one for each batch size
+    that ends.
     """
     if console.is_terminal:
         per_second = 1 / _REDRAW_SECONDS
@@ -134,7 +134,7 @@ def _print_lines(display: Display, console: Console, ended: threading.Event) -> 
     due = time.monotonic() + _LINE_SECONDS
     last = False
     while not last:
-        last = ended.wait(_REDRAW_SECONDS)  # what ended before the end is printed after it
+        last = ended.wait(_REDRAW_SECONDS)  # one more round after the end prints what is left
         for line in display.finished_lines():
             console.print(line)
         if time.monotonic() >= due:

@@ -1,7 +1,7 @@
-"""Workers forked from this process, which start at once because they have everything imported.
+"""Workers forked from this process, which start at once because they inherit all imports.
 
-Ray needs ten seconds to start its own processes and to import in each of them what this one has
-imported. Small studies end before that.
+Ray needs ten seconds to start its own processes and to repeat the imports in each of them. Small
+studies end before that.
 """
 
 import contextlib
@@ -26,14 +26,14 @@ from study.orchestration.worker import Report, Worker
 from study.records import Cohort, Lap
 
 SAVING_SECONDS = 20.0
-"""Time in which cohorts may save themselves or end."""
-_LOOK_SECONDS = 0.1
+"""Time that cohorts have to save themselves or to end."""
+_WAIT_SECONDS = 0.1
 _PR_SET_PDEATHSIG = 1
 
 
 @dataclass(slots=True)
 class _Forked:
-    """A worker process, what it trains and how far that is; None while it waits."""
+    """A worker process, the cohort that it trains and how far that is; None while it is idle."""
 
     process: ForkProcess
     connection: Connection
@@ -46,19 +46,19 @@ class ForkedWorkers:
     """The workers of a sweep as child processes of this one; Linux on CPUs only."""
 
     def __init__(self, dispatch: Dispatch, worker: Worker, count: int, stop: Stop) -> None:
-        """Start without a process; the worker's `stopping` is replaced by this sweep's sign."""
+        """Start no process yet; each one gets `worker` with this sweep's own `stopping`."""
         self._dispatch, self._worker, self._count, self._stop = dispatch, worker, count, stop
         self._context = multiprocessing.get_context("fork")
-        self._sign = self._context.Event()
+        self._stopping = self._context.Event()
         self._workers: list[_Forked] = []
 
     def run(self, leave: Callable[[], bool]) -> bool:
-        """Train cohorts until none is left, a stop is asked for, or `leave` returns True.
+        """Train cohorts until none is left, a stop is requested, or `leave` returns True.
 
-        Cohorts in training have some seconds to be saved or to end; the others train again later.
+        Cohorts in training then have some seconds to be saved or to end; others train again later.
 
         Returns:
-            Whether cohorts are left because `leave` returned True.
+            Whether training ended because `leave` returned True.
         """
         left = False
         try:
@@ -75,7 +75,7 @@ class ForkedWorkers:
         return left and not self._stop.requested
 
     def laps(self) -> list[Lap]:
-        """Return how far cohorts in training are, as far as they told; safe in another thread."""
+        """Return the latest reports on the cohorts in training; safe in another thread."""
         return [lap for worker in list(self._workers) if (lap := worker.lap) is not None]
 
     def _hand_out(self) -> bool:
@@ -83,7 +83,7 @@ class ForkedWorkers:
         while self._racing() < self._count and (cohort := self._dispatch.queue.take()) is not None:
             worker = next((w for w in self._workers if w.cohort is None), None) or self._fork()
             worker.cohort, worker.began = cohort, time.monotonic()
-            with contextlib.suppress(OSError):  # it died as it waited, which is noticed below
+            with contextlib.suppress(OSError):  # it died while idle: `_take_back` will notice
                 worker.connection.send(cohort)
         return self._racing() > 0
 
@@ -91,12 +91,12 @@ class ForkedWorkers:
         return sum(worker.cohort is not None for worker in self._workers)
 
     def _take_back(self, *, quietly: bool = False) -> None:
-        """Return what has ended to the searches; wait a moment where nothing has.
+        """Pass cohorts that ended to the dispatch; wait a moment if there are none.
 
-        With `quietly`, checkpoints that are resumed at once are not worth a note.
+        `quietly` drops the notes on checkpoints, which are about to be resumed.
         """
         waiting = {worker.connection: worker for worker in self._workers}
-        for connection in wait(list(waiting), timeout=_LOOK_SECONDS):
+        for connection in wait(list(waiting), timeout=_WAIT_SECONDS):
             worker = waiting[connection]  # type: ignore[index]  # a connection was given
             try:
                 message: Report | Lap | None = worker.connection.recv()
@@ -115,11 +115,11 @@ class ForkedWorkers:
                 self._dispatch.ended(cohort, report, worker.began)
 
     def _end(self, *, quietly: bool) -> None:
-        """Let what trains save itself or end, for some seconds."""
+        """Give the cohorts in training some seconds to save themselves or to end."""
         if not self._racing():
             return
         self._dispatch.close()
-        self._sign.set()
+        self._stopping.set()
         since = time.monotonic()
         while self._racing() and time.monotonic() - since < SAVING_SECONDS:
             self._take_back(quietly=quietly)
@@ -127,10 +127,12 @@ class ForkedWorkers:
     def _fork(self) -> _Forked:
         here, there = self._context.Pipe()
         process = self._context.Process(
-            target=_work, args=(there, self._worker, self._sign.is_set, os.getpid()), daemon=True
+            target=_work,
+            args=(there, self._worker, self._stopping.is_set, os.getpid()),
+            daemon=True,
         )
         with warnings.catch_warnings():
-            # Python warns of other threads, which draw the progress; the child uses none of theirs
+            # Python warns about other threads: they draw the progress, and the child needs none
             warnings.filterwarnings(
                 "ignore", message=".*multi-threaded", category=DeprecationWarning
             )
@@ -145,29 +147,29 @@ def _work(
     connection: Connection, worker: Worker, stopping: Callable[[], bool], parent: int
 ) -> None:
     """Train one cohort after another, until the parent ends this process."""
-    _part_from_terminal()
+    _detach_from_terminal()
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-    if os.getppid() != parent:  # it died before the kernel was asked
+    if os.getppid() != parent:  # the parent died before that call
         return
     torch.set_num_threads(1)  # results must not depend on the number of workers per core
 
-    def tell(lap: Lap | None) -> None:
-        with contextlib.suppress(OSError):  # which must not fail the trial
+    def report_lap(lap: Lap | None) -> None:
+        with contextlib.suppress(OSError):  # a parent that died must not fail the trial
             connection.send(lap)
 
-    own = replace(worker, stopping=stopping, tell=tell)
+    own = replace(worker, stopping=stopping, report_lap=report_lap)
     while True:
         connection.send(own.train(connection.recv(), socket.gethostname()))
 
 
-def _part_from_terminal() -> None:
-    """Leave signals to the parent, which says when to save, and print nothing into its output."""
+def _detach_from_terminal() -> None:
+    """Leave signals to the parent, which says when to save, and print nothing."""
     signal.set_wakeup_fd(-1)
     for number in SIGNALS:
-        # not ignored, which what a worker starts would inherit
+        # not SIG_IGN, which processes started by a worker would inherit
         signal.signal(number, lambda *_: None)
-    nowhere = os.open(os.devnull, os.O_RDWR)
+    null = os.open(os.devnull, os.O_RDWR)
     for descriptor in (0, 1, 2):
-        os.dup2(nowhere, descriptor)
-    # which may be another object than that of the descriptor, as in a notebook
-    sys.stdout = sys.stderr = os.fdopen(nowhere, "w")
+        os.dup2(null, descriptor)
+    # the objects may write elsewhere than to the descriptors, as in a notebook
+    sys.stdout = sys.stderr = os.fdopen(null, "w")

@@ -1,7 +1,7 @@
-"""Whether Ray can start on this machine: what it would find, against the limits where it fails.
+"""Whether Ray can start on this machine: its resources against the limits at which Ray fails.
 
-Ray itself gives up with a traceback, or after half a minute without saying why. The limits come
-from trials with Ray 2.60; what Ray can live with is not refused.
+Ray itself gives up with a traceback, or after half a minute without a reason. The limits were
+measured with Ray 2.60, so that nothing is refused that Ray can work with.
 """
 
 import os
@@ -26,11 +26,11 @@ LONGEST_SOCKET = 103 if sys.platform == "darwin" else 107
 LEAST_STORE = ray_constants.OBJECT_STORE_MINIMUM_MEMORY_BYTES
 LEAST_MEMORY = round(LEAST_STORE / ray_constants.DEFAULT_OBJECT_STORE_MEMORY_PROPORTION)
 MEMORY_PER_WORKER = 100 * 2**20
-"""Less than a worker that has imported torch holds for itself alone."""
+"""Less than the private memory of a worker that has imported torch."""
 LEAST_DISK = 2**20
 LEAST_FILES, FILES_PER_WORKER = 48, 2
 OTHER_ADDRESSES = 2**32
-"""Address space that Ray needs beside its object store."""
+"""Address space that Ray needs besides its object store."""
 _FOLDER = "Ray's folder of temporary files"
 _ELSEWHERE = "set RAY_TMPDIR to another folder"
 
@@ -67,14 +67,14 @@ class Machine:
 
 
 def check_machine(machine: Machine) -> None:
-    """Refuse to start Ray where it would fail; one line for each thing that is missing."""
-    if found := [*_faults_of_folder(machine), *_missing(machine)]:
-        raise StudyError("\n".join(found))
+    """Refuse to start Ray where it would fail, with a line for each problem."""
+    if problems := [*_folder_problems(machine), *_shortages(machine)]:
+        raise StudyError("\n".join(problems))
 
 
-def _faults_of_folder(machine: Machine) -> Iterator[str]:
+def _folder_problems(machine: Machine) -> Iterator[str]:
     """Yield what is wrong with the folder of temporary files, and what to do."""
-    folder, there = machine.folder, _nearest(machine.folder)
+    folder, existing = machine.folder, _nearest(machine.folder)
     session = f"session_{datetime.now():%Y-%m-%d_%H-%M-%S_%f}_{os.getpid()}"
     excess = len(os.fsencode(f"{folder}/{session}/sockets/plasma_store")) - LONGEST_SOCKET
     if excess > 0:
@@ -89,11 +89,11 @@ def _faults_of_folder(machine: Machine) -> Iterator[str]:
             "/tmp"
         )
     try:
-        tempfile.TemporaryDirectory(dir=there).cleanup()
+        tempfile.TemporaryDirectory(dir=existing).cleanup()
     except OSError as error:
         yield (
-            f"{_FOLDER} must be writable, got {folder}: {error.strerror} in {there}{_owner(there)};"
-            f" {_ELSEWHERE}"
+            f"{_FOLDER} must be writable, got {folder}: {error.strerror} in "
+            f"{existing}{_owner(existing)}; {_ELSEWHERE}"
         )
     if machine.disk is not None and machine.disk < LEAST_DISK:
         yield (
@@ -102,8 +102,8 @@ def _faults_of_folder(machine: Machine) -> Iterator[str]:
         )
 
 
-def _missing(machine: Machine) -> Iterator[str]:
-    """Yield what there is too little of, and what to do."""
+def _shortages(machine: Machine) -> Iterator[str]:
+    """Yield which resources are short, and what to do."""
     workers, disk, shared = machine.workers, machine.disk, machine.shared
     memory = LEAST_MEMORY + MEMORY_PER_WORKER * workers
     if machine.memory < memory:
@@ -112,7 +112,7 @@ def _missing(machine: Machine) -> Iterator[str]:
             f"{_size(machine.memory)}; close other programs, raise the memory limit of the "
             "container or job, or lower --workers"
         )
-    # with less shared memory than its store, Ray keeps the store in its folder
+    # with less shared memory than its store needs, Ray keeps the store in its folder
     in_folder = shared is not None and shared < machine.store
     if in_folder and disk is not None and LEAST_DISK <= disk < LEAST_STORE:
         yield (
@@ -136,7 +136,7 @@ def _missing(machine: Machine) -> Iterator[str]:
 
 def _limit(kind: int) -> int | None:
     soft, hard = resource.getrlimit(kind)
-    # Ray itself raises the number of files to the hard limit
+    # Ray raises its own limit of open files to the hard limit
     limit = hard if kind == resource.RLIMIT_NOFILE else soft
     return None if limit == resource.RLIM_INFINITY else limit
 
@@ -144,7 +144,7 @@ def _limit(kind: int) -> int | None:
 def _nearest(folder: str) -> Path:
     """Return the folder itself, or the nearest of its parents that exists."""
     path = Path(folder)
-    return next(place for place in (path, *path.parents) if os.path.lexists(place))
+    return next(parent for parent in (path, *path.parents) if os.path.lexists(parent))
 
 
 def _free(folder: str) -> int | None:

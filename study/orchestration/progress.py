@@ -1,4 +1,4 @@
-"""How far a sweep is: its trials counted by batch size, and the share of the work that is done."""
+"""Progress of a sweep: trials counted by batch size, and the share of the work that is done."""
 
 import math
 import statistics
@@ -14,7 +14,7 @@ from study.search.standing import Standing, expected_cost
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Row:
-    """One batch size in the table."""
+    """Progress at one batch size."""
 
     batch_size: int
     trials: int  # planned for the search, or for a recipe's scaling rule
@@ -23,43 +23,41 @@ class Row:
     replicates: int  # recorded
     replicates_planned: int  # none where a search ended without a winner
     racing: int = 0  # trials racing now
-    share: float = 0.0  # of their races that is over, from 0 to 1
-    loss: float | None = None  # lowest validation loss among them; None where it is not known
-    reached: int  # of all but replicates; so are the next two
+    share: float = 0.0  # how much of their races is over, from 0 to 1
+    loss: float | None = None  # lowest validation loss among them; None if unknown
+    reached: int  # among all but replicates, like the next two
     diverged: int
     failed: int
-    best_steps: int | None  # fewest steps to target so far; None where none reached it
+    best_steps: int | None  # fewest steps to target so far; None if none reached it
 
 
 _LIVE = ("racing", "share", "loss")
-"""What is known only while a sweep runs."""
-
-
+"""Known only while a sweep runs."""
 _End = tuple[Role, Status, int | None]
 """Role of a trial, how it ended, and its steps to the target."""
 
 
 class Progress:
-    """The rows of a study, counted as its trials are recorded; safe to use from two threads."""
+    """Counts a study's trials as they are recorded; safe to use from two threads."""
 
     def __init__(self, resolved: ResolvedStudy, recorded: Iterable[TrialResult] = ()) -> None:
         """Count the trials that are recorded already, in any order."""
         self._resolved = resolved
         # counts, not trials: a sweep may record very many, each with its curve
         self._ends: dict[int, Counter[_End]] = {size: Counter() for size in resolved.batch_sizes}
-        # are called with the trials of each cohort that has just been recorded
+        # called with the trials of each cohort as it is recorded
         self.listeners: list[Callable[[Sequence[TrialResult]], None]] = []
         for _ in self.counting(recorded):
             pass
 
     def counting(self, recorded: Iterable[TrialResult]) -> Iterator[TrialResult]:
-        """Yield trials that are recorded already, and count them on the way."""
+        """Yield trials that are recorded already, and count each one."""
         for result in recorded:
             self._ends[result.batch_size][_end(result)] += 1
             yield result
 
     def grow(self, resolved: ResolvedStudy) -> None:
-        """Count on towards what the study has now, of which some batch sizes may be new."""
+        """Continue with a study that may have more trials and new batch sizes."""
         self._ends = {size: self._ends.get(size, Counter()) for size in resolved.batch_sizes}
         self._resolved = resolved
 
@@ -67,15 +65,15 @@ class Progress:
     def of_rows(cls, resolved: ResolvedStudy, trials: Iterable[Mapping[str, Any]]) -> Self:
         """Count trials given as rows with batch_size, role, status and steps."""
         progress = cls(resolved)
-        alike = Counter((r["batch_size"], r["role"], r["status"], r["steps"]) for r in trials)
-        for (size, role, status, steps), count in alike.items():
+        ends = Counter((r["batch_size"], r["role"], r["status"], r["steps"]) for r in trials)
+        for (size, role, status, steps), count in ends.items():
             progress._ends[size][Role(role), Status(status), steps] += count
         return progress
 
     def add(self, results: Sequence[TrialResult]) -> None:
         """Count the trials of a cohort that has just been recorded."""
         size = results[0].batch_size
-        # a new counter, for another thread may be counting the old one
+        # a new counter, because another thread may be reading the old one
         self._ends[size] = self._ends[size] + Counter(map(_end, results))
         for listen in self.listeners:
             listen(results)
@@ -87,7 +85,7 @@ class Progress:
 
     @property
     def searched(self) -> int:
-        """Number of those that belong to a search: neither replicates nor of a scaling rule."""
+        """Number of trials counted that a search proposed."""
         counts = (counted.items() for counted in self._ends.values())
         return sum(n for counted in counts for (role, _, _), n in counted if role not in APART)
 
@@ -97,13 +95,10 @@ class Progress:
         return share_done(self.rows())
 
     def rows(self, standings: Sequence[Standing] = (), laps: Sequence[Lap] = ()) -> list[Row]:
-        """Return one row per batch size, ascending, by what has been counted and told so far."""
+        """Return one row per batch size, ascending, with what is racing now if that is given."""
         racing = {standing.batch_size: standing.racing for standing in standings}
-        told: dict[int, list[Lap]] = {}
-        for lap in laps:
-            told.setdefault(lap.batch_size, []).append(lap)
         return [
-            self._row(size, racing.get(size, 0), told.get(size, []))
+            self._row(size, racing.get(size, 0), [lap for lap in laps if lap.batch_size == size])
             for size in self._resolved.batch_sizes
         ]
 
@@ -151,14 +146,14 @@ def share_done(rows: Sequence[Row]) -> float:
 
 
 def recorded_row(row: Row) -> dict[str, Any]:
-    """Return a row as plain data, without what is known only while a sweep runs."""
+    """Return a row as plain data, without the live columns."""
     return {key: value for key, value in asdict(row).items() if key not in _LIVE}
 
 
 def seconds_left(elapsed: float, before: float, now: float) -> float:
-    """Return the seconds that a sweep still needs at this rate; inf without progress.
+    """Return the seconds that a sweep still needs at its present rate; inf without progress.
 
-    `before` and `now` are the shares of the work, from 0 to 1, that were done when it began, some
-    seconds ago, and are done now.
+    `before` and `now` are the shares of the work, from 0 to 1, that were done when the sweep began,
+    `elapsed` seconds ago, and that are done now.
     """
     return elapsed * (1 - now) / (now - before) if now > before else math.inf

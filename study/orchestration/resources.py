@@ -1,4 +1,4 @@
-"""Where a sweep runs, and how many cohorts at once."""
+"""Where a sweep runs, and how many cohorts it trains at once."""
 
 import socket
 import sys
@@ -15,17 +15,17 @@ _CONNECT_SECONDS = 5.0
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Resources:
-    """Where a sweep runs and how many cohorts at once; the results do not depend on it."""
+    """Where a sweep runs and how many cohorts it trains at once; no result depends on it."""
 
     workers: int  # cohorts trained at once, >= 1
-    gpus_per_worker: float = 0.0  # or a fraction of one; 0 trains on the CPU
+    gpus_per_worker: float = 0.0  # fractions allowed; 0 trains on the CPU
     cpus_per_worker: int = 1  # more than one for programs
     address: str | None = None  # of a Ray cluster to join; None for this machine
     data_dir: str | None = None  # on the workers; None leaves it to their environment
-    ray: bool | None = None  # from the start, or never; None after a minute
+    ray: bool | None = None  # True from the start, False never; None after a minute
 
     def needs_ray(self, folder: ResultsFolder) -> str | None:
-        """Return why workers cannot be forked from this process; None where they can."""
+        """Return why workers cannot be forked from this process; None if they can."""
         reasons = {
             "--address": self.address is not None,
             "workers with GPUs": self.gpus_per_worker > 0,
@@ -36,14 +36,16 @@ class Resources:
         return next((reason for reason, applies in reasons.items() if applies), None)
 
     def check(self, folder: ResultsFolder) -> None:
-        """Refuse `--no-ray` where only Ray can run the sweep."""
+        """Refuse `--no-ray` if only Ray can run the sweep."""
         reason = self.needs_ray(folder)
         if self.ray is False and reason is not None:
-            raise StudyError(f"--no-ray must be left out with {reason}, which needs Ray; remove it")
+            raise StudyError(
+                f"--no-ray cannot be used with {reason}, which needs Ray; leave it out"
+            )
 
 
 def check_address(address: str | None) -> None:
-    """Refuse an address where nothing answers, which Ray itself would try for two minutes.
+    """Refuse an address where nothing answers; Ray itself would try it for two minutes.
 
     Args:
         address: `auto`, or `host:port` of a cluster's head; None for no cluster.

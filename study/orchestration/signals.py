@@ -1,7 +1,7 @@
-"""How a sweep ends early: a signal asked it to stop, or its Ray died.
+"""Early ends of a sweep: a signal requests a stop, or Ray dies.
 
-The parts are the only state, so it is always safe to end at once. This module makes a sweep end
-soon, say how to resume, and leave no process behind.
+The parts are the only state, so ending at once is always safe. This module makes a sweep end soon,
+say how to resume, and leave no process behind.
 """
 
 import contextlib
@@ -21,10 +21,10 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _MARK = "BATCHSCALE_SWEEP"
 _DAEMONS = ("raylet", "gcs_server")
 _SHOW_CURSOR = b"\x1b[?25h"
-# The kernel ends Ray's daemons with the process that started them, but their own child processes
-# linger for a minute. The guard reads a pipe: a line means that the sweep ended in order, the end
-# of the pipe that it died. Ray's workers overwrite their environment with their process title, so
-# these are recognized by their folder.
+# The kernel ends Ray's daemons with the process that started them, but their child processes linger
+# for a minute. The guard reads a pipe: a line means that the sweep ended normally, the end of the
+# pipe that it died. Ray's workers overwrite their environment with their process title, so they are
+# recognized by their working directory.
 _GUARD = """
 read -r line && exit
 sleep 1
@@ -42,22 +42,22 @@ class Stop:
     """A request to stop, made by a signal; a second signal ends the process at once."""
 
     def __init__(self, wakeups: int | None = None) -> None:
-        """Start without a request; `wakeups` has the number of each signal, and does not block."""
+        """Start without a request; `wakeups` yields the number of each signal without blocking."""
         self._signal: int | None = None
         self._wakeups = wakeups
 
     @property
     def requested(self) -> bool:
-        """Whether Ctrl-C or SIGTERM came, or the terminal was closed."""
+        """Whether Ctrl-C or SIGTERM arrived, or the terminal was closed."""
         return self._signal is not None
 
     @property
     def exit_code(self) -> int:
-        """Exit code by the convention of shells, such as 130 after Ctrl-C; 1 without a signal."""
+        """Exit code by shell convention, such as 130 after Ctrl-C; 1 without a signal."""
         return 1 if self._signal is None else 128 + self._signal
 
     def listen(self) -> None:
-        """Install the signal handlers; `ray.init` replaces that of SIGTERM."""
+        """Install the signal handlers; `ray.init` replaces the one for SIGTERM."""
         for number in SIGNALS:
             if signal.getsignal(number) is not signal.SIG_IGN:  # ignored in background jobs
                 signal.signal(number, self._receive)
@@ -102,7 +102,7 @@ def listening() -> Iterator[Stop]:
 @contextlib.contextmanager
 def outliving_terminal() -> Iterator[None]:
     """Make processes started in the body outlive the terminal."""
-    handler = signal.signal(signal.SIGHUP, signal.SIG_IGN)  # which processes hand on
+    handler = signal.signal(signal.SIGHUP, signal.SIG_IGN)  # child processes inherit it
     try:
         yield
     finally:
@@ -110,9 +110,9 @@ def outliving_terminal() -> Iterator[None]:
 
 
 def leave(code: int, message: str) -> NoReturn:
-    """End the process at once with a line why, from any thread; what Ray started ends with it."""
+    """End this process at once with a message, from any thread; Ray's processes end with it."""
     _print_line(message)
-    if sys.stdout.isatty():
+    if sys.stdout is not None and sys.stdout.isatty():
         os.write(sys.stdout.fileno(), _SHOW_CURSOR)  # the live table hid it
     os._exit(code)
 
@@ -121,8 +121,8 @@ def leave(code: int, message: str) -> NoReturn:
 def no_orphans(folder: Path) -> Iterator[None]:
     """Make sure that processes started by Ray in the body end soon after this one, even if killed.
 
-    Only on Linux; elsewhere Ray starts its own reaper. `folder` is the working directory of
-    Ray's workers, used by this sweep alone.
+    Linux only; elsewhere Ray starts its own reaper. `folder` is the working directory of Ray's
+    workers, used by this sweep alone.
     """
     if sys.platform != "linux":
         yield
@@ -147,14 +147,14 @@ def no_orphans(folder: Path) -> Iterator[None]:
 
 @contextlib.contextmanager
 def ray_watched(stop: Stop) -> Iterator[None]:
-    """End the process with a message if Ray dies on this machine while the body runs.
+    """End this process with a message if Ray dies on this machine while the body runs.
 
     Ray itself would notice after 15 to 60 s, and end the process without saying how to resume.
     """
     orderly = threading.Event()
 
     def wait(pid: int, name: str) -> None:
-        with contextlib.suppress(ChildProcessError):  # Ray has collected it already
+        with contextlib.suppress(ChildProcessError):  # Ray has already reaped it
             os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)
         if orderly.is_set():
             return
@@ -171,14 +171,14 @@ def ray_watched(stop: Stop) -> Iterator[None]:
 
 
 def _ray_daemons() -> list[tuple[int, str]]:
-    """Return process ID and name of the Ray daemons that this process started; Linux only."""
-    found = []
+    """Return the process IDs and names of the Ray daemons of this process; Linux only."""
+    daemons = []
     for process in Path("/proc").glob("[0-9]*"):
         with contextlib.suppress(OSError):  # the process has ended
             name, _, rest = (process / "stat").read_text().partition("(")[2].rpartition(")")
             if name in _DAEMONS and int(rest.split()[1]) == os.getpid():
-                found.append((int(process.name), name))
-    return found
+                daemons.append((int(process.name), name))
+    return daemons
 
 
 def _print_line(line: str) -> None:

@@ -1,7 +1,7 @@
-"""A sweep: the missing cohorts of a study on forked workers or under Ray, then its tables.
+"""A sweep: trains the missing cohorts of a study, then writes its tables.
 
-Both kinds of worker get the same cohorts and write the same parts. Ray is imported only where it
-runs, because importing and starting it takes longer than a small study.
+Forked workers and workers under Ray get the same cohorts and write the same parts. Ray is imported
+only if it runs, because importing and starting it takes longer than a small study.
 """
 
 import time
@@ -46,16 +46,16 @@ if TYPE_CHECKING:
 
 JOURNAL_FILE = "optuna.log"
 SECONDS_WITHOUT_RAY = 60.0
-"""Ray takes over from forked workers after this time, if as much again is expected."""
+"""Ray takes over from forked workers after this time, if the sweep needs as much again."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SweepEnd:
     """How a sweep ended."""
 
-    trials: list[Ended]  # every recorded one; none if the parts could not be read
+    trials: list[Ended]  # all that are recorded; empty if the parts could not be read
     errors: list[str]  # sentences on lost cohorts, and on why the sweep stopped
-    notes: list[str]  # sentences on checkpoints
+    notes: list[str]  # sentences on anything else, such as checkpoints
     seconds: float  # wall-clock time of this sweep
 
 
@@ -65,7 +65,7 @@ class Sweep:
     def __init__(
         self, folder: ResultsFolder, resolved: ResolvedStudy, trainable: Trainable
     ) -> None:
-        """Rebuild the searches from the parts of earlier sweeps; nothing is written."""
+        """Rebuild the searches from the parts of earlier sweeps; write nothing."""
         self._folder, self._resolved, self._trainable = folder, resolved, trainable
         recorded_sweeps(folder)  # refuses a damaged record before anything is added to it
         self._parts = Parts(folder, resolved)
@@ -75,11 +75,11 @@ class Sweep:
         self._remarks: list[str] = []
         self._workload = self._unchanged()
         self._laps: Callable[[], Sequence[Lap]] = tuple
-        # what may be shown meanwhile; queue and laps are replaced where Ray takes over
+        # asks again each time, because queue and laps are replaced when Ray takes over
         self.display = Display(self.progress, lambda: self._queue.standings(), lambda: self._laps())
 
     def run(self, resources: Resources, stop: Stop) -> SweepEnd:
-        """Run every missing cohort and write the tables, also where a stop ends it early."""
+        """Train every missing cohort and write the tables, even if a stop ends it early."""
         started, grants = time.monotonic(), self._next_grants()
         missing = bool(grants and grants.granted) or not self._queue.empty
         if missing:
@@ -103,7 +103,7 @@ class Sweep:
                 if missing:
                     record_end(self._folder)
                 if self._queue.empty and done:
-                    # some are left by cohorts that were lost, or that the study no longer has
+                    # left by cohorts that were lost, or that the study no longer has
                     self._folder.remove_all(CHECKPOINTS)
         except AnalysisError as error:  # the parts are whole; the next sweep writes the tables
             errors.append(f"the tables could not be written: {error}")
@@ -116,7 +116,7 @@ class Sweep:
         )
 
     def _unchanged(self) -> dict[str, Any]:
-        """Return the workload's fingerprint, which must be that of all trials so far."""
+        """Return the workload's fingerprint; refuse one that changed since earlier trials."""
         begun = self.progress.recorded or self._folder.names(CHECKPOINTS)
         if isinstance(self._trainable, Command) and begun:
             changed = changed_files(self._folder, self._trainable.record()["files"])
@@ -124,18 +124,18 @@ class Sweep:
         if not isinstance(self._trainable, LoadedWorkload):
             return {}
         self._remarks = remarks(self._trainable.data)
-        found = fingerprint(self._trainable)
-        other = changed_workload(self._folder, found) if begun else []
-        if other:
+        current = fingerprint(self._trainable)
+        changes = changed_workload(self._folder, current) if begun else []
+        if changes:
             raise StudyError(
                 f"the workload must not have changed since the trials in {self._folder} were "
-                f"trained, got other {'; '.join(other)}; undo the change to its code or data, or "
+                f"trained, got {'; '.join(changes)}; undo the change to its code or data, or "
                 "choose another --results"
             )
-        return found
+        return current
 
     def _next_grants(self) -> "Grants | None":
-        """Return what `until` gives a study that lacks nothing; None where it says nothing."""
+        """Return what `until` grants a study that lacks nothing; None if it does not apply."""
         if self._resolved.until is None or not self._queue.empty:
             return None
         from analysis.report.summary import analyze
@@ -143,10 +143,10 @@ class Sweep:
 
         tables = study_tables(self._folder)
         try:
-            found = analyze(tables)
+            analysis = analyze(tables)
         except AnalysisError as error:
             return Grants(why=f"until: {error}")
-        return next_grants(self._resolved, found, Spent.of(self._parts))
+        return next_grants(self._resolved, analysis, Spent.of(self._parts))
 
     def _grow(self, granted: tuple[Grant, ...]) -> None:
         """Record what was granted, so that a stopped sweep resumes with the same grants."""
@@ -159,36 +159,32 @@ class Sweep:
         with self._folder.workspace(keep=[JOURNAL_FILE]) as work:
             journal = self._journal(work / JOURNAL_FILE)
             dispatch = Dispatch(self._parts, self._queue, journal, self.progress)
-            if not self._queue.empty and not stop.requested:
-                forked = not resources.ray and resources.needs_ray(self._folder) is None
-                if not forked or self._run_forked(dispatch, resources, stop):
-                    from study.orchestration.tuner import RayWorkers
+            if self._queue.empty or stop.requested:
+                return dispatch
+            worker = Worker(folder=self._folder, resolved=self._resolved, trainable=self._trainable)
+            forked = not resources.ray and resources.needs_ray(self._folder) is None
+            if not forked or self._run_forked(dispatch, worker, resources, stop):
+                from study.orchestration.tuner import RayWorkers
 
-                    study = (self._folder, self._resolved, self._trainable)
-                    workers = RayWorkers(dispatch, study, resources, stop)
-                    self._laps = workers.laps
-                    workers.run(work)
+                workers = RayWorkers(dispatch, worker, resources, stop)
+                self._laps = workers.laps
+                workers.run(work)
         return dispatch
 
-    def _run_forked(self, dispatch: Dispatch, resources: Resources, stop: Stop) -> bool:
+    def _run_forked(
+        self, dispatch: Dispatch, worker: Worker, resources: Resources, stop: Stop
+    ) -> bool:
         """Train in forked workers; return whether cohorts are left for Ray."""
-        worker = Worker(
-            folder=self._folder,
-            resolved=self._resolved,
-            trainable=self._trainable,
-            device="cpu",
-            stopping=lambda: False,
-        )
-        due = self._ray_due(dispatch, resources)
+        ray_due = self._ray_due(dispatch, resources)
         workers = ForkedWorkers(dispatch, worker, resources.workers, stop)
         self._laps = workers.laps
-        left = workers.run(due)
-        if left:  # a queue that was closed hands out nothing more, nor the cohorts that were saved
+        left = workers.run(ray_due)
+        if left:  # the old queue is closed: it would not hand out cohorts that were saved
             self._queue = dispatch.queue = CohortQueue(self._resolved, self._parts)
         return left and not self._queue.empty
 
     def _ray_due(self, dispatch: Dispatch, resources: Resources) -> Callable[[], bool]:
-        """Return what says, again and again, whether Ray is to take over now."""
+        """Return the function that says whether Ray is to take over now."""
         started, before = time.monotonic(), self.progress.share_done
         decided = resources.ray is False
 
@@ -197,7 +193,7 @@ class Sweep:
             elapsed = time.monotonic() - started
             if decided or elapsed < SECONDS_WITHOUT_RAY:
                 return False
-            decided = True  # once, so that a cohort without checkpoints loses little
+            decided = True  # only once, because cohorts without checkpoints start again
             left = seconds_left(elapsed, before, self.progress.share_done)
             if dispatch.errors or left < SECONDS_WITHOUT_RAY:
                 return False
@@ -206,14 +202,14 @@ class Sweep:
             try:
                 check_machine(Machine.here(resources.workers))
             except StudyError as error:
-                dispatch.notes.append(f"the sweep went on without Ray: {error}")
+                dispatch.notes.append(f"the sweep continued without Ray: {error}")
                 return False
             return True
 
         return due
 
     def _admission(self) -> dict[str, Any]:
-        """Return how lanes are trained and why, and what else the workload was seen to do."""
+        """Return how lanes are trained and why, and what the workload was observed to do."""
         mode = self._resolved.compute.mode
         if isinstance(self._trainable, Command):
             return {"mode": mode, **self._trainable.record()}

@@ -1,6 +1,6 @@
 """A sweep under Ray: runs of Ray Tune over the missing cohorts of a study.
 
-Ray sees scalars only: Tune's own records lose failed trials and swallow NaN.
+Ray gets scalars only, because Tune's own records lose failed trials and swallow NaN.
 """
 
 import tempfile
@@ -12,21 +12,18 @@ from typing import Any
 from ray import tune
 from ray.tune.search import Searcher
 
-from analysis.tables.folder import ResultsFolder
-from study.config.study import ResolvedStudy
-from study.engine.networks.training import Trainable
 from study.orchestration.actor import Board, RaceTrainable, shared_data
 from study.orchestration.cluster import joined
 from study.orchestration.dispatch import Dispatch
 from study.orchestration.resources import Resources
 from study.orchestration.signals import Stop
-from study.orchestration.worker import Report
+from study.orchestration.worker import Report, Worker
 from study.records import Cohort, record_to_json
 
 COHORTS_PER_RUN = 500
 """Cohorts in one run of Tune, which keeps some 60 KiB of each until the run ends."""
 SAVING_SECONDS = 10.0
-"""Time in which cohorts may save themselves or end; Tune then gives workers ten seconds more."""
+"""Time that cohorts have to save themselves or to end; Tune then gives workers ten seconds more."""
 
 
 class PerBatchSearch(Searcher):
@@ -40,7 +37,7 @@ class PerBatchSearch(Searcher):
         self._handed_out = 0
 
     def suggest(self, trial_id: str) -> Any:  # Ray types it as dict, and documents FINISHED
-        """Return the next cohort; None while all must wait, FINISHED after the last of the run."""
+        """Return the next cohort; None while all must wait, FINISHED after the run's last one."""
         if self._handed_out >= COHORTS_PER_RUN:
             return Searcher.FINISHED
         cohort = self._dispatch.queue.take()
@@ -48,29 +45,29 @@ class PerBatchSearch(Searcher):
             return Searcher.FINISHED if self._dispatch.queue.empty else None
         self._running[trial_id] = cohort
         self._handed_out += 1
-        # as one string: Tune keeps every config to the end, in several copies of each of its parts
+        # as one string: Tune keeps every config to the end, and several copies of each entry
         return {"cohort": record_to_json(cohort)}
 
     def needs_another_run(self) -> bool:
-        """Return whether a run of Tune has ended with cohorts left for the next."""
+        """Return whether a run of Tune ended with cohorts left for another."""
         full, self._handed_out = self._handed_out >= COHORTS_PER_RUN, 0
         return full and not self._dispatch.queue.empty
 
     def on_trial_complete(
         self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False
     ) -> None:
-        """Pass on a cohort that ended; a worker that died reported nothing."""
+        """Pass on a cohort that ended; one whose worker died has no report."""
         report = None
         if result is not None and not error:
             report = Report(**{field.name: result[field.name] for field in fields(Report)})
         self._dispatch.ended(self._running.pop(trial_id), report, self._began.get(trial_id))
 
     def on_trial_result(self, trial_id: str, result: dict[str, Any]) -> None:
-        """Note when a cohort with a time limit began: it reports once then, and once at its end."""
+        """Note when a cohort with a time limit began: it reports at its start and at its end."""
         self._began[trial_id] = time.monotonic()
 
     def __getstate__(self) -> dict[str, Any]:
-        """Return nothing: Tune pickles its searcher for a restore that is never asked for."""
+        """Return nothing: Tune pickles its searcher for a restore that never happens."""
         return {}
 
     def save(self, checkpoint_path: str) -> None:
@@ -92,11 +89,11 @@ class Ending(tune.Stopper):
         return False
 
     def __getstate__(self) -> dict[str, Any]:
-        """Return nothing: Tune pickles it for a restore that is never asked for."""
+        """Return nothing: Tune pickles it for a restore that never happens."""
         return {}
 
     def stop_all(self) -> bool:
-        """Return whether the time for saving is over; with nothing in training Tune ends before."""
+        """Return whether the time for saving is over; Tune ends earlier if nothing is training."""
         if not self._stop.requested:
             return False
         if self._since is None:
@@ -112,19 +109,18 @@ class RayWorkers:
     def __init__(
         self,
         dispatch: Dispatch,
-        study: tuple[ResultsFolder, ResolvedStudy, Trainable],
+        worker: Worker,
         resources: Resources,
         stop: Stop,
     ) -> None:
-        """Start without a Ray; `study` is its results folder, itself, and its workload."""
-        self._dispatch, self._study = dispatch, study
+        """Start no Ray yet; its actors get the study and the workload of `worker`."""
+        self._dispatch, self._worker = dispatch, worker
         self._resources, self._stop = resources, stop
         self._board = Board()
-        # returns how far cohorts in training are; safe in another thread
-        self.laps = self._board.laps
+        self.laps = self._board.laps  # safe in another thread
 
     def run(self, work: Path) -> None:
-        """Train cohorts until none is left or a stop is asked for; `work` is a folder for Ray."""
+        """Train cohorts until none is left or a stop is requested; `work` is a folder for Ray."""
         with joined(work, self._resources, self._stop):
             searcher, trainable = PerBatchSearch(self._dispatch), self._with_data()
             tune_config = tune.TuneConfig(
@@ -163,18 +159,17 @@ class RayWorkers:
             tune.Tuner(trainable, tune_config=tune_config, run_config=run_config).fit()
 
     def _with_data(self) -> Any:  # Ray gives no type
-        folder, resolved, trainable = self._study
-        data, form = shared_data(trainable)
+        data, form = shared_data(self._worker.trainable)
         actor = tune.with_parameters(
             RaceTrainable,
-            folder=folder,
-            resolved=resolved.as_data(),
+            folder=self._worker.folder,
+            resolved=self._worker.resolved.as_data(),
             data=data,
             form=form,
             data_dir=self._resources.data_dir,
             board=self._board,
         )
-        # one bundle of a placement group, so that all of it is on one machine
+        # one bundle of a placement group, so that a worker has it all on one machine
         share = self._resources
         wanted = {"cpu": share.cpus_per_worker, "gpu": share.gpus_per_worker}
         return tune.with_resources(actor, wanted)

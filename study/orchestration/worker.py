@@ -1,4 +1,4 @@
-"""What a worker does with a cohort, whoever started it: train it, and write its part."""
+"""What any worker does with a cohort: train it, and write its part."""
 
 import contextlib
 import faulthandler
@@ -18,7 +18,7 @@ from study.records import Cohort, Lap, Status
 from study.storage.parts import cohort_stem, write_part
 
 _STDERR = 2
-_TELL_SECONDS = 1.0
+_LAP_SECONDS = 1.0
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -27,9 +27,9 @@ class Report:
 
     reached: int = 0  # trials that reached the target
     failed: int = 0  # trials that failed
-    notes: tuple[str, ...] = ()  # what became of the cohort's checkpoint, one sentence each
+    notes: tuple[str, ...] = ()  # what happened to the cohort's checkpoint, one sentence each
     saved: bool = False  # training ended early, and resumes from the checkpoint
-    unwritten: str | None = None  # why there is no part and can be none; None if it was written
+    unwritten: str | None = None  # why no part can be written; None if one was
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -39,26 +39,26 @@ class Worker:
     folder: ResultsFolder  # of the study's results
     resolved: ResolvedStudy
     trainable: Trainable  # its workload, on the device of this worker
-    device: str  # cpu or cuda
-    stopping: Callable[[], bool]  # whether what trains is to be saved and left
-    tell: Callable[[Lap | None], None] = lambda lap: None  # how far a race is; None at its end
+    device: str = "cpu"  # or cuda
+    stopping: Callable[[], bool] = lambda: False  # whether to save the cohort and stop
+    report_lap: Callable[[Lap | None], None] = lambda lap: None  # given None when a race ends
 
     def train(self, cohort: Cohort, node: str) -> Report:
-        """Return how a cohort ended, once it is trained and its part written.
+        """Return how a cohort ended, after training it and writing its part.
 
-        With `compute.cohort_minutes`, a cohort that takes longer ends the process.
+        A cohort that takes longer than `compute.cohort_minutes` ends the process.
         """
         stem = cohort_stem(cohort.batch_size, cohort.number, cohort.role)
         checkpoint = Checkpoint(self.folder, stem, self.resolved, cohort, self.device)
         checkpoint.stopping = self.stopping
-        Race.after_lap = _Teller(cohort.batch_size, self.tell)
+        Race.after_lap = _LapReporter(cohort.batch_size, self.report_lap)
         try:
             with ended_after(self.resolved.compute.cohort_minutes):
                 results = run_cohort(self.resolved, self.trainable, cohort, checkpoint)
         except SavedError:
             return Report(notes=tuple(checkpoint.notes), saved=True)
         finally:
-            self.tell(None)
+            self.report_lap(None)
         try:
             write_part(self.folder, self.resolved, results, node)
         except AnalysisError as error:
@@ -72,22 +72,22 @@ class Worker:
         )
 
 
-class _Teller:
-    """A listener to laps that passes on how far a cohort is, at most once a second."""
+class _LapReporter:
+    """Reports how far a cohort is after a lap, at most once a second."""
 
-    def __init__(self, batch_size: int, tell: Callable[[Lap], None]) -> None:
-        self._batch_size, self._tell = batch_size, tell
-        self._began = self._told = time.monotonic()
+    def __init__(self, batch_size: int, report_lap: Callable[[Lap], None]) -> None:
+        self._batch_size, self._report_lap = batch_size, report_lap
+        self._began = self._reported = time.monotonic()
         self._step, self._steps = math.inf, 0.0
 
     def __call__(self, race: Racing) -> None:
-        # a race that is resumed begins at a later step, one of half of the lanes at step 0
+        # a resumed race starts at a later step; one split into halves starts again at step 0
         self._steps += race.racing * max(0, race.step - self._step)
         self._step, now = race.step, time.monotonic()
-        if now - self._told < _TELL_SECONDS:
+        if now - self._reported < _LAP_SECONDS:
             return
-        self._told, loss = now, race.least_loss
-        self._tell(
+        self._reported, loss = now, race.least_loss
+        self._report_lap(
             Lap(
                 batch_size=self._batch_size,
                 share=race.share,
@@ -103,7 +103,7 @@ def ended_after(minutes: float | None) -> Iterator[None]:
     if minutes is None:
         yield
         return
-    # a Python thread could not end code that holds the interpreter lock; faulthandler can
+    # a Python thread could not end code that keeps the interpreter lock; faulthandler can
     faulthandler.dump_traceback_later(60 * minutes, exit=True, file=_STDERR)
     try:
         yield

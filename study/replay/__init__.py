@@ -1,4 +1,1 @@
-"""Recorded trials trained again.
-
-Verification of a results folder and diagnostics of its trials build on it.
-"""
+"""Recorded trials trained again, to verify a results folder and to diagnose its trials."""

@@ -1,4 +1,4 @@
-"""The best trial of each batch size trained again, once for everything that is asked for."""
+"""The best trial of each batch size trained again, once for all diagnostics requested."""
 
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -24,12 +24,12 @@ MOMENTS_BETWEEN = 3
 """Moments measured between start and end, evenly spaced in the logarithm of the step."""
 START, BETWEEN, END = "start", "between", "end"
 EQUAL_STEPS, EQUAL_EXAMPLES = "equal steps", "equal examples"
-_COURSE = frozenset({START, BETWEEN, END})
+_THROUGHOUT = frozenset({START, BETWEEN, END})
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Diagnostic:
-    """What is measured of a network, and the names of the moments at which it is."""
+    """What is measured on a network, and the names of the moments at which to measure it."""
 
     measure: Callable[[Network], Iterable[Row]]
     moments: frozenset[str] = frozenset({END})
@@ -37,19 +37,19 @@ class Diagnostic:
 
 LANDSCAPE = "landscape"
 DIAGNOSTICS: Mapping[str, Diagnostic] = {
-    "noise": Diagnostic(measure=noise.noise, moments=_COURSE),
+    "noise": Diagnostic(measure=noise.noise, moments=_THROUGHOUT),
     "curvature": Diagnostic(measure=curvature.curvature),
     "sharpness": Diagnostic(measure=sharpness.sharpness),
     LANDSCAPE: Diagnostic(measure=landscape.along),
     "gap": Diagnostic(measure=gap.gap, moments=frozenset({END, EQUAL_STEPS, EQUAL_EXAMPLES})),
-    "layers": Diagnostic(measure=layers.layers, moments=_COURSE),
+    "layers": Diagnostic(measure=layers.layers, moments=_THROUGHOUT),
 }
 NAMES = (*DIAGNOSTICS, BRANCH)
-"""What can be asked for: diagnostics of a network, and branches from the smallest batch size."""
+"""All that can be requested: diagnostics of a network, and branches at the smallest batch size."""
 
 
 def diagnostics_named(text: str | None) -> list[str]:
-    """Return the known diagnostics of a list with commas, each once and in order; None for all."""
+    """Return the diagnostics in a comma-separated list, each once, in order; all for None."""
     if text is None:
         return list(NAMES)
     names = [word.strip() for word in text.split(",") if word.strip()]
@@ -65,13 +65,13 @@ def best_trials(
     batch_sizes: Sequence[int] | None,
     seeds: int = 0,
 ) -> list[TrialResult]:
-    """Return the trials of fewest steps by batch size; with `seeds`, up to so many re-runs of each.
+    """Return the trial with the fewest steps at each batch size, or up to `seeds` re-runs of it.
 
     `batch_sizes` of None are all that reached the target.
 
     Raises:
-        StudyError: a batch size did not reach the target, or none did, or it has no fresh seeds; or
-            it is of a program.
+        StudyError: the study is of a program, a batch size (or every one) missed the target, or
+            one has no re-runs with fresh seeds.
     """
     if resolved.compute.mode == PROGRAM:
         raise StudyError(
@@ -93,20 +93,20 @@ def best_trials(
     sizes = sorted(set(batch_sizes or best))
     if not seeds:
         return [best[size] for size in sizes]
-    again = {size: _fresh_seeds_at(recorded, size) for size in sizes}
-    none = [size for size, found in again.items() if not found]
+    reruns = {size: _fresh_seeds_at(recorded, size) for size in sizes}
+    none = [size for size, trials in reruns.items() if not trials]
     if none:
         raise StudyError(
             f"--seeds needs re-runs with fresh seeds that reached the target, got none at batch "
             f"size {none[0]}; raise replicates.seeds, or leave it out of --batch-sizes"
         )
-    return [trial for size in sizes for trial in again[size][:seeds]]
+    return [trial for size in sizes for trial in reruns[size][:seeds]]
 
 
 def diagnosable(resolved: ResolvedStudy, recorded: Sequence[TrialResult]) -> list[TrialResult]:
-    """Return every trial that `best_trials` gives for some number of seeds."""
-    seeds = [t for size in resolved.batch_sizes for t in _fresh_seeds_at(recorded, size)]
-    return [*winners(resolved, recorded), *seeds]
+    """Return every trial that `best_trials` can return, whatever the number of seeds."""
+    reruns = [t for size in resolved.batch_sizes for t in _fresh_seeds_at(recorded, size)]
+    return [*winners(resolved, recorded), *reruns]
 
 
 def _fresh_seeds_at(recorded: Sequence[TrialResult], batch_size: int) -> list[TrialResult]:
@@ -121,24 +121,24 @@ def diagnose(
     what: Sequence[str],
     examples: int = EXAMPLES,
 ) -> Iterator[tuple[TrialResult, list[Row]]]:
-    """Train trials again, each once, and measure on the way to the target what is asked for.
+    """Train trials again, each once, and measure diagnostics on the way to the target.
 
-    `recorded` are all trials of the study, sorted by batch size, role and number; `trials` those to
-    train, which reached the target, by batch size; `what` some of `NAMES`; `examples` the most of a
-    split to measure on.
+    Args:
+        resolved: the study.
+        trainable: its loaded workload.
+        recorded: all trials of the study, sorted by batch size, role and number.
+        trials: those to train, sorted by batch size, all of which reached the target.
+        what: the diagnostics, some of `NAMES`.
+        examples: how many of a split to measure on, at most.
 
     Yields:
-        Each trial with its rows of `diagnostics.parquet`, branches with those of the smallest batch
-        size; the landscape on the plane and between the smallest and the largest batch size follows
-        at the end, with the trial of its rows.
-
-    Raises:
-        StudyError: the study or its workload cannot be measured so, or a trial does not reach the
-            target at the recorded step.
-    """  # noqa: DOC502  (raised inside)
+        Each trial with its rows of `diagnostics.parquet`. Branches belong to trials of the smallest
+        batch size. Landscapes on the plane, and between the smallest and the largest batch size,
+        follow at the end.
+    """
     wanted = {name: DIAGNOSTICS[name] for name in what if name != BRANCH}
-    lanes = _sound(resolved, trainable, networks=bool(wanted))
-    loaded = lanes if wanted and isinstance(lanes, LoadedWorkload) else None
+    lockstep = _diagnosable_workload(resolved, trainable, networks=bool(wanted))
+    loaded = lockstep if wanted and isinstance(lockstep, LoadedWorkload) else None
     sample = None if loaded is None else sample_of(resolved, loaded, examples)
     budgets = _equal_steps(resolved, trials)
     smallest, largest = trials[0].batch_size, trials[-1].batch_size
@@ -150,14 +150,14 @@ def diagnose(
         moments = _moments(trial, budgets(trial.batch_size))
         network = Network(resolved, loaded, trial, sample) if loaded and sample else None
         rows: list[Row] = []
-        replay, end = Replay(resolved, lanes, trial, recorded), _end(trial)
+        replay, end = Replay(resolved, lockstep, trial, recorded), _end(trial)
         for step in replay.measurements(end):
             for moment in moments.get(step, ()):
                 if network is not None:
                     rows += _measured(network, wanted, replay, moment)
-                if BRANCH in what and trial.batch_size == smallest and moment in _COURSE:
-                    found = branch.branches(resolved, lanes, trial, replay, first)
-                    rows += _keyed(BRANCH, trial, moment, step, found)
+                if BRANCH in what and trial.batch_size == smallest and moment in _THROUGHOUT:
+                    branches = branch.branches(resolved, lockstep, trial, replay, first)
+                    rows += _keyed(BRANCH, trial, moment, step, branches)
         _refuse_another_end(resolved, trial, replay, end)
         if network is not None and trial.batch_size in solutions:
             solutions[trial.batch_size].append(network)
@@ -185,7 +185,7 @@ def _landscapes(
 ) -> Iterator[tuple[TrialResult, list[Row]]]:
     """Yield the landscapes at the smallest and the largest batch size, and between them.
 
-    Lines are drawn from seed to seed in their order, so that they are independent of each other.
+    The n-th seed at one batch size is joined to the n-th at the other, so lines are independent.
     """
     for network in (*smallest, *largest):
         plane = landscape.plane(network)
@@ -195,8 +195,10 @@ def _landscapes(
         yield one.trial, _keyed(LANDSCAPE, one.trial, END, one.step, line)
 
 
-def _sound(resolved: ResolvedStudy, trainable: Trainable, *, networks: bool) -> Lockstep:
-    """Return a workload whose trials can be measured, as `networks` or only in branches."""
+def _diagnosable_workload(
+    resolved: ResolvedStudy, trainable: Trainable, *, networks: bool
+) -> Lockstep:
+    """Return a workload that can be diagnosed, in branches alone if not `networks`."""
     if networks and not isinstance(trainable, LoadedWorkload):
         raise StudyError(
             f"only a network can be diagnosed, got {resolved.workload!r}, a workload with its own "
@@ -217,7 +219,7 @@ def _sound(resolved: ResolvedStudy, trainable: Trainable, *, networks: bool) -> 
             "diagnostics are measured on the mini-batches of a single model, got a federated study "
             "with one model per client; choose a study without `federated`"
         )
-    assert not isinstance(trainable, Command)  # refused with its trials
+    assert not isinstance(trainable, Command)  # refused by `best_trials`
     return trainable
 
 
@@ -230,7 +232,10 @@ def _end(trial: TrialResult) -> int:
 def _equal_steps(
     resolved: ResolvedStudy, trials: Sequence[TrialResult]
 ) -> Callable[[int], dict[str, int]]:
-    """Return what gives the steps at a batch size of the budgets that no trial ended before."""
+    """Return the function that gives, at a batch size, the steps of each budget.
+
+    A budget is the most steps, or examples, that every trial spent.
+    """
     per_step = {trial.batch_size: resolved.examples_per_step(trial.batch_size) for trial in trials}
     steps = min(map(_end, trials))
     examples = min(_end(trial) * per_step[trial.batch_size] for trial in trials)
@@ -238,24 +243,24 @@ def _equal_steps(
 
 
 def _moments(trial: TrialResult, budgets: Mapping[str, int]) -> dict[int, list[str]]:
-    """Return the names of the moments by the steps that they are measured at.
+    """Return the names of the moments at each step that is measured.
 
-    A budget's moment is the last measurement within it; there is none where that is the first.
+    A budget's moment is the last measurement within the budget, unless that is at step 0.
     """
     end = _end(trial)
     measured = trial.curve.step[trial.curve.step <= end]
     inside = measured[(measured > 0) & (measured < end)]
-    found = {0: [START]}
+    moments = {0: [START]}
     for power in np.arange(1, MOMENTS_BETWEEN + 1) / (MOMENTS_BETWEEN + 1):
         if inside.size:
             nearest = inside[np.argmin(np.abs(np.log(inside) - power * math.log(end)))]
-            found.setdefault(int(nearest), [BETWEEN])
-    found.setdefault(end, []).append(END)
+            moments.setdefault(int(nearest), [BETWEEN])
+    moments.setdefault(end, []).append(END)
     for name, steps in budgets.items():
         last = int(measured[measured <= steps][-1])
         if last:
-            found.setdefault(last, []).append(name)
-    return found
+            moments.setdefault(last, []).append(name)
+    return moments
 
 
 def _keyed(what: str, trial: TrialResult, moment: str, step: int, rows: Iterable[Row]) -> list[Row]:

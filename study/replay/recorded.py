@@ -1,4 +1,4 @@
-"""The recorded trials of a results folder, from its parts or else from its tables."""
+"""The recorded trials of a results folder, from its parts or, without parts, its tables."""
 
 import math
 from collections.abc import Sequence
@@ -25,7 +25,7 @@ _KEY = list(TRIAL_KEY)
 def recorded_trials(folder: ResultsFolder, resolved: ResolvedStudy) -> list[TrialResult]:
     """Return every trial of a folder with its final outcome, sorted by batch size, role and number.
 
-    A folder without parts, such as a published one, is read from its tables.
+    The tables are read if there are no parts, as in a published folder.
     """
     if part_names(folder):
         return final_results(resolved, Parts(folder, resolved))
@@ -33,15 +33,15 @@ def recorded_trials(folder: ResultsFolder, resolved: ResolvedStudy) -> list[Tria
 
 
 def load_as_recorded(folder: ResultsFolder, resolved: ResolvedStudy) -> Trainable:
-    """Load a study's workload on a GPU if it ran on one that is there, else on one CPU thread."""
-    torch.set_num_threads(1)  # as in a worker: several threads would round sums differently
+    """Return a study's workload, loaded on a GPU if its sweep used one, else for one CPU thread."""
+    torch.set_num_threads(1)  # as in a worker, because more threads round sums differently
     device = "cuda" if used_gpus(folder) and torch.cuda.is_available() else "cpu"
     workload = resolve_workload(resolved.workload, resolved.workload_options)
     return prepare(workload, device, resolved.compute.precision)
 
 
 def winners(resolved: ResolvedStudy, recorded: Sequence[TrialResult]) -> list[TrialResult]:
-    """Return the search trial of fewest steps at each batch size that reached the target."""
+    """Return the search trial with the fewest steps at each batch size that reached the target."""
     return [
         best
         for size in resolved.batch_sizes

@@ -1,8 +1,8 @@
-"""A recorded trial trained again, in the way in which it was computed.
+"""A recorded trial trained again exactly as it was computed.
 
 Rounding depends on how many lanes a packed step computes, and training amplifies a difference in
 the last bit. A trial is therefore replayed among the trials of its pack, whose lanes start, run and
-are dropped as they were. On the same machine with the same versions, every bit is the same.
+are dropped as before. On the same machine with the same versions, every bit is the same.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -24,7 +24,7 @@ from study.records import CURVE_FIELDS, Cohort, Curve, Execution, Point, Role, S
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class Weights:
-    """What a trial's model has learned at one moment."""
+    """The weights of a trial's model at one moment."""
 
     parameters: Tensor  # the trainable ones, shape (parameters,)
     buffers: Mapping[str, Tensor]  # those that training changes, such as batch statistics
@@ -51,11 +51,11 @@ class Replay:
         self._execution, self._trainable, self._cohort = execution, trainable, cohort
         self._resolved = with_execution(resolved, execution)
         self._lanes = build_lanes(self._resolved, trainable, cohort)
-        # without the cap that the cohort knew: it decides when a race ends, not what it computes
+        # without the cap of the cohort, which decides when a race ends, not what it computes
         rules = StoppingRules.for_role(trial.point.role, resolved, trial.batch_size, None)
         self._lane = [result.point for result in pack].index(trial.point)
         dropped = {Status.PRUNED, Status.DIVERGED} if rules.ends_diverged else set()
-        leaving = {  # when other lanes were dropped: a rung compared those of all packs
+        leaving = {  # as recorded, because rungs compared lanes of all packs
             lane: result.outcome.stopped_at
             for lane, result in enumerate(pack)
             if lane != self._lane and result.outcome.status in dropped
@@ -82,16 +82,16 @@ class Replay:
         return self._race.step
 
     def branching(self) -> Callable[[ResolvedStudy, Point, int], float]:
-        """Return what trains the trial on from here and gives the validation loss then.
+        """Return a function that continues training in a branch and returns its validation loss.
 
-        The trial itself stays where it is. It takes another study with the same batch size and
-        hyperparameters, the trial's point with the seed of the batches to come, and the number of
-        updates, at least 1.
+        The trial itself does not advance. The arguments are another study with the same batch size
+        and hyperparameters, the trial's point with the seed of the batches to come, and the number
+        of updates, at least 1.
         """
         execution = replace(self._execution, micro_batch=None)  # batches may be larger
         step, start = self._race.step, self._alone()
 
-        def trained_on(resolved: ResolvedStudy, point: Point, steps: int) -> float:
+        def loss_after(resolved: ResolvedStudy, point: Point, steps: int) -> float:
             cohort = Cohort(batch_size=self._cohort.batch_size, points=(point,))
             lanes = build_lanes(with_execution(resolved, execution), self._trainable, cohort)
             if isinstance(lanes, Ensemble):
@@ -101,10 +101,10 @@ class Replay:
             lanes.advance(steps)
             return float(lanes.measure()[0][0])
 
-        return trained_on
+        return loss_after
 
     def _alone(self) -> Mapping[str, Any]:
-        """Return a state of the trial's lane alone; nothing of a workload's own dynamics."""
+        """Return the state of the trial's lane alone; empty for a workload's own dynamics."""
         if not isinstance(self._lanes, Ensemble):
             return {}
         lanes = build_lanes(self._resolved, self._trainable, self._cohort)
@@ -114,11 +114,11 @@ class Replay:
         return lanes.state()
 
     def curve(self) -> Curve:
-        """Return what has been measured so far."""
+        """Return the measurements so far."""
         return self._race.runs()[self._lane].curve
 
     def weights(self) -> Weights:
-        """Return a copy of what the trial's model has learned so far, as it is measured."""
+        """Return a copy of the trial's weights, as they are measured."""
         assert isinstance(self._lanes, Ensemble)  # a workload with its own dynamics has none
         place = self._race.place(self._lane)
         assert place is not None  # called between measurements, while the trial is in the race
@@ -128,10 +128,10 @@ class Replay:
 
 
 def pack_of(trial: TrialResult, recorded: Sequence[TrialResult]) -> list[TrialResult]:
-    """Return the trials that were computed together with one, including it, in lane order.
+    """Return the trials that were computed together with a trial, including it, in lane order.
 
-    `recorded` are all of the study, sorted by batch size, role and number. Of a trial that failed
-    no pack is recorded, and its cohort is returned.
+    `recorded` are all of the study, sorted by batch size, role and number. The pack of a trial that
+    failed is not recorded; its cohort is returned instead.
     """
     cohort = [result for result in recorded if _cohort(result) == _cohort(trial)]
     if trial.execution is None:
@@ -148,7 +148,7 @@ def _cohort(result: TrialResult) -> tuple[int, Role, int]:
 
 
 def with_execution(resolved: ResolvedStudy, execution: Execution) -> ResolvedStudy:
-    """Return a study whose cohorts are computed in another way."""
+    """Return a study whose cohorts are computed as `execution` says."""
     compute = resolved.compute.model_copy(
         update={
             "mode": execution.mode,
@@ -160,7 +160,7 @@ def with_execution(resolved: ResolvedStudy, execution: Execution) -> ResolvedStu
 
 
 def same_curve(one: Curve, other: Curve) -> bool:
-    """Return whether two curves agree in every bit; measured time is left out."""
+    """Return whether two curves agree in every bit, measured time aside."""
     names = {*CURVE_FIELDS, *one.further, *other.further} - {"seconds"}
     return all(
         np.array_equal(one.column(name), other.column(name), equal_nan=True) for name in names

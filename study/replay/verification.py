@@ -1,9 +1,10 @@
-"""Verification of a results folder: what can be derived is derived again and compared."""
+"""Verification of a results folder: everything derived is derived again and compared."""
 
 import json
 import math
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
+from itertools import starmap
 from typing import Any
 
 import pandas as pd
@@ -26,9 +27,9 @@ from study.storage.study_folder import read_study_toml
 from workloads.testing import Clause
 
 _UNCOMPARED = ("schema_version", "study", "sentences", "definitions")
-"""Keys of `summary.json` that may differ although no number does: by release, or folder name."""
+"""Keys of `summary.json` that may differ between releases or folders although no number does."""
 _RELATIVE = 1e-6
-"""Fits are iterative: their last digits may change with the release of scipy."""
+"""Fits are iterative, so their last digits may change with the release of scipy."""
 
 
 class _BrokenError(Exception):
@@ -41,9 +42,9 @@ _BROKEN = (_BrokenError, BatchscaleError)
 def check_folder(folder: ResultsFolder) -> Iterator[Clause]:
     """Yield the result of each check that the files of a folder agree with each other.
 
-    Nothing is written. It ends early where later checks have nothing to use.
+    Nothing is written. The checks end early if later ones would have nothing to read.
     """
-    folder.read(STUDY_FILE)  # a folder without one is a wrong argument, not a broken study
+    folder.read(STUDY_FILE)  # a folder without one is wrong input, not a failed check
     yield (first := _clause("study.toml", lambda: _study_file(folder)))
     if not first.passed:
         return
@@ -64,17 +65,17 @@ def check_folder(folder: ResultsFolder) -> Iterator[Clause]:
         yield _clause("trials", lambda: _trials(resolved, results))
         yield _clause("tables", lambda: _tables(folder, resolved, results))
     else:
-        yield Clause("parts", None, "none: the tables are checked by themselves")
+        yield Clause("parts", None, "none, so the tables are checked on their own")
         yield (readable := _clause("tables", lambda: _tables_alone(folder, resolved)))
         if readable.passed and not resolved.search.extend:
-            # tables alone do not say which trials a widened box had, nor which of them are missing
+            # tables alone do not say which trials of a widened box are missing
             results = trials_of_tables(folder, resolved)
             yield _clause("trials", lambda: _trials(resolved, results))
     yield _clause("summary", lambda: _summary(folder))
 
 
 def _clause(name: str, check: Callable[[], str | None]) -> Clause:
-    """Run one check, which returns what it found, or None where there is nothing to check."""
+    """Run a check, which returns its result in words, or None if there is nothing to check."""
     try:
         detail = check()
     except _BROKEN as broken:
@@ -83,11 +84,11 @@ def _clause(name: str, check: Callable[[], str | None]) -> Clause:
 
 
 def _digests(folder: ResultsFolder) -> str:
-    """Check the bytes of every file but the parts, whether a later check reads it or not."""
-    there = [name for name in REMEDIES if folder.exists(name)]
-    for name in there:
+    """Check the bytes of every file but the parts, even of those that no later check reads."""
+    names = [name for name in REMEDIES if folder.exists(name)]
+    for name in names:
         read_file(folder, name)
-    return f"{', '.join(there)} are as they were written"
+    return f"{', '.join(names)} are as they were written"
 
 
 def _study_file(folder: ResultsFolder) -> str:
@@ -107,11 +108,8 @@ def _parts(
         if not is_part(name.removesuffix(DIGEST_SUFFIX)) and "/." not in name
     ]
     if others:
-        raise _BrokenError(f"{PARTS}/ must hold parts only, got {others[0]}; move it away")
-    found: list[TrialResult] = []
-    for name in names:
-        found += read_part(folder, name, resolved)
-    return found
+        raise _BrokenError(f"{PARTS}/ must contain parts only, got {others[0]}; move it away")
+    return [result for name in names for result in read_part(folder, name, resolved)]
 
 
 def _trials(resolved: ResolvedStudy, results: Sequence[TrialResult]) -> str:
@@ -119,7 +117,7 @@ def _trials(resolved: ResolvedStudy, results: Sequence[TrialResult]) -> str:
     twice = [_named(key) for key, count in keys.items() if count > 1]
     if twice:
         raise _BrokenError(
-            f"each trial must be recorded once, got {_counted(twice)} more than once"
+            f"each trial must be recorded once, got {_first_of(twice)} more than once"
         )
     foreign = [
         _named(key)
@@ -128,51 +126,49 @@ def _trials(resolved: ResolvedStudy, results: Sequence[TrialResult]) -> str:
         or (key[1] == Role.SEARCH and key[2] >= resolved.trials_at(key[0]))
     ]
     if foreign:
-        raise _BrokenError(f"trials must belong to study.toml, got {_counted(foreign)}")
+        raise _BrokenError(f"trials must belong to study.toml, got {_first_of(foreign)}")
     missing = [
         f"{standing.waiting} at batch size {standing.batch_size}"
         for standing in CohortQueue(resolved, results).standings()
         if standing.waiting
     ]
     if missing:
-        raise _BrokenError(f"trials are missing, {_counted(missing)}; run `sweep` again")
+        raise _BrokenError(f"trials are missing, {_first_of(missing)}; run `sweep` again")
     return f"{len(keys)} trials, none missing, none twice"
 
 
 def _tables(folder: ResultsFolder, resolved: ResolvedStudy, results: Sequence[TrialResult]) -> str:
     order = list(Role).index
     ordered = sorted(results, key=lambda r: (r.batch_size, order(r.point.role), r.point.trial))
-    made = {
-        n: as_frame(t) for n, t in tables_of(resolved, final_results(resolved, ordered)).items()
-    }
-    for name, frame in made.items():
+    tables = tables_of(resolved, final_results(resolved, ordered))
+    for name, table in tables.items():
         if not folder.exists(name):
             raise _BrokenError(f"{name} is missing; run `analyze` to make it")
-        _refuse_difference(name, read_table(folder, name), frame)
-    return f"{', '.join(made)} agree with the parts"
+        _refuse_difference(name, read_table(folder, name), as_frame(table))
+    return f"{', '.join(tables)} agree with the parts"
 
 
 def _tables_alone(folder: ResultsFolder, resolved: ResolvedStudy) -> str:
     results = final_results(resolved, trials_of_tables(folder, resolved))
-    made = tables_of(resolved, results)
+    tables = tables_of(resolved, results)
     for name in (TRIALS_FILE, CURVES_FILE):
-        _refuse_difference(name, read_table(folder, name), as_frame(made[name]))
+        _refuse_difference(name, read_table(folder, name), as_frame(tables[name]))
     return f"{len(results)} trials, each with the outcome that its curve gives"
 
 
-def _refuse_difference(name: str, there: pd.DataFrame, made: pd.DataFrame) -> None:
-    if list(there) != list(made):
-        raise _BrokenError(f"{name} must have the columns {list(made)}, got {list(there)}")
-    if len(there) != len(made):
+def _refuse_difference(name: str, recorded: pd.DataFrame, derived: pd.DataFrame) -> None:
+    if list(recorded) != list(derived):
+        raise _BrokenError(f"{name} must have the columns {list(derived)}, got {list(recorded)}")
+    if len(recorded) != len(derived):
         raise _BrokenError(
-            f"{name} must have {len(made)} rows, got {len(there)}; run `analyze` again"
+            f"{name} must have {len(derived)} rows, got {len(recorded)}; run `analyze` again"
         )
-    for column in made:
-        old, new = there[column], made[column]
+    for column in derived:
+        old, new = recorded[column], derived[column]
         different = ~((old == new).fillna(False).astype(bool) | (old.isna() & new.isna()))
         if different.any():
             row = int(different.to_numpy().argmax())
-            key = [made[k].iloc[row] for k in TRIAL_KEY if k in made]
+            key = [derived[k].iloc[row] for k in TRIAL_KEY if k in derived]
             which = _named(key) if len(key) == len(TRIAL_KEY) else f"row {row}"
             raise _BrokenError(
                 f"{column} in {name} must be {new.iloc[row]}, got {old.iloc[row]} for {which}; "
@@ -198,33 +194,35 @@ def _summary(folder: ResultsFolder) -> str | None:
         return None
     content = read_file(folder, SUMMARY_FILE)
     try:
-        there = json.loads(content)
-        target, first = there["target"], there.get("first")
+        recorded = json.loads(content)
+        target, first = recorded["target"], recorded.get("first")
     except (ValueError, KeyError, TypeError) as error:
         raise _BrokenError(f"{SUMMARY_FILE} must be as `analyze` wrote it, got: {error}") from error
     tables = read_study(folder)
     own = tables.config["race"].get("target")
-    made = summary_record(analyze(tables, None if target == own else target, first))
-    compared = {name: value for name, value in there.items() if name not in _UNCOMPARED}
-    different = _first_difference(compared, json.loads(json.dumps(made)))
-    if different:
+    derived = summary_record(analyze(tables, None if target == own else target, first))
+    compared = {name: value for name, value in recorded.items() if name not in _UNCOMPARED}
+    difference = _first_difference(compared, json.loads(json.dumps(derived)))
+    if difference:
         raise _BrokenError(
-            f"{SUMMARY_FILE}, by this release: {different}; run `analyze` to write it again"
+            f"{SUMMARY_FILE}, by this release: {difference}; run `analyze` to write it again"
         )
     return f"{SUMMARY_FILE} agrees with the tables"
 
 
-def _first_difference(there: Any, made: Any, at: str = "") -> str:
-    """Return where two values first differ, or nothing; keys of one release only are skipped."""
-    if isinstance(there, dict) and isinstance(made, dict):
-        pairs = [(there[key], made[key], f"{at}.{key}".strip(".")) for key in there if key in made]
-    elif isinstance(there, list) and isinstance(made, list) and len(there) == len(made):
-        pairs = [(*both, f"{at}[{i}]") for i, both in enumerate(zip(there, made, strict=True))]
+def _first_difference(recorded: Any, derived: Any, at: str = "") -> str:
+    """Return where two values first differ, or ""; keys that only one release has are skipped."""
+    if isinstance(recorded, dict) and isinstance(derived, dict):
+        keys = [key for key in recorded if key in derived]
+        pairs = [(recorded[key], derived[key], f"{at}.{key}".strip(".")) for key in keys]
+    elif isinstance(recorded, list) and isinstance(derived, list) and len(recorded) == len(derived):
+        both = zip(recorded, derived, strict=True)
+        pairs = [(*pair, f"{at}[{index}]") for index, pair in enumerate(both)]
     else:
-        floats = isinstance(there, float) and isinstance(made, int | float)
-        same = math.isclose(there, made, rel_tol=_RELATIVE) if floats else there == made
-        return "" if same else f"{at} must be {made!r}, got {there!r}"
-    return next((found for pair in pairs if (found := _first_difference(*pair))), "")
+        floats = isinstance(recorded, float) and isinstance(derived, int | float)
+        same = math.isclose(recorded, derived, rel_tol=_RELATIVE) if floats else recorded == derived
+        return "" if same else f"{at} must be {derived!r}, got {recorded!r}"
+    return next(filter(None, starmap(_first_difference, pairs)), "")
 
 
 def _named(key: Sequence[Any]) -> str:
@@ -232,5 +230,5 @@ def _named(key: Sequence[Any]) -> str:
     return f"{role} trial {trial} at batch size {size}"
 
 
-def _counted(things: Sequence[str]) -> str:
-    return things[0] if len(things) == 1 else f"{things[0]} and {len(things) - 1} more"
+def _first_of(names: Sequence[str]) -> str:
+    return names[0] if len(names) == 1 else f"{names[0]} and {len(names) - 1} more"

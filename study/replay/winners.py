@@ -20,10 +20,9 @@ from workloads.testing import Clause
 
 
 def check_winners(folder: ResultsFolder) -> Iterator[Clause]:
-    """Yield for the winner of every batch size whether it reaches the target at the recorded step.
+    """Yield whether each winner, trained again, reaches the target at the recorded step.
 
-    It is trained again; nothing is written. A study of GPUs is replayed on the CPU where there is
-    no GPU.
+    Nothing is written. A study that ran on GPUs is replayed on the CPU if there is no GPU.
     """
     try:
         resolved = read_study_toml(folder)
@@ -52,23 +51,23 @@ def replay_winners(
 ) -> Iterator[Clause]:
     """Yield for every winner whether it reaches the target again, and at which step.
 
-    A program is run up to the cap that the steps set for others. It need not repeat its
-    measurements bit for bit, so steps that differ are told and not counted as broken; a target that
-    is missed is. `environment` says how this one differs from the recorded one, a phrase each.
+    A program runs up to the cap that its recorded steps set for other trials. It need not repeat
+    its measurements exactly: the check fails if it misses the target, but not if it reaches it at
+    another step. `environment` lists how this environment differs from the recorded one.
     """
     for winner in winners(resolved, recorded):
         if isinstance(trainable, Command):
-            passed, found = _run_again(resolved, trainable, winner, environment)
+            passed, what = _run_again(resolved, trainable, winner, environment)
         else:
-            passed, found = _train_again(resolved, trainable, winner, recorded, environment)
+            passed, what = _train_again(resolved, trainable, winner, recorded, environment)
         who = f"{winner.point.role} trial {winner.point.trial}"
-        yield Clause(f"winner at batch size {winner.batch_size}", passed, f"{who} {found}")
+        yield Clause(f"winner at batch size {winner.batch_size}", passed, f"{who} {what}")
 
 
 def _run_again(
     resolved: ResolvedStudy, command: Command, winner: TrialResult, environment: Sequence[str]
 ) -> tuple[bool | None, str]:
-    """Return whether a program reaches the target at the recorded step, and what was found."""
+    """Return whether a program reaches the target at the recorded step, and a report."""
     steps, target = winner.outcome.steps, f"below {resolved.target:g}"
     cohort = Cohort(batch_size=winner.batch_size, points=(winner.point,), best_steps=steps)
     (again,) = run_cohort(resolved, command, cohort)
@@ -103,7 +102,7 @@ def _train_again(
     recorded: Sequence[TrialResult],
     environment: Sequence[str],
 ) -> tuple[bool, str]:
-    """Return whether a winner first reaches the target at the recorded step, and what was found."""
+    """Return whether a winner first reaches the target at the recorded step, and a report."""
     steps = winner.outcome.steps
     assert steps is not None  # it reached the target
     replay = Replay(resolved, trainable, winner, recorded)
@@ -111,8 +110,8 @@ def _train_again(
         pass
     curve, before = replay.curve(), winner.curve
     below = curve.step[1:][curve.val_error[1:] < resolved.target]
-    known = "; ".join(environment) or "none known, so check the data and the workload"
-    known = f"differences of environment: {known}"
+    changes = "; ".join(environment) or "none known, so check the data and the workload"
+    known = f"differences of environment: {changes}"
     rows = min(len(curve.step), len(before.step))
     apart = float(np.max(np.abs(curve.val_loss[:rows] / before.val_loss[:rows] - 1)))
     if below.size and below[0] == steps:

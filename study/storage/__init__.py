@@ -1,1 +1,1 @@
-"""What a sweep writes. Parts are the only truth; the tables are made from them."""
+"""Files that a sweep writes. Parts are the only truth; the tables are made from them."""

@@ -41,20 +41,15 @@ _OfSize = tuple[pa.Table, pa.Table, Regions]
 
 
 def consolidate(parts: Parts) -> list[Ended]:
-    """Write the tables beside the parts, holding the trials of one batch size at a time.
+    """Return how each trial ended, in the order of the tables, after writing them.
 
-    Returns:
-        How each trial ended, in the order of the tables.
-
-    Raises:
-        StudyError: a part is damaged.
-        AnalysisError: the folder cannot be read or written.
-    """  # noqa: DOC502  (raised inside)
+    Only the trials of one batch size are in memory at a time.
+    """
     return [end for rows, _, _ in _writing(parts) for end in _ended(rows)]
 
 
 def _writing(parts: Parts) -> Iterator[_OfSize]:
-    """Yield the tables of each batch size as they are written; the files are there at the end."""
+    """Yield the tables of each batch size as they are written; the files appear at the end."""
     resolved = parts.resolved
     regions: Regions = {}
     files = pa.BufferOutputStream(), pa.BufferOutputStream()
@@ -63,18 +58,21 @@ def _writing(parts: Parts) -> Iterator[_OfSize]:
         pq.ParquetWriter(files[0], schemas[0], **coding(schemas[0])) as trials,
         pq.ParquetWriter(files[1], schemas[1], **coding(schemas[1])) as curves,
     ):
-        for rows, measurements, here in _by_size(parts):
+        for rows, measurements, of_size in _by_size(parts):
             trials.write_table(rows)
             curves.write_table(measurements)
-            regions.update(here)
-            yield rows, measurements, here
+            regions.update(of_size)
+            yield rows, measurements, of_size
     write_file(parts.folder, TRIALS_FILE, files[0].getvalue())
     write_file(parts.folder, CURVES_FILE, files[1].getvalue())
     write_file(parts.folder, BOXES_FILE, as_parquet(_box_table(resolved, regions)))
 
 
 def ended_by_tables(folder: ResultsFolder, trials: int) -> list[Ended] | None:
-    """Return how each of so many trials ended by the tables; None where these are not whole."""
+    """Return how each trial ended according to the tables; None if they are not whole.
+
+    `trials` is the number of trials that whole tables have.
+    """
     try:
         for name in (CURVES_FILE, BOXES_FILE):
             read_file(folder, name)
@@ -87,54 +85,49 @@ def ended_by_tables(folder: ResultsFolder, trials: int) -> list[Ended] | None:
 def study_tables(
     folder: ResultsFolder, measured: Collection[str] | None = None, *, write: bool = False
 ) -> "StudyTables":
-    """Return the tables that `consolidate` writes: parts are the truth.
+    """Return the tables that `consolidate` writes, made from the parts.
 
-    A sweep may be running, or have been stopped before it wrote them. A study that was imported or
-    moved without its parts has tables only, which are read.
+    The tables in the folder may be older: a sweep may be running, or was stopped before it wrote
+    them. They are read only if there are no parts, as in a study that was imported.
 
     Args:
-        folder: the folder.
-        measured: columns of the curves to hold; None for all.
-        write: whether the tables are written too.
-
-    Raises:
-        StudyError: the study file or a part is damaged.
-        AnalysisError: the folder cannot be read, or holds no study.
-    """  # noqa: DOC502  (raised inside)
-    # with pandas, which few sweeps need
+        folder: the results folder.
+        measured: columns of the curves to keep; None for all.
+        write: whether to write the tables too.
+    """
+    # imports pandas, which few sweeps need
     from analysis.tables.study import StudyTables, as_frame, read_study, require_planned
 
     if not part_names(folder):
         return read_study(folder, measured)
     resolved = read_study_toml(folder)
-    trials, curves, boxes = [], [], Regions()
+    trials, curves, regions = [], [], Regions()
     tables_by_size = _writing if write else _by_size
-    for rows, measurements, here in tables_by_size(Parts(folder, resolved)):  # which is then freed
+    # no name for the parts, so that their memory is freed after the loop
+    for rows, measurements, of_size in tables_by_size(Parts(folder, resolved)):
         trials.append(rows)
         curves.append(measurements if measured is None else measurements.select(list(measured)))
-        boxes.update(here)
+        regions.update(of_size)
     study = StudyTables(
         name=folder.name,
         config=resolved.as_data(),
         trials=as_frame(pa.concat_tables(trials)),
         curves=as_frame(pa.concat_tables(curves)),
-        boxes=as_frame(_box_table(resolved, boxes)),
+        boxes=as_frame(_box_table(resolved, regions)),
     )
     require_planned(str(folder), study)
-    del trials, curves  # before what comes next: of many trials, they are large
+    del trials, curves  # they are large, and so is what the caller makes next
     pa.default_memory_pool().release_unused()
     return study
 
 
 def tables_of(resolved: ResolvedStudy, results: Sequence[TrialResult]) -> dict[str, pa.Table]:
-    """Return `trials`, `curves` and `boxes.parquet` of all trials of a study, as they ended."""
+    """Return the tables of all trials of a study, with their final outcomes, by file name."""
+    regions = {(r.batch_size, r.region.number): r.region.box for r in results if r.region}
     return {
         TRIALS_FILE: trial_table(resolved, results),
         CURVES_FILE: curve_table(results, resolved.further),
-        BOXES_FILE: _box_table(
-            resolved,
-            {(r.batch_size, r.region.number): r.region.box for r in results if r.region},
-        ),
+        BOXES_FILE: _box_table(resolved, regions),
     }
 
 
@@ -143,35 +136,35 @@ def _ended(trials: pa.Table) -> list[Ended]:
 
 
 def _by_size(parts: Parts) -> Iterator[_OfSize]:
-    """Yield trials, curves and regions of each batch size, ascending."""
-    for size, table, here in parts.tables():
-        regions = {(size, region.number): region.box for region in here}
-        yield *_judged(parts.resolved, size, table), regions
+    """Yield the trials, curves and regions of each batch size, ascending."""
+    for size, table, regions in parts.tables():
+        boxes = {(size, region.number): region.box for region in regions}
+        yield *_judged(parts.resolved, size, table), boxes
 
 
 def _judged(resolved: ResolvedStudy, batch_size: int, table: pa.Table) -> tuple[pa.Table, pa.Table]:
-    """Return the trials of a batch size and their curves as `final_results` judges them.
+    """Return the trials of a batch size and their curves, judged as by `final_results`.
 
-    Column by column, as a study may have very many.
+    It works on columns, because a study may have very many trials.
     """
     sizes, values = curve_values(table, resolved.further)
     status, stopped_at = (table[name].to_numpy() for name in ("status", "stopped_at"))
     failed = status == Status.FAILED
     runs = Runs.recorded(sizes, values, status, stopped_at)
     names = ("role", "trial", "steps", "source_role", "source_trial")
-    known = zip(*(table[name].to_pylist() for name in names), strict=True)
-    trials = [(role, trial, steps, (its_role, its)) for role, trial, steps, its_role, its in known]
+    rows = zip(*(table[name].to_pylist() for name in names), strict=True)
+    trials = [(role, trial, steps, tuple(source)) for role, trial, steps, *source in rows]
     judged = judge_recorded(resolved, batch_size, trials, runs)
 
     def column(name: str) -> pa.Array:
         if name == BUDGET:
             return pa.array([resolved.budget(batch_size)] * table.num_rows)
         recorded = table[name].combine_chunks()
-        now = getattr(judged, name, None)
-        if now is None:
+        final = getattr(judged, name, None)
+        if final is None:
             return recorded
-        absent = None if name in {"status", "stopped_at"} else np.isnan(now) | (now < 0)
-        return pc.if_else(pa.array(failed), recorded, pa.array(now, recorded.type, mask=absent))
+        absent = None if name in {"status", "stopped_at"} else np.isnan(final) | (final < 0)
+        return pc.if_else(pa.array(failed), recorded, pa.array(final, recorded.type, mask=absent))
 
     kept = np.where(failed, sizes, judged.rows)
     row = np.arange(sizes.sum()) - np.repeat(np.cumsum(sizes) - sizes, sizes)
@@ -189,7 +182,7 @@ def _judged(resolved: ResolvedStudy, batch_size: int, table: pa.Table) -> tuple[
 
 
 def _test_errors(ends: Steps, kept: Steps, values: Mapping[str, NDArray[Any]]) -> pa.Array:
-    """Return the last test error up to the end of each trial, as `trial_rows.test_error` does."""
+    """Return each trial's last test error up to its end, like `trial_rows.test_error`."""
     trial = np.repeat(np.arange(kept.size), kept)
     counts = np.bincount(trial[values["step"] <= ends[trial]], minlength=kept.size)
     last = np.full(kept.size, np.nan)

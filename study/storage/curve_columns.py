@@ -1,4 +1,4 @@
-"""Curves as columns: one list per trial in parts, one row per measurement in `curves.parquet`."""
+"""Curves as columns: a list per trial in parts, a row per measurement in `curves.parquet`."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -15,7 +15,7 @@ _NEVER_NULL = {"step", "val_error", "seconds"}
 
 
 def curve_kinds(further: Iterable[str]) -> dict[str, pa.DataType]:
-    """Return the columns of a part that hold the curves of its trials, a list each.
+    """Return the types of the columns of a part that contain curves, one list per trial.
 
     `further` names what is measured besides loss and error.
     """
@@ -27,7 +27,7 @@ def _kind(name: str) -> pa.DataType:
 
 
 def curve_lists(curves: Sequence[Curve], further: Sequence[str]) -> list[pa.Array]:
-    """Return curves as the columns of `curve_kinds`; what is NaN, and no error, becomes null."""
+    """Return curves as the columns of `curve_kinds`; NaN becomes null, except in errors."""
     ends = np.cumsum([0, *(curve.step.size for curve in curves)], dtype=np.int32)
     values = _arrays(_together(curves, further))
     return [pa.ListArray.from_arrays(pa.array(ends), column) for column in values.values()]
@@ -42,10 +42,10 @@ def curve_values(table: pa.Table, further: Sequence[str]) -> tuple[Steps, dict[s
     values, lengths = {}, []
     for name in (*CURVE_FIELDS, *further):
         column = table[f"curve_{name}"].combine_chunks()
-        inner = column.flatten()
-        if column.null_count or (name == "step" and inner.null_count):
-            raise ValueError(f"curve_{name} is a list of numbers for every trial")
-        values[name] = inner.to_numpy(zero_copy_only=False)
+        numbers = column.flatten()
+        if column.null_count or (name == "step" and numbers.null_count):
+            raise ValueError(f"curve_{name} without a list of numbers for every trial")
+        values[name] = numbers.to_numpy(zero_copy_only=False)
         lengths.append(column.value_lengths().to_numpy())
     if any(not np.array_equal(own, lengths[0]) for own in lengths):
         raise ValueError("a curve whose columns differ in length")
@@ -53,7 +53,7 @@ def curve_values(table: pa.Table, further: Sequence[str]) -> tuple[Steps, dict[s
 
 
 def read_curves(table: pa.Table, further: Sequence[str]) -> list[Curve]:
-    """Return the curves of a part, one per row of the table; errors are those of `curve_values`."""
+    """Return the curves of a part, one per row; raises what `curve_values` raises."""
     sizes, values = curve_values(table, further)
     own, ends = {name: values.pop(name) for name in CURVE_FIELDS}, np.cumsum(sizes).tolist()
     return [
@@ -84,8 +84,8 @@ def curve_rows(
     Args:
         keys: batch size, role and number of each trial.
         sizes: number of measurements of each.
-        values: all measurements by name, in the order of the trials; what is NaN, and no error,
-            becomes null.
+        values: all measurements by name, in the order of the trials; NaN becomes null, except in
+            errors.
     """
     further = [name for name in values if name not in CURVE_FIELDS]
     schema, trial = curve_schema(further), pa.array(np.repeat(np.arange(sizes.size), sizes))

@@ -1,4 +1,4 @@
-"""The table of what replayed trials were found to be like."""
+"""The table of diagnostics that were measured on replayed trials."""
 
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
@@ -14,9 +14,9 @@ Rows = Sequence[Mapping[str, Any]]
 
 
 def rows_to_keep(folder: ResultsFolder, what: Collection[str], best: Sequence[TrialResult]) -> Rows:
-    """Return the rows of `diagnostics.parquet` that stay when some diagnostics are measured anew.
+    """Return the rows of `diagnostics.parquet` to keep when some diagnostics are measured again.
 
-    Nothing is kept of trials that are not among the best, as they were before the search went on.
+    Rows of trials that are no longer among the best are dropped.
     """
     if not folder.exists(DIAGNOSTICS_FILE):
         return []

@@ -1,6 +1,6 @@
-"""How the trials of a study ended: what its progress is counted from.
+"""How the trials of a study ended, from which its progress is counted.
 
-Curves are not read, nor are trials made into objects: a study may have very many.
+No curve is read and no trial becomes an object, because a study may have very many.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -48,12 +48,8 @@ class Ends:
 def read_ends(folder: ResultsFolder, resolved: ResolvedStudy) -> Ends:
     """Return how the trials of a study ended, judged by all trials of their batch size.
 
-    A study whose tables hold all of its parts, or that was moved without these, is read from them.
-
-    Raises:
-        AnalysisError: a part or a table is damaged.
-        StudyError: a part belongs to another study, or holds what no worker writes.
-    """  # noqa: DOC501, DOC502  (raised inside)
+    The tables are read if they contain all parts, or if there are no parts.
+    """  # noqa: DOC501  (an error is raised again)
     names = part_names(folder)
     if folder.exists(TRIALS_FILE) and (not names or folder.up_to_date(TRIALS_FILE, PARTS)):
         try:
@@ -73,12 +69,12 @@ def read_ends(folder: ResultsFolder, resolved: ResolvedStudy) -> Ends:
                 regions[table["batch_size"][0].as_py(), region.number] = region.box
             return of_schema(table, _SCHEMA)
 
-    with ThreadPoolExecutor() as threads:  # which wait for an object store, as no disk makes them
+    with ThreadPoolExecutor() as threads:  # to wait for an object store; a disk needs none
         tables = list(map(read, names) if folder.on_disk else threads.map(read, names))
     try:
         trials = _of_parts(folder, names, tables, resolved)
     except (AnalysisError, CorruptPartError):
-        for name in names:  # says which part, and what no worker would have written
+        for name in names:  # reports which part is at fault, and why
             read_part(folder, name, resolved)
         raise
     return Ends(_judged(_once(trials), resolved), box_rows(resolved, regions))
@@ -87,7 +83,7 @@ def read_ends(folder: ResultsFolder, resolved: ResolvedStudy) -> Ends:
 def _of_parts(
     folder: ResultsFolder, names: Sequence[str], tables: Sequence[pa.Table], resolved: ResolvedStudy
 ) -> list[_Row]:
-    if not tables:  # without a table pyarrow would import pandas to make one
+    if not tables:  # without tables pyarrow would import pandas
         return []
     counts = [table.num_rows for table in tables]
     if not all(counts):
@@ -106,7 +102,7 @@ def _of_tables(folder: ResultsFolder, resolved: ResolvedStudy) -> Ends:
 
 
 def _parts_of(trials: Iterable[_Row]) -> set[str]:
-    """Return the paths of the parts of some trials; warm-start points joined those of others."""
+    """Return the paths of the parts of trials; warm-start points joined cohorts of others."""
     cohorts = {(r["batch_size"], r["cohort"], r["role"]) for r in trials if r["role"] != Role.WARM}
     return {part_name(size, n, Role(role)) for size, n, role in cohorts if n is not None}
 
@@ -133,9 +129,9 @@ def _once(trials: Iterable[_Row]) -> list[_Row]:
 
 
 def _judged(trials: Sequence[_Row], resolved: ResolvedStudy) -> list[_Row]:
-    """Return trials as they stand by the final caps of the searches: a late hit is no hit.
+    """Return trials judged by the final caps of the searches: a late hit is no hit.
 
-    As `final_results` does with curves; replicates, which have caps of their own, are left as they
+    `final_results` does the same with curves. Replicates have caps of their own, and stay as they
     were recorded.
     """
     best: dict[int, int] = {}

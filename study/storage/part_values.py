@@ -1,4 +1,4 @@
-"""What the values of a part must be: it may come from anybody, and no worker writes others."""
+"""Checks of the values in a part, which may come from anybody."""
 
 import contextlib
 from collections.abc import Iterator, Sequence
@@ -16,19 +16,19 @@ from study.records import Role, ScalingRule, Status
 from study.storage.curve_columns import curve_kinds, curve_values
 
 CORRUPT = (KeyError, TypeError, ValueError, RecursionError, OverflowError, NotImplementedError)
-"""What reading such values raises; pyarrow the last one, for a type that cannot be another."""
+"""Raised on reading faulty values; the last by pyarrow, for a type that it cannot convert."""
 _ALWAYS = ("batch_size", "trial", "role", "cohort", "seed", "status", "stopped_at", "message")
 _CHOICES = {"role": Role, "status": Status, "source_role": Role, "rule": ScalingRule}
 _MOST = 2**53
 
 
 class CorruptPartError(ValueError):
-    """A part holds what no worker writes; the message says what."""
+    """A part contains something that no worker writes; the message says what."""
 
 
 @contextlib.contextmanager
 def refused_if_corrupt(folder: ResultsFolder, name: str) -> Iterator[None]:
-    """Turn what reading a part raises, if no worker wrote its values, into a StudyError."""
+    """Turn any of `CORRUPT` into a StudyError that names the part."""
     try:
         yield
     except CORRUPT as error:
@@ -39,19 +39,17 @@ def refused_if_corrupt(folder: ResultsFolder, name: str) -> Iterator[None]:
 
 
 def of_schema(table: pa.Table, schema: pa.Schema) -> pa.Table:
-    """Return the columns of a schema, in its order and of its types; errors are among `CORRUPT`."""
-    own = table.select(schema.names)
-    return own if own.schema.equals(schema) else own.cast(schema)
+    """Return the columns of a schema, in its order and types; errors are among `CORRUPT`."""
+    chosen = table.select(schema.names)
+    return chosen if chosen.schema.equals(schema) else chosen.cast(schema)
 
 
 def checked(tables: Sequence[pa.Table], resolved: ResolvedStudy) -> pa.Table:
-    """Return the rows of one or more parts as one table with sound values.
+    """Return the rows of one or more parts as one table of sound values.
 
     Raises:
-        CorruptPartError: the types allow the values, and no worker writes them.
-        ValueError: a value is not of its type.
-        KeyError: a column is missing.
-    """  # noqa: DOC502  (raised inside)
+        CorruptPartError: the values have the right types, but no worker writes them.
+    """
     of_trials = trial_schema(resolved.hyperparameters)
     schema = pa.schema([*of_trials, *curve_kinds(resolved.further).items()])
     if not all(table.num_rows for table in tables):

@@ -1,7 +1,7 @@
 """Parts: one parquet file per cohort, written in one atomic step, one row per trial with its curve.
 
-A part's metadata holds the digest of its study, the machine that trained it, and the region of the
-box that its points were drawn from.
+A part's metadata contains the digest of its study, the machine that trained it, and the region that
+its points were drawn from.
 """
 
 import re
@@ -26,7 +26,7 @@ from study.storage.trial_rows import from_row, trial_table
 
 PARTS = "parts"
 KEPT_MEASUREMENTS = 2**20
-"""Measurements that a reader of parts keeps in memory, about 100 MB; beyond it reads again."""
+"""Measurements that a reader of parts keeps in memory, about 100 MB; others are read again."""
 _DIGEST_KEY = b"batchscale.study"
 _NODE_KEY = b"batchscale.node"
 _REGION_KEY = b"batchscale.region"
@@ -38,7 +38,7 @@ _PART = re.compile(
 
 
 def part_name(batch_size: int, cohort: int, role: Role = Role.SEARCH) -> str:
-    """Return the path of a cohort's part within the results folder; `role` is its first trial's."""
+    """Return the path of a cohort's part in the results folder; `role` is its first trial's."""
     return f"{PARTS}/{cohort_stem(batch_size, cohort, role)}.parquet"
 
 
@@ -48,7 +48,7 @@ def cohort_stem(batch_size: int, cohort: int, role: Role) -> str:
 
 
 def is_part(name: str) -> bool:
-    """Return whether a path within a results folder is that of a part."""
+    """Return whether a path in a results folder is the path of a part."""
     return _PART.fullmatch(name) is not None
 
 
@@ -59,20 +59,21 @@ def part_names(folder: ResultsFolder) -> list[str]:
 
 def parts_by_size(folder: ResultsFolder) -> dict[int, list[str]]:
     """Return the paths of the parts of each batch size, ascending, sorted by role and cohort."""
-    found = [(match, name) for name in folder.names(PARTS) if (match := _PART.fullmatch(name))]
     letters = list(_LETTERS.values())
     keys = sorted(
-        ((int(m["size"]), letters.index(m["letter"]), int(m["cohort"])), name) for m, name in found
+        (int(match["size"]), letters.index(match["letter"]), int(match["cohort"]), match[0])
+        for match in map(_PART.fullmatch, folder.names(PARTS))
+        if match is not None
     )
     sizes: dict[int, list[str]] = {}
-    for (size, _, _), name in keys:
+    for size, _, _, name in keys:
         sizes.setdefault(size, []).append(name)
     return sizes
 
 
 @dataclass(frozen=True, slots=True)
 class _Part:
-    """A part as it was read, its values not yet checked."""
+    """A part as read, its values not yet checked."""
 
     table: pa.Table
     region: Region | None
@@ -82,9 +83,9 @@ class _Part:
 class Parts:
     """The parts of a study, each read from the folder once.
 
-    A sweep, its progress display, its journal and its tables all need the same trials; they share
-    one reader. It keeps at most `KEPT_MEASUREMENTS` measurements, so that a very large study costs
-    no more memory than a small one: parts read long ago are dropped and read again when needed.
+    A sweep, its progress display, its journal and its tables need the same trials and share one
+    reader. It keeps at most `KEPT_MEASUREMENTS` measurements, which bounds the memory of a very
+    large study: parts read long ago are dropped, and read again when needed.
     """
 
     def __init__(self, folder: ResultsFolder, resolved: ResolvedStudy) -> None:
@@ -94,17 +95,11 @@ class Parts:
         self._measurements = 0
 
     def read(self, name: str) -> list[TrialResult]:
-        """Return the trials of one part, from memory where it has been read.
-
-        Raises:
-            StudyError: the part belongs to another study or cohort, or holds values that no worker
-                writes.
-            AnalysisError: its bytes are not those that were written.
-        """  # noqa: DOC502  (raised inside)
+        """Return the trials of one part, from memory if it has been read."""
         return self._results(*self._joined([name]))
 
     def read_cohort(self, batch_size: int, cohort: int, role: Role) -> list[TrialResult] | None:
-        """Return the trials of a cohort; None where it has left no part."""
+        """Return the trials of a cohort; None if it left no part."""
         name = part_name(batch_size, cohort, role)
         return self.read(name) if name in self._kept or self.folder.exists(name) else None
 
@@ -120,12 +115,14 @@ class Parts:
     def tables(self) -> Iterator[tuple[int, pa.Table, list[Region]]]:
         """Yield each batch size, ascending, with its trials as `at` sorts them, and its regions.
 
-        The columns are those of parts, with one list of values for each curve.
+        The columns are those of parts: a curve is one list of values.
         """
         for batch_size, names in parts_by_size(self.folder).items():
-            table, regions = self._joined(names)
-            here = [region for _, region in regions if region is not None]
-            yield batch_size, _taken(table, _order(table)), here
+            table, parts = self._joined(names)
+            rows = _order(table)
+            if not np.array_equal(rows, np.arange(table.num_rows)):  # spares most tables a copy
+                table = table.take(pa.array(rows))
+            yield batch_size, table, [region for _, region in parts if region is not None]
 
     def __iter__(self) -> Iterator[TrialResult]:
         """Yield every trial, sorted by batch size, role and number."""
@@ -135,14 +132,14 @@ class Parts:
     def _merged(self, names: Sequence[str]) -> list[TrialResult]:
         if not names:
             return []
-        table, regions = self._joined(names)
-        results = self._results(table, regions)
+        table, parts = self._joined(names)
+        results = self._results(table, parts)
         return [results[row] for row in _order(table)]
 
     def _results(
         self, table: pa.Table, parts: Sequence[tuple[int, Region | None]]
     ) -> list[TrialResult]:
-        """Return the trials of parts, given what `_joined` gives."""
+        """Return the trials of parts, given what `_joined` returns."""
         regions = chain.from_iterable([region] * count for count, region in parts)
         further, names = self.resolved.further, self.resolved.hyperparameters
         trials = table.drop_columns(list(curve_kinds(further)))
@@ -154,19 +151,19 @@ class Parts:
         ]
 
     def _joined(self, names: Sequence[str]) -> tuple[pa.Table, list[tuple[int, Region | None]]]:
-        """Return the checked rows of parts, in order, and number and region of those of each."""
+        """Return the checked rows of parts, and each part's number of rows and region."""
         parts = {name: self._part(name) for name in names}
         try:
             table = self._checked(parts)
         except CORRUPT:
-            for name, part in parts.items():  # says which part
+            for name, part in parts.items():  # reports which part is at fault
                 with refused_if_corrupt(self.folder, name):
                     self._checked({name: part})
             raise
         return table, [(part.table.num_rows, part.region) for part in parts.values()]
 
     def _checked(self, parts: Mapping[str, _Part]) -> pa.Table:
-        """Return the rows of parts, checked together: far cheaper than each by itself."""
+        """Return the rows of parts, checked together, which is far cheaper than one by one."""
         tables = [part.table for part in parts.values()]
         table = checked(tables, self.resolved)
         check_places(parts, [part.num_rows for part in tables], table)
@@ -189,7 +186,7 @@ class Parts:
 
 
 def _order(table: pa.Table) -> NDArray[np.int64]:
-    """Return the rows of a table of trials sorted by role and number, each trial once."""
+    """Return the indices that sort trials by role and number, each trial once."""
     rank = pc.index_in(table["role"], pa.array([role.value for role in Role])).to_numpy()
     trial = table["trial"].to_numpy()
     order = np.lexsort((trial, rank))
@@ -197,21 +194,12 @@ def _order(table: pa.Table) -> NDArray[np.int64]:
     return np.delete(order, np.flatnonzero(again) + 1)
 
 
-def _taken(table: pa.Table, rows: NDArray[np.int64]) -> pa.Table:
-    if np.array_equal(rows, np.arange(table.num_rows)):
-        return table
-    return table.take(pa.array(rows))
-
-
 def write_part(
     folder: ResultsFolder, resolved: ResolvedStudy, results: Sequence[TrialResult], node: str = ""
 ) -> str:
-    """Write a cohort's results in one atomic step.
+    """Return the path of a cohort's part in the folder, after writing it in one atomic step.
 
-    `node` is the name of the machine that trained them, for the part's metadata.
-
-    Returns:
-        The path of the part within the folder.
+    `node` names the machine that trained the cohort, for the part's metadata.
     """
     table, first = trial_table(resolved, results), results[0]
     metadata = {
@@ -226,7 +214,7 @@ def write_part(
     for (column, kind), values in zip(curve_kinds(further).items(), columns, strict=True):
         table = table.append_column(pa.field(column, kind), values)
     name = part_name(first.batch_size, first.cohort, first.point.role)
-    # parts are small and many: compressed ones would take twice the time to read, for a tenth less
+    # parts are small and many: compression would double the time to read them and save a tenth
     content = as_parquet(table.replace_schema_metadata(metadata), plain=True)
     write_file(folder, name, content)
     return name
@@ -240,12 +228,11 @@ def read_part(folder: ResultsFolder, name: str, resolved: ResolvedStudy) -> list
 def part_table(
     folder: ResultsFolder, name: str, digest: str, columns: Collection[str] | None = None
 ) -> pa.Table:
-    """Return the table of a part, its values not yet checked, or some of its columns.
+    """Return the table of a part, or some of its columns, its values not yet checked.
 
     Raises:
         StudyError: the part does not belong to the study of this digest.
-        AnalysisError: its bytes are not those that were written.
-    """  # noqa: DOC502  (raised by read_table_file)
+    """
     table = read_table_file(folder, name, columns)
     if (table.schema.metadata or {}).get(_DIGEST_KEY, b"") != digest.encode():
         raise StudyError(
@@ -256,7 +243,7 @@ def part_table(
 
 
 def region_of(table: pa.Table, resolved: ResolvedStudy) -> Region | None:
-    """Return the region that the trials of a part were drawn from; a faulty one is a ValueError."""
+    """Return the region that a part's trials were drawn from; raise ValueError if it is faulty."""
     text = table.schema.metadata.get(_REGION_KEY)
     if text is None:
         return None
@@ -267,7 +254,7 @@ def region_of(table: pa.Table, resolved: ResolvedStudy) -> Region | None:
 
 
 def check_places(names: Iterable[str], counts: Sequence[int], table: pa.Table) -> None:
-    """Refuse a part that is in the place of another one.
+    """Refuse a part that contains trials of another one.
 
     Args:
         names: paths of parts.
@@ -275,7 +262,7 @@ def check_places(names: Iterable[str], counts: Sequence[int], table: pa.Table) -
         table: batch size, cohort and role of all these trials, in order.
 
     Raises:
-        CorruptPartError: a trial belongs into another part.
+        CorruptPartError: a trial belongs in another part.
     """
     sizes, cohorts = (table[column].to_pylist() for column in ("batch_size", "cohort"))
     roles, start = table["role"].to_pylist(), 0

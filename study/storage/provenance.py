@@ -1,4 +1,4 @@
-"""Provenance of results: command, start and end, versions, machine and git commit of each sweep."""
+"""Provenance: command, start and end, versions, machine and git commit of each sweep."""
 
 import json
 import math
@@ -19,7 +19,7 @@ from analysis.tables.schema import PROVENANCE_FILE, SCHEMA_VERSION
 from batchscale.errors import redacted
 
 _ROUNDED = 1e-2
-"""Relative difference that rounding makes in numbers of an untrained model, in bf16 too."""
+"""Relative difference that rounding may cause in numbers of an untrained model, even in bf16."""
 _PACKAGES = ("batchscale", "torch", "ray", "optuna", "numpy", "scipy", "pandas", "pyarrow")
 
 
@@ -28,7 +28,7 @@ def record_start(
 ) -> None:
     """Add an entry for a sweep that starts.
 
-    `resources` are its workers and devices, `admission` what was found about its workload.
+    `resources` are its workers and devices, `admission` says how its workload trains and why.
     """
     sweeps = recorded_sweeps(folder)
     sweeps.append(
@@ -46,14 +46,14 @@ def record_start(
 
 
 def record_end(folder: ResultsFolder) -> None:
-    """Record the end of the latest sweep into the folder."""
+    """Record the end of the latest sweep."""
     sweeps = recorded_sweeps(folder)
     sweeps[-1]["end"] = _now()
     _write(folder, sweeps)
 
 
 def environment() -> dict[str, Any]:
-    """Return versions and machine of this process: what rounding may depend on."""
+    """Return the versions and the machine of this process, on which rounding may depend."""
     return {
         "packages": {name: version(name) for name in _PACKAGES},
         "python": platform.python_version(),
@@ -67,61 +67,62 @@ def environment() -> dict[str, Any]:
 
 
 def differences(folder: ResultsFolder) -> list[str]:
-    """Return how this environment differs from that of a folder's sweeps, one phrase each.
+    """Return how this environment differs from those of a folder's sweeps, one phrase each.
 
     What a sweep did not record is not compared.
     """
-    now = _flat(environment())
-    then: dict[str, set[str]] = {}
+    current = _flat(environment())
+    recorded: dict[str, set[str]] = {}
     for sweep in recorded_sweeps(folder):
         for name, value in _flat(sweep).items():
-            if name in now:
-                then.setdefault(name, set()).add(value)
+            if name in current:
+                recorded.setdefault(name, set()).add(value)
     return [
-        f"{name} {now[name]}, recorded with {' and '.join(sorted(values))}"
-        for name, values in then.items()
-        if values != {now[name]}
+        f"{name} {current[name]}, recorded with {' and '.join(sorted(values))}"
+        for name, values in recorded.items()
+        if values != {current[name]}
     ]
 
 
 def changed_files(folder: ResultsFolder, files: Mapping[str, str]) -> list[str]:
     """Return how a program's files, SHA-256 by name, differ from those of the latest sweep."""
-    then = _latest(folder, "admission").get("files", {})
-    return [f"{name} has changed" for name in then if files.get(name) != then[name]]
+    recorded = _latest(folder, "admission").get("files", {})
+    return [f"{name} has changed" for name in recorded if files.get(name) != recorded[name]]
 
 
-def changed_workload(folder: ResultsFolder, found: Mapping[str, Any]) -> list[str]:
-    """Return how a workload differs by its fingerprint from the latest sweep's, one phrase each.
+def changed_workload(folder: ResultsFolder, current: Mapping[str, Any]) -> list[str]:
+    """Return how a workload's fingerprint differs from the latest sweep's, one phrase each.
 
-    Digests of data, if any, count only where the machine and all versions are the same: data that
-    are computed may be rounded otherwise elsewhere.
+    Digests of data, if any, count only if the machine and all versions are the same: elsewhere
+    computed data may be rounded differently.
     """
-    then = _latest(folder, "admission").get("workload") or {"data": {}, "start": {}}
-    other = [
-        f"{name} {now:.6g}, recorded with {then['start'][name]:.6g}"
-        for name, now in found["start"].items()
-        if name in then["start"] and not _alike(now, then["start"][name])
+    recorded = _latest(folder, "admission").get("workload") or {"data": {}, "start": {}}
+    start = recorded["start"]
+    changes = [
+        f"{name} {number:.6g}, recorded with {start[name]:.6g}"
+        for name, number in current["start"].items()
+        if name in start and not _alike(number, start[name])
     ]
-    if found["data"] and not differences(folder):
-        same = found["data"].items() & then["data"].items()
-        other += [f"{name} data" for name, _ in then["data"].items() - same]
-    return other
+    if current["data"] and not differences(folder):
+        differing = recorded["data"].items() - current["data"].items()
+        changes += [f"other {name} data" for name, _ in differing]
+    return changes
 
 
-def _alike(now: float, then: float) -> bool:
-    return now == then or (isinstance(now, float) and math.isclose(now, then, rel_tol=_ROUNDED))
+def _alike(one: float, other: float) -> bool:
+    return one == other or (isinstance(one, float) and math.isclose(one, other, rel_tol=_ROUNDED))
 
 
 def used_gpus(folder: ResultsFolder) -> bool:
-    """Return whether the latest sweep into a folder trained on GPUs."""
+    """Return whether the latest sweep trained on GPUs."""
     return bool(_latest(folder, "resources").get("gpus_per_worker"))
 
 
 def _latest(folder: ResultsFolder, key: str) -> dict[str, Any]:
-    """Return what the latest sweep recorded under a key; empty where it recorded nothing."""
+    """Return what the latest sweep recorded under a key; empty if it recorded nothing."""
     sweeps = recorded_sweeps(folder)
-    found: dict[str, Any] = sweeps[-1].get(key, {}) if sweeps else {}
-    return found
+    entry: dict[str, Any] = sweeps[-1].get(key, {}) if sweeps else {}
+    return entry
 
 
 def _flat(entry: Mapping[str, Any]) -> dict[str, str]:
@@ -133,11 +134,7 @@ def _flat(entry: Mapping[str, Any]) -> dict[str, str]:
 
 
 def recorded_sweeps(folder: ResultsFolder) -> list[dict[str, Any]]:
-    """Return the entries of all sweeps into a folder, the first one first; none without a record.
-
-    Raises:
-        AnalysisError: the record is not as batchscale wrote it.
-    """  # noqa: DOC502  (raised inside)
+    """Return the entries of all sweeps of a folder, oldest first; none without a record."""
     if not folder.exists(PROVENANCE_FILE):
         return []
     content = read_file(folder, PROVENANCE_FILE)
@@ -155,7 +152,7 @@ def _now() -> str:
 
 
 def _git_state() -> dict[str, Any] | None:
-    """Return the commit of the running code; None where it does not run from a checkout."""
+    """Return the commit of the running code; None outside a checkout."""
     here = Path(__file__).parent
     try:
         commit = _git(here, "rev-parse", "HEAD")

@@ -1,4 +1,4 @@
-"""The study of a results folder: started, continued, or read."""
+"""The study of a results folder: start, continue or read it."""
 
 import os
 from collections.abc import Mapping
@@ -22,16 +22,15 @@ _Section = TypeVar("_Section", SearchConfig, ReplicatesConfig)
 
 
 def folder_of(study_file: str) -> ResultsFolder | None:
-    """Return the results folder whose `study.toml` a path names; None if it is no such file.
+    """Return the results folder whose `study.toml` a path names; None for any other path.
 
-    Raises:
-        StudyError: the folder's study cannot be run: its file is damaged, or was imported.
-    """  # noqa: DOC502  (raised by read_study_toml)
+    A study that cannot be run, because its file is damaged or was imported, is refused.
+    """
     path = Path(study_file)
-    if path.name != STUDY_FILE or not os.path.isfile(path):  # of a name of any length
+    if path.name != STUDY_FILE or not os.path.isfile(path):  # unlike pathlib, takes any length
         return None
     folder = ResultsFolder.at(path.parent)
-    # a user's own file may have this name; a sweep or an import has left more than that
+    # a user's own file may have this name; a sweep or an import leaves more than that
     if not any(map(folder.exists, (PROVENANCE_FILE, TRIALS_FILE))) and not part_names(folder):
         return None
     read_study_toml(folder)
@@ -39,10 +38,10 @@ def folder_of(study_file: str) -> ResultsFolder | None:
 
 
 def open_folder(folder: ResultsFolder, resolved: ResolvedStudy) -> ResolvedStudy:
-    """Write `study.toml`; return the study with the batch sizes and trials that the folder has."""
+    """Return a study merged with what its folder already has, after writing `study.toml`."""
     resolved = continued(folder, resolved)
     data = resolved.as_data()
-    # inline, because TOML puts tables last: ranges, and so their columns, would move behind numbers
+    # inline, because TOML puts tables last, which would reorder hyperparameters and their columns
     space = tomlkit.table()
     for name, entry in data["search"]["space"].items():
         inline = tomlkit.inline_table()
@@ -53,43 +52,43 @@ def open_folder(folder: ResultsFolder, resolved: ResolvedStudy) -> ResolvedStudy
 
 
 def continued(folder: ResultsFolder, resolved: ResolvedStudy) -> ResolvedStudy:
-    """Return a study with the batch sizes and trials that its results folder already has.
+    """Return a study merged with the batch sizes and trials that its results folder already has.
 
     Nothing is written; the folder need not exist.
 
     Raises:
-        StudyError: the folder belongs to another study, or holds other files.
+        StudyError: the folder belongs to another study, or contains other files.
     """
     if not folder.exists(STUDY_FILE):
         if folder.is_empty:
             return resolved
         raise StudyError(
-            f"the results folder must be empty or hold a study, got {folder} with other files; "
+            f"the results folder must be empty or contain a study, got {folder} with other files; "
             "choose another --results"
         )
-    there = read_study_toml(folder)
+    recorded = read_study_toml(folder)
     more = "batch sizes" if resolved.recipe else "batch sizes, trials or replicates"
-    differences = _differences(there.identity(), resolved.identity())
+    differences = _differences(recorded.identity(), resolved.identity())
     if differences:
         raise StudyError(
-            f"{folder} holds another study; a sweep may only add {more} to it, got "
-            + "; ".join(differences)
-            + "; choose another --results or change the study file back"
+            f"{folder} contains another study; a sweep may only add {more} to it, got "
+            f"{'; '.join(differences)}; choose another --results or change the study file back"
         )
-    search, replicates = resolved.search, resolved.replicates
-    sizes = there.batch_sizes  # a sweep that chooses goes on from those it has
+    sizes = recorded.batch_sizes  # from these, a sweep that chooses its batch sizes continues
     listed = None
     if not resolved.begins:
         sizes = tuple(sorted({*sizes, *resolved.batch_sizes}))
-        listed = there.listed or (True if there.candidates and not resolved.candidates else None)
+        only_recorded = recorded.candidates and not resolved.candidates
+        listed = recorded.listed or (True if only_recorded else None)
+    replicates = _larger(resolved.replicates, recorded.replicates, "seeds", "top", "confirm")
     return resolved.model_copy(
         update={
             "batch_sizes": sizes,
-            "candidates": resolved.candidates or there.candidates,
+            "candidates": resolved.candidates or recorded.candidates,
             "listed": listed,
-            "search": _grown(search, there.search, "trials", "extend"),
-            "replicates": _grown(replicates, there.replicates, "seeds", "top", "confirm"),
-            "granted": resolved.granted or there.granted,
+            "search": _larger(resolved.search, recorded.search, "trials", "extend"),
+            "replicates": replicates,
+            "granted": resolved.granted or recorded.granted,
         }
     )
 
@@ -98,23 +97,23 @@ def read_study_toml(folder: ResultsFolder) -> ResolvedStudy:
     """Return the resolved study of a results folder; refuse one that batchscale did not run."""
     data = read_study_file(folder)
     refuse_imported(data, folder)
-    check_config(str(folder / STUDY_FILE), data)  # a key that is gone must not take its default
+    check_config(str(folder / STUDY_FILE), data)  # a lost key must not take its default
     with as_written(folder, STUDY_FILE):
         return validated(ResolvedStudy, data)
 
 
-def _grown(here: _Section, there: _Section, *keys: str) -> _Section:
+def _larger(section: _Section, other: _Section, *keys: str) -> _Section:
     """Return a section in which each of these numbers is the larger of the two."""
-    return here.model_copy(
+    return section.model_copy(
         update={
-            key: max(getattr(here, key) or 0, getattr(there, key) or 0) or getattr(here, key)
+            key: max(getattr(section, key) or 0, getattr(other, key) or 0) or getattr(section, key)
             for key in keys
         }
     )
 
 
-def _differences(there: Mapping[str, Any], here: Mapping[str, Any]) -> list[str]:
-    old, new = dict(leaves(there)), dict(leaves(here))
+def _differences(recorded: Mapping[str, Any], resolved: Mapping[str, Any]) -> list[str]:
+    old, new = dict(leaves(recorded)), dict(leaves(resolved))
     return [
         f"{key} = {new.get(key)!r} where the folder has {old.get(key)!r}"
         for key in sorted({*old, *new})

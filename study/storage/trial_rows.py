@@ -1,4 +1,4 @@
-"""Trials as rows of `trials.parquet`, and back; searched ranges as rows of `boxes.parquet`."""
+"""Trials as rows of `trials.parquet` and back, and searched ranges as rows of `boxes.parquet`."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
@@ -27,17 +27,17 @@ _OUTCOME = ("steps", "steps_before", "stopped_at", "best_error")
 _EXECUTION = ("mode", "pack", "micro_batch")
 _ROLES = {role.value: role for role in Role}
 _STATUSES = {status.value: status for status in Status}
-"""Calling an enum takes ten times as long, and a study may have very many trials."""
+"""Faster than calling an enum, because a study may have very many trials."""
 SOURCE_COLUMNS = ("source_batch_size", "source_role", "source_trial", "rule")
-"""Where a trial's point was taken from; null where the search proposed it."""
+"""The origin of a trial's point; null if the search proposed it."""
 Regions = dict[tuple[int, int], Mapping[str, tuple[float, float]]]
 """Boxes of hyperparameters by batch size and number of the region."""
 
 
 def schema_of(resolved: ResolvedStudy) -> pa.Schema:
     """Return the schema of a study's trials."""
-    there = {BUDGET: resolved.budgets_differ, TEST_ERROR: TEST_ERROR in resolved.further}
-    return trial_schema(resolved.hyperparameters, [name for name, has in there.items() if has])
+    optional = {BUDGET: resolved.budgets_differ, TEST_ERROR: TEST_ERROR in resolved.further}
+    return trial_schema(resolved.hyperparameters, [name for name, has in optional.items() if has])
 
 
 def trial_table(resolved: ResolvedStudy, results: Sequence[TrialResult]) -> pa.Table:
@@ -48,7 +48,7 @@ def trial_table(resolved: ResolvedStudy, results: Sequence[TrialResult]) -> pa.T
 
 def _row(result: TrialResult) -> dict[str, Any]:
     point, outcome = result.point, result.outcome
-    execution = None if result.execution is None else asdict(result.execution)
+    execution = dict.fromkeys(_EXECUTION) if result.execution is None else asdict(result.execution)
     return {
         "batch_size": result.batch_size,
         "trial": point.trial,
@@ -62,14 +62,14 @@ def _row(result: TrialResult) -> dict[str, Any]:
         "seconds": result.seconds.total,
         "training_seconds": result.seconds.training,
         "evaluation_seconds": result.seconds.evaluation,
-        **(execution or dict.fromkeys(_EXECUTION)),
+        **execution,
         "message": result.message,
         TEST_ERROR: test_error(result),
     }
 
 
 def test_error(result: TrialResult) -> float | None:
-    """Return the test error at the target, else at the end of the budget; None where unknown."""
+    """Return the test error at the target, else at the end of training; None if unknown."""
     outcome = result.outcome
     end = outcome.stopped_at if outcome.steps is None else outcome.steps
     curve = result.curve.until(int(np.searchsorted(result.curve.step, end, "right")))
@@ -110,7 +110,7 @@ def from_row(
 
 
 def source_columns(source: Source | None) -> dict[str, Any]:
-    """Return where a trial's point was taken from, by `SOURCE_COLUMNS`."""
+    """Return the `SOURCE_COLUMNS` of a trial."""
     if source is None:
         return dict.fromkeys(SOURCE_COLUMNS)
     role = None if source.role is None else str(source.role)

@@ -117,7 +117,9 @@ def test_a_sweep_goes_on_without_a_ray_that_cannot_start(place, monkeypatch):
     done = subprocess.run(
         words, cwd=place.folder, check=True, timeout=300, capture_output=True, text=True
     )
-    assert done.stdout.count("the sweep went on without Ray: Ray's folder of temporary files") == 1
+    assert (
+        done.stdout.count("the sweep continued without Ray: Ray's folder of temporary files") == 1
+    )
     assert "32 trials recorded, 0 failed" in done.stdout
 
 

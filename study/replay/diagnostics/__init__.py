@@ -1,1 +1,1 @@
-"""What is measured of a recorded trial while it trains again, a module for each diagnostic."""
+"""Diagnostics of a recorded trial while it trains again, one module each."""

@@ -17,28 +17,23 @@ PARTS = 32
 def gap(network: Network) -> Iterator[Row]:
     """Yield losses and errors of every split and the gaps, with intervals over examples."""
     splits = network.sample.splits
-    found = {name: _measured(network, examples) for name, examples in splits.items()}
-    for place, quantity in enumerate(("loss", "error")):
-        for name, (value, far) in found.items():
-            about = {"examples": splits[name].size, "samples": min(PARTS, splits[name].size)}
-            yield row(f"{name}_{quantity}", value[place], far=far[place], **about)
-        difference = found["val"][0][place] - found["train"][0][place]
-        doubt = math.hypot(found["val"][1][place], found["train"][1][place])
-        yield row(f"{quantity}_gap", difference, far=doubt)
+    measured = {name: _measured(network, examples) for name, examples in splits.items()}
+    for index, quantity in enumerate(("loss", "error")):
+        for name, (value, far) in measured.items():
+            counts = {"examples": splits[name].size, "samples": min(PARTS, splits[name].size)}
+            yield row(f"{name}_{quantity}", value[index], far=far[index], **counts)
+        difference = measured["val"][0][index] - measured["train"][0][index]
+        reach_of_gap = math.hypot(measured["val"][1][index], measured["train"][1][index])
+        yield row(f"{quantity}_gap", difference, far=reach_of_gap)
 
 
 def _measured(network: Network, examples: Examples) -> tuple[Floats, Floats]:
-    """Return loss and error, (2,), and how far their 95 % intervals reach; NaN for no interval."""
+    """Return loss and error, (2,), and the half-widths of their 95 % intervals; NaN for none."""
     flat = network.weights.parameters
     value = np.array(network.measured(flat, examples))
     count = min(PARTS, examples.size)
     if network.loaded.whole or count < 2:
         return value, np.full(2, np.nan)
     size = examples.size // count
-    parts = np.array(
-        [
-            network.measured(flat, examples.rows(slice(k * size, (k + 1) * size)))
-            for k in range(count)
-        ]
-    )
-    return value, reach(parts)
+    parts = (examples.rows(slice(k * size, (k + 1) * size)) for k in range(count))
+    return value, reach(np.array([network.measured(flat, part) for part in parts]))

@@ -1,7 +1,7 @@
 """Norms of each layer's gradient and weights.
 
 The ratio |g| / |w| of each layer motivated LARS (You, Gitman, Ginsburg 2017, arXiv:1708.03888,
-section 4): where it differs much between layers, no single learning rate suits all of them.
+section 4): if it differs much between layers, no single learning rate suits all of them.
 """
 
 from collections.abc import Iterator
@@ -17,14 +17,14 @@ from study.replay.diagnostics.intervals import reach
 from study.replay.diagnostics.network import Network, Row, row
 
 BATCHES = 16
-"""Mini-batches over which a gradient's norm is averaged: at B = 1 a single one says little."""
+"""Mini-batches over which a gradient's norm is averaged, because one says little at B = 1."""
 
 
 def layers(network: Network) -> Iterator[Row]:
     """Yield norms and ratios of each parameter tensor.
 
-    Mini-batches are those that the trial takes next; the full gradient is that of the sample, with
-    batch statistics in batches of the trial's size.
+    Mini-batches are the next ones of the trial; the full gradient is over the sample, with batch
+    statistics over batches of the trial's size.
     """
     size, examples = network.trial.batch_size, network.loaded.data.train.size
     order = DataOrder([network.trial.point.seed], examples, size, network.loaded.device)
@@ -51,7 +51,7 @@ def layers(network: Network) -> Iterator[Row]:
         yield row("gradient_norm", gradient, variant=name, examples=BATCHES * size, **ends)
         about: dict[str, Any] = {"variant": name, "examples": len(indices)}
         yield row("full_gradient_norm", exact, **about)
-        if weight > 0:  # not in a tensor of zeros, as some are before the first update
+        if weight > 0:  # some tensors are all zeros before the first update
             ends |= {"low": ends["low"] / weight, "high": ends["high"] / weight}
             yield row("ratio", gradient / weight, variant=name, examples=BATCHES * size, **ends)
             yield row("full_ratio", exact / weight, **about)

@@ -1,6 +1,5 @@
-"""A recorded trial's network at one moment of its training: its gradients, and its loss nearby."""
+"""A recorded trial's network at one moment of training: its gradients, and losses nearby."""
 
-import contextlib
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -9,6 +8,7 @@ from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
+from torch.nn import Parameter
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from study.config.sections import Precision
@@ -25,14 +25,14 @@ from workloads.workload import Examples, Split
 
 T = TypeVar("T")
 Row = Mapping[str, Any]
-"""A row of `diagnostics.parquet` without the columns that say of what and when it is."""
+"""A row of `diagnostics.parquet` without the columns that identify trial and moment."""
 EXAMPLES = 8_192
-"""Training and validation examples on which a trial is diagnosed, by default, at most."""
+"""Most training and validation examples on which a trial is diagnosed, by default."""
 _AT_ONCE = 1_024
 
 
 def row(quantity: str, value: float | None, *, far: float | None = None, **columns: Any) -> Row:
-    """Return a row of a quantity with an interval of `far` to each side; nulls if not finite."""
+    """Return the row of a quantity, with half-width `far`; numbers that are not finite are null."""
     ends = {} if far is None or value is None else {"low": value - far, "high": value + far}
     numbers = {"quantity": quantity, "value": value, **ends, **columns}
     return {
@@ -45,35 +45,35 @@ def row(quantity: str, value: float | None, *, far: float | None = None, **colum
 class Sample:
     """The examples on which all trials of a study are diagnosed, in random order."""
 
-    indices: Tensor  # numbers of the training examples
+    indices: Tensor  # of the training examples in the training set
     train: Examples
     validation: Examples
     test: Examples | None
-    # of the training set that they are; 0 where the loss draws random numbers, so that no number of
-    # examples makes a gradient exact
+    # of the training set; 0 if the loss draws random numbers, because then no number of examples
+    # makes a gradient exact
     share: float
 
     @property
     def splits(self) -> Mapping[str, Examples]:
-        """The examples of each split, by the first part of the names of what is measured on it."""
+        """The examples of each split, by the prefix of the quantities measured on it."""
         test = {} if self.test is None else {"test": self.test}
         return {"train": self.train, "val": self.validation, **test}
 
 
 def sample_of(resolved: ResolvedStudy, loaded: LoadedWorkload, examples: int) -> Sample:
-    """Return at most `examples` examples of each split, drawn by the study's seed."""
+    """Return at most `examples` examples of each split, drawn with the study's seed."""
     source, data = generator(resolved.seed, "diagnostics"), loaded.data
 
-    def drawn(size: int) -> Tensor:
+    def draw(size: int) -> Tensor:
         return torch.randperm(size, generator=source)[:examples]
 
     def rows(split: Split) -> Examples:
-        found: Examples = split.rows(drawn(split.size)).to(loaded.device)
-        return found
+        drawn: Examples = split.rows(draw(split.size)).to(loaded.device)
+        return drawn
 
-    indices = drawn(data.train.size).to(loaded.device)
+    indices = draw(data.train.size).to(loaded.device)
     draws = loaded.observed.draws or hasattr(loaded.workload, "augment")
-    with forked(loaded.device):  # an item of a data set may draw
+    with forked(loaded.device):  # items of a data set may draw random numbers
         seed_all(derive_seed(resolved.seed, "diagnostics"))
         return Sample(
             indices=indices,
@@ -85,7 +85,7 @@ def sample_of(resolved: ResolvedStudy, loaded: LoadedWorkload, examples: int) ->
 
 
 class Network:
-    """The model of a trial with the weights of one moment, after `step` updates."""
+    """The model of a trial with its weights after `step` updates."""
 
     weights: Weights
     step: int
@@ -95,7 +95,7 @@ class Network:
     ) -> None:
         """Build the model; `set` gives it weights."""
         self.resolved, self.loaded, self.trial, self.sample = resolved, loaded, trial, sample
-        # small differences of a loss are lost in bf16
+        # bf16 would lose small differences between losses
         self._exact = replace(loaded, precision=Precision.FLOAT32)
         self._model = fresh_model(loaded, trial.point.seed).eval()
         self.layout = Layout(self._model)  # names and shapes of the trained tensors
@@ -107,7 +107,7 @@ class Network:
         self._portions = MicroBatch(len(sample.indices) if loaded.whole else _AT_ONCE)
 
     def set(self, weights: Weights, step: int) -> None:
-        """Take the weights after `step` updates."""
+        """Use the weights after `step` updates."""
         self.weights, self.step = weights, step
         self.use(weights.parameters, weights.buffers)
 
@@ -119,13 +119,13 @@ class Network:
             self._model.get_buffer(name).copy_(values)
 
     def seed(self, *path: str | int) -> int:
-        """Return the seed of one use of this trial at this moment."""
+        """Return the seed for one use of random numbers at this moment of the trial."""
         return derive_seed(self.trial.point.seed, "diagnostics", *path, self.step)
 
     def gradients(self, batches: Sequence[Tensor], use: str) -> Iterator[Tensor]:
-        """Yield the gradient of the training loss, (parameters,), on each of some batches.
+        """Yield the gradient of the training loss, (parameters,), on each batch.
 
-        Batch statistics are of each by itself; `use` names the stream that the model draws from.
+        Each batch has its own batch statistics; `use` names the random stream of the model.
         """
         whole = bool(self.loaded.indivisible)
         self.use(self.weights.parameters, self.weights.buffers)
@@ -151,18 +151,21 @@ class Network:
 
     def _flat(self, scalar: Tensor, create_graph: bool = False) -> Tensor:
         """Return the gradient of a scalar with respect to the parameters, (parameters,)."""
-        trained = [self._model.get_parameter(name) for name in self.layout.names]
         pieces = torch.autograd.grad(
-            scalar, trained, allow_unused=True, materialize_grads=True, create_graph=create_graph
+            scalar,
+            self._trained(),
+            allow_unused=True,
+            materialize_grads=True,
+            create_graph=create_graph,
         )
         return torch.cat([piece.reshape(-1) for piece in pieces])
 
-    def _all_the_way(self, scalar: Tensor) -> Tensor:
-        """Return the same by a complete backward pass, which meets what cannot be differentiated.
+    def _flat_of_backward(self, scalar: Tensor) -> Tensor:
+        """Return the same by a complete backward pass, which fails if it cannot differentiate.
 
-        `torch.autograd.grad` leaves out an operation that is differentiable once, without a word.
+        `torch.autograd.grad` silently leaves out operations that are differentiable only once.
         """
-        trained = [self._model.get_parameter(name) for name in self.layout.names]
+        trained = self._trained()
         torch.autograd.backward(scalar)
         flat = torch.cat(
             [(torch.zeros_like(p) if p.grad is None else p.grad).reshape(-1) for p in trained]
@@ -171,11 +174,14 @@ class Network:
             parameter.grad = None
         return flat
 
+    def _trained(self) -> list[Parameter]:
+        return [self._model.get_parameter(name) for name in self.layout.names]
+
     def slope(self, flat: Tensor) -> tuple[float, Tensor]:
-        """Return the training loss of the sample, batch statistics fixed, and its gradient."""
+        """Return the training loss on the sample, batch statistics fixed, and its gradient."""
         self.use(flat, {})
 
-        def computed(size: int) -> tuple[float, Tensor]:
+        def compute(size: int) -> tuple[float, Tensor]:
             value, total = 0.0, torch.zeros_like(flat)
             for part, share in self._parts(self.sample.train, size):
                 with torch.enable_grad():
@@ -184,25 +190,25 @@ class Network:
                 total.add_(self._flat(loss), alpha=share)
             return value, total
 
-        return self._evaluated(computed)
+        return self._evaluate(compute)
 
     def hessian_times(self, vector: Tensor, examples: Examples | None = None) -> Tensor:
-        """Return the Hessian of the sample's loss, or of others', times a vector (parameters,)."""
+        """Return the Hessian of the loss times a vector, on the sample or on other examples."""
         self.use(self.weights.parameters, {})
 
-        def computed(size: int) -> Tensor:
+        def compute(size: int) -> Tensor:
             total = torch.zeros_like(vector)
             for part, share in self._parts(examples or self.sample.train, size):
-                # of attention, only the plain formula can be differentiated twice
+                # only plain attention can be differentiated twice
                 with torch.enable_grad(), sdpa_kernel(SDPBackend.MATH):
                     loss = self._exact.plain_loss(self._model, part, **self._values)
                     along = self._flat(loss, create_graph=True) @ vector
-                if along.requires_grad:  # not where the loss is linear
-                    total.add_(self._all_the_way(along), alpha=share)
+                if along.requires_grad:  # a linear loss has no second derivative
+                    total.add_(self._flat_of_backward(along), alpha=share)
             return total
 
         try:
-            return self._evaluated(computed)
+            return self._evaluate(compute)
         except (NotImplementedError, RuntimeError) as error:
             raise StudyError(
                 "curvature needs a model and a loss that torch differentiates twice, got "
@@ -210,10 +216,10 @@ class Network:
             ) from error
 
     def measured(self, flat: Tensor, examples: Examples) -> tuple[float, float]:
-        """Return mean loss and error of some examples, measured as validation examples are."""
+        """Return the mean loss and error on examples, measured as on validation examples."""
         self.use(flat, {})
 
-        def computed(size: int) -> tuple[float, float]:
+        def compute(size: int) -> tuple[float, float]:
             total = torch.zeros(2, dtype=torch.float64)
             for part, share in self._parts(examples, size):
                 with torch.no_grad():
@@ -221,7 +227,7 @@ class Network:
                 total += share * both.cpu()
             return float(total[0]), float(total[1])
 
-        return self._evaluated(computed)
+        return self._evaluate(compute)
 
     def _parts(self, examples: Examples, size: int) -> Iterator[tuple[Examples, float]]:
         size = examples.size if self.loaded.whole else size
@@ -229,11 +235,10 @@ class Network:
             part = examples.rows(slice(start, start + size))
             yield part, part.size / examples.size
 
-    def _evaluated(self, compute: Callable[[int], T]) -> T:
-        """Return what a computation gives, with the same random numbers each time if it draws."""
-        fixed = contextlib.ExitStack()
-        if self.loaded.observed.measure_draws is not None:
-            fixed.enter_context(forked(self.loaded.device))
+    def _evaluate(self, compute: Callable[[int], T]) -> T:
+        """Return the result of a computation; if it draws, from the same random numbers."""
+        if self.loaded.observed.measure_draws is None:
+            return self._portions.run(compute)
+        with forked(self.loaded.device):
             seed_all(self.seed("evaluation"))
-        with fixed:
             return self._portions.run(compute)

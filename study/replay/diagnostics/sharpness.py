@@ -1,9 +1,9 @@
 """How far the training loss rises in a small box around the weights.
 
 Keskar et al. 2017 (arXiv:1609.04836): 100 (max f(x + z) - f(x)) / (1 + f(x)) over all z with
-|z_i| <= epsilon (|x_i| + 1). A network whose layers are scaled against each other computes the same
-and is sharper or flatter by that measure (Dinh et al. 2017). Adaptive sharpness (Kwon et al. 2021,
-arXiv:2102.11600, p infinite) is the rise over |z_i| <= rho |x_i|, which scaling leaves as it is.
+|z_i| <= epsilon (|x_i| + 1). Rescaling layers against each other changes this measure although the
+network computes the same function (Dinh et al. 2017). Adaptive sharpness (Kwon et al. 2021,
+arXiv:2102.11600, p infinite), the rise over |z_i| <= rho |x_i|, does not change.
 """
 
 from collections.abc import Iterator
@@ -19,9 +19,9 @@ from study.replay.diagnostics.network import Network, Row, row
 EPSILONS = (1e-3, 5e-4)
 """Half-widths of Keskar's box."""
 RHO = 1e-2
-"""Half-width of the adaptive box, a share of each weight."""
+"""Half-width of the adaptive box, as a fraction of each weight."""
 STARTS = 3
-"""Points that the maximum is sought from: the corner along the gradient, and random ones."""
+"""Starting points of the maximization: the corner along the gradient, and random points."""
 _ITERATIONS = 10
 
 
@@ -45,16 +45,18 @@ def _rise(network: Network, loss: float, slope: Floats, box: Floats) -> float:
     """Return the largest rise of the loss found in a box, by L-BFGS-B from several points."""
     center = network.weights.parameters
     source = np.random.default_rng(network.seed("sharpness"))
-    # places are in half-widths of the box and rises in those of its corner, or the search would
-    # take the smallest box for flat
+    # points are scaled by the half-widths of the box and losses by the rise at its corner, or the
+    # search would stop at once in a tiny box
     unit = max(float(np.abs(slope * box).sum()), 1e-12)
 
-    def fall(place: Floats) -> tuple[float, Floats]:
-        found, there = network.slope(center + torch.from_numpy(place * box).to(center))
-        return (loss - found) / unit, -there.double().cpu().numpy() * box / unit
+    def negative_rise(point: Floats) -> tuple[float, Floats]:
+        value, gradient = network.slope(center + torch.from_numpy(point * box).to(center))
+        return (loss - value) / unit, -gradient.double().cpu().numpy() * box / unit
 
     starts = [np.sign(slope), *source.uniform(-1, 1, size=(STARTS - 1, len(box)))]
     bounds, options = [(-1.0, 1.0)] * len(box), {"maxiter": _ITERATIONS}
-    search = partial(minimize, fall, jac=True, method="L-BFGS-B", bounds=bounds, options=options)
+    search = partial(
+        minimize, negative_rise, jac=True, method="L-BFGS-B", bounds=bounds, options=options
+    )
     lowest = min(float(search(start).fun) for start in starts)
     return max(0.0, -lowest * unit)

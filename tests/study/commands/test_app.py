@@ -63,7 +63,7 @@ WRONG = {
     "cluster that is none": (["--address", "127.0.0.1:1"], "--address must be a running Ray"),
     "address that is none": (["--address", "ray://head:1"], "--address must be `auto` or host"),
     "results of no known kind": (["--results", "ftp://host/results"], "file://, s3://, gs://"),
-    "results with a password": (["--results", "s3://me:my@bucket"], "must hold no password"),
+    "results with a password": (["--results", "s3://me:my@bucket"], "must contain no password"),
     "study file that is none": (["missing.toml"], "must be readable UTF-8 text"),
     "no lanes in a pack": (["--set", "compute.pack=0"], "greater than or equal to 1, got 0"),
     "unknown precision": (["--set", "compute.precision=fp8"], "float32"),
@@ -87,7 +87,7 @@ def test_wrong_input_is_refused_before_anything_happens(refused, arguments, mess
     assert message.lower() in refused("sweep", *source, *arguments).lower()
 
 
-def test_a_plan_tells_the_cost_and_writes_nothing(passed, command):
+def test_a_plan_shows_the_cost_and_writes_nothing(passed, command):
     few = ["--set", "batch_sizes=[64, 256]", "--set", "search.trials=2", "--seconds", "0.05"]
     before = files()
     out = passed("plan", "digits-mlp", "--workers", "3", *few)
@@ -135,7 +135,7 @@ def test_a_plug_in_that_cannot_be_used_is_refused(refused, code, message):
     assert message in refused("sweep", "mine.py:Mine")
 
 
-def test_the_folder_of_another_study_is_left_as_it_is(refused):
+def test_the_folder_of_another_study_is_left_unchanged(refused):
     from analysis.tables.folder import ResultsFolder
     from study.config.study_file import read_study
     from study.planning.resolve import resolve
@@ -227,7 +227,7 @@ def test_equal_trials_takes_as_many_as_every_batch_size_has(command, monkeypatch
     assert trials.equals(pd.read_parquet("study/trials.parquet"))
 
 
-def test_a_target_below_the_one_raced_to_is_refused(refused):
+def test_a_target_below_that_of_the_sweep_is_refused(refused):
     golden = Path(__file__).parents[2] / "golden" / "search"
     shutil.copytree(golden, "study", ignore=shutil.ignore_patterns("summary.json"))
     err = refused("analyze", "study", "--target", "0.0001")
@@ -281,7 +281,7 @@ def test_check_and_sweep_refuse_with_the_same_words(refused, command, kind, word
     assert words in refused("sweep", workload)
 
 
-def test_a_program_is_checked_by_its_study_file(refused, command):
+def test_a_program_is_checked_through_its_study_file(refused, command):
     Path("train.py").write_text('print(\'{"step": 100, "val_error": 0.5}\')')
     Path("study.toml").write_text(
         'workload = "command"\nbatch_sizes = [8]\nrace.max_steps = 100\n[workload_options]\n'
@@ -294,7 +294,7 @@ def test_a_program_is_checked_by_its_study_file(refused, command):
     assert "give its study.toml" in refused("check", "command")
 
 
-def test_the_study_file_of_another_workload_is_no_workload(refused):
+def test_the_study_file_of_a_workload_is_not_checked(refused):
     Path("study.toml").write_text('workload = "noisy-quadratic"\n')
     err = refused("check", "study.toml")
     assert "got one of 'noisy-quadratic'; give the name of the workload instead" in err

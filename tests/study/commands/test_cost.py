@@ -66,12 +66,14 @@ def test_times_from_elsewhere_with_a_price_and_devices(passed, digits):
 WRONG = {
     "two places": (["--recorded", "--step-times", "times.csv"], "must come from one place"),
     "nothing recorded": (["--recorded"], "needs the step times of an earlier `cost`"),
+    "threads for no timing": (["--recorded", "--threads", "1"], "--threads is for timing steps"),
     "a free device": (["--price", "0"], "--price must be a number from 1e-15 to 1e+15, got 0"),
     "a price of nothing": (["--price", "nan"], "nan is not a finite number"),
     "no link": (["--devices", "1,8"], "give the bandwidth of each device's link"),
     "no device": (["--devices", "0"], "--devices must be 1 to"),
     "words": (["--devices", "many"], "--devices must be integers separated by commas"),
     "a link of no devices": (["--bandwidth", "3"], "got no --devices; add"),
+    "a delay on no link": (["--devices", "2", "--latency", "5"], "got no --bandwidth; add it"),
     "a dead link": (
         ["--devices", "2", "--bandwidth", "-1"],
         "--bandwidth must be at least 1 byte/s",

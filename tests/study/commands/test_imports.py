@@ -52,12 +52,12 @@ def run(cases):
     )
 
 
-def test_what_needs_no_training_imports_nothing_large():
+def test_commands_that_do_not_train_import_nothing_large():
     done = run(list(LIGHT.values()))  # one process: what one imports would be there for the next
     assert done.returncode == 0, done.stderr
 
 
 @pytest.mark.slow
-def test_what_is_imported_is_noticed():
+def test_the_import_check_notices_an_import():
     done = run([(["check", "noisy-quadratic"], 0)])
     assert "AssertionError: (['check', 'noisy-quadratic'], 0, ['torch'" in done.stderr

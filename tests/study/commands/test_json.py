@@ -87,7 +87,7 @@ def test_workloads(command):
 
 
 @pytest.mark.parametrize("verb", ["status", "analyze", "compare", "plan"])
-def test_errors_are_no_documents(command, verb):
+def test_errors_are_not_documents(command, verb):
     code, out, err = command(verb, "nowhere.toml", "--json")
     assert (code, out) == (2, "")
     assert err.startswith("error: ")

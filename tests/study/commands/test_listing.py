@@ -1,6 +1,6 @@
 import pytest
 
-from study.commands.listing import Built, built
+from study.commands.listing import Build, build_each
 from workloads.registry import Entry, names
 
 
@@ -13,13 +13,13 @@ def no_files(tmp_path, monkeypatch):
     monkeypatch.setenv("BATCHSCALE_DATA", str(tmp_path))
 
 
-def test_every_kind_of_workload_is_told():
+def test_every_kind_of_workload_is_listed():
     wanted = ("digits-mlp", "cifar10-resnet50", "image-folder", "noisy-quadratic")
-    assert list(built(entries(*wanted))) == [
-        Built(parameters=2_410, lanes="packed, 32 lanes"),
-        Built(parameters=23_520_842, lanes="needs files"),
-        Built(parameters=None, lanes="needs files"),
-        Built(parameters=None, lanes="its own dynamics"),
+    assert list(build_each(entries(*wanted))) == [
+        Build(parameters=2_410, lanes="packed, 32 lanes"),
+        Build(parameters=23_520_842, lanes="needs files"),
+        Build(parameters=None, lanes="needs files"),
+        Build(parameters=None, lanes="its own dynamics"),
     ]
 
 
@@ -40,5 +40,5 @@ def test_a_workload_that_is_not_packed_says_why(tmp_path, changes, lanes):
         "        return Counting(super().model())\n"
     )
     mine = Entry(name=f"{tmp_path}/mine.py:Mine", source="a file", data="", summary="")
-    (told,) = built([mine])
+    (told,) = build_each([mine])
     assert told.lanes.startswith(lanes)

@@ -32,7 +32,7 @@ def sweep(monkeypatch):
     monkeypatch.setattr(pages, "make_page", make_page)
     monkeypatch.setattr(pages, "write_page", write_page)
     monkeypatch.setattr(pages, "replace", replace)
-    monkeypatch.setattr(pages, "_LOOK_SECONDS", 0)
+    monkeypatch.setattr(pages, "_POLL_SECONDS", 0)
     made.studies = [SimpleNamespace(summary={"unfinished": made.unfinished})]
     return made
 
@@ -59,14 +59,14 @@ def test_a_page_is_written_for_new_parts_only(sweep):
     assert said == ["results/a/report.html"]
 
 
-def test_the_last_page_does_not_load_itself_anew(sweep):
+def test_the_last_page_does_not_reload_itself(sweep):
     sweep.unfinished.append("8 trials")
     done = lambda: (sweep.parts.append("part"), sweep.unfinished.clear())  # noqa: E731
     keep_current(OPTIONS, print, after(sweep, bool, done, pytest.fail))
     assert sweep.written == [(0, 10), (1, None)]
 
 
-def test_a_study_that_cannot_be_shown_yet_is_waited_for(sweep):
+def test_the_page_waits_for_a_study_that_cannot_be_shown_yet(sweep):
     said = []
     sweep.error = "no trial"
 

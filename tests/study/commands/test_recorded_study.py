@@ -39,7 +39,7 @@ def recorded(folder, study):
     ],
     ids=lambda changes: next(iter(changes), "plain"),
 )
-def test_it_gives_the_study_that_it_records(tmp_path, changes):
+def test_it_resolves_to_the_study_that_it_records(tmp_path, changes):
     path = recorded(tmp_path / "made", SMALL | {"workload": f"{BLOBS}:Blobs"} | changes)
     assert resolve(read_study(path))[0] == read_study_toml(ResultsFolder.at(tmp_path / "made"))
 
@@ -57,7 +57,7 @@ def test_what_it_says_of_the_data_must_hold(tmp_path):
             resolve(override(read_study(path), [setting]))
 
 
-def test_its_study_goes_on_where_it_lies(tmp_path, monkeypatch):
+def test_its_study_continues_in_its_folder(tmp_path, monkeypatch):
     path = recorded(tmp_path / "blobs", SMALL | {"workload": f"{BLOBS}:Blobs"})
     assert str(_place(path, None)) == str(tmp_path / "blobs")
     assert str(_place(path, "elsewhere")) == "elsewhere/blobs"
@@ -66,7 +66,7 @@ def test_its_study_goes_on_where_it_lies(tmp_path, monkeypatch):
     assert str(_place("study.toml", "elsewhere")) == "elsewhere/blobs"
 
 
-def test_a_file_of_the_users_own_may_have_its_name(tmp_path, monkeypatch):
+def test_a_users_own_file_may_have_its_name(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     Path("study.toml").write_text('workload = "digits-mlp"\n')
     assert str(_place("study.toml", None)) == "results/study"
@@ -78,7 +78,7 @@ def test_a_file_of_the_users_own_may_have_its_name(tmp_path, monkeypatch):
     assert SweepOptions().results is None
 
 
-def test_an_imported_study_is_none_to_sweep(tmp_path):
+def test_an_imported_study_cannot_be_swept(tmp_path):
     write_file(ResultsFolder.at(tmp_path), "study.toml", b"[imported]\n")
     (tmp_path / "trials.parquet").write_bytes(b"")
     for refuse in (
@@ -89,7 +89,7 @@ def test_an_imported_study_is_none_to_sweep(tmp_path):
             refuse()
 
 
-def test_a_folder_of_a_study_is_told_from_a_name(tmp_path, monkeypatch):
+def test_a_results_folder_is_not_mistaken_for_a_workload(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     for name in ("mine", "digits-mlp"):
         Path(name).mkdir()
@@ -114,7 +114,7 @@ def test_the_command_adds_to_it(passed, command, tmp_path):
     assert tomllib.loads(Path("results/own/study.toml").read_text())["batch_sizes"] == [4, 8]
 
 
-def test_no_code_that_it_names_runs_unasked(tmp_path, passed, command, monkeypatch):
+def test_code_that_it_names_runs_only_if_allowed(tmp_path, passed, command, monkeypatch):
     path = recorded(tmp_path / "made", SMALL | {"workload": f"{BLOBS}:Blobs"})
     with monkeypatch.context() as patch:
         patch.setattr("workloads.registry.module_of", lambda _: pytest.fail("it ran"))

@@ -31,7 +31,7 @@ def digits(command):
     assert command("import", "archive", "--target", "0.2")[0] == 0
 
 
-def test_a_sound_study_is_told_to_be_so(passed, digits):
+def test_a_sound_study_passes(passed, digits):
     before = contents()
     out = passed("verify", "digits", "--no-replay")
     marks = [line.split(":")[0] for line in out.splitlines()]
@@ -57,7 +57,7 @@ def test_every_winner_of_the_reference_study_replays(command, digits):
     assert out.count("as recorded") == 11
 
 
-def test_a_broken_clause_ends_in_code_1(command, digits):
+def test_a_failed_check_exits_with_code_1(command, digits):
     trials = Path("digits/trials.parquet")
     trials.write_bytes(trials.read_bytes()[:1000])
     code, out, err = command("verify", "digits")
@@ -66,7 +66,7 @@ def test_a_broken_clause_ends_in_code_1(command, digits):
     assert "-    winners: not trained again" in out
 
 
-def test_diagnose_writes_a_table_and_figures_and_says_what_they_show(passed, digits):
+def test_diagnose_writes_a_table_and_figures_and_describes_them(passed, digits):
     before = contents()
     sizes = ("--batch-sizes", "1347,1024")
     out = passed("diagnose", "digits", "--what", "noise,gap", *sizes)

@@ -1,4 +1,4 @@
-"""`batchscale report`: one page, in the study's folder or where it is told."""
+"""`batchscale report`: one page, in the study's folder or in the one given."""
 
 import json
 import re
@@ -20,7 +20,7 @@ def folder(command):
 
 
 @pytest.mark.slow
-def test_the_page_lies_beside_its_study(passed, folder):
+def test_the_page_is_written_beside_its_study(passed, folder):
     before = {path: path.read_bytes() for path in folder.iterdir()}
     out = passed("report", "lm")
     assert out.split() == ["lm/report.html", "lm/report.md"]

@@ -21,7 +21,7 @@ def studies():
     return lambda grid: Studies(expand(BASE, grid, Path.cwd()))
 
 
-def test_what_is_wrong_with_any_study_is_told_with_its_name(studies):
+def test_an_error_in_any_study_names_it(studies):
     with pytest.raises(StudyError) as refused:
         studies({"optimizer": ["sgd", "adamm"], "race.target": [0.1, 2.0]})
     first, *others = str(refused.value).splitlines()
@@ -30,7 +30,7 @@ def test_what_is_wrong_with_any_study_is_told_with_its_name(studies):
     assert other.startswith("in optimizer-adamm,target-0.1 and 1 more: optimizer must be one of")
 
 
-def test_unknown_keys_are_refused_key_by_key_and_once_where_all_have_them(studies):
+def test_unknown_keys_are_refused_one_by_one_and_once_if_all_studies_have_them(studies):
     with pytest.raises(StudyError) as refused:
         studies([{"name": "a", "serch.trials": 1, "sead": 1}, {"name": "b", "sead": 2}])
     assert str(refused.value).splitlines() == [
@@ -39,35 +39,35 @@ def test_unknown_keys_are_refused_key_by_key_and_once_where_all_have_them(studie
     ]
 
 
-def test_each_study_has_its_own_place(studies, tmp_path):
+def test_each_study_has_its_own_folder(studies, tmp_path):
     several = studies({"seed": [0, 1]})
     assert [several.title(member) for member in several.members] == [
         "study 1 of 2: seed-0",
         "study 2 of 2: seed-1",
     ]
-    assert [several.ready(member)[0].seed for member in several.members] == [0, 1]
+    assert [several.loaded(member)[0].seed for member in several.members] == [0, 1]
     folders = several.folders(ResultsFolder.at(tmp_path / "file"))
     assert [folder.base for folder in folders] == [str(tmp_path / f"file/seed-{n}") for n in (0, 1)]
     assert not (tmp_path / "file").exists()
 
 
-def test_a_folder_of_another_study_is_refused_even_where_it_is_the_last(studies, tmp_path):
+def test_a_folder_of_another_study_is_refused_even_for_the_last_study(studies, tmp_path):
     place = ResultsFolder.at(tmp_path / "file")
     several = studies({"seed": [0, 1]})
-    open_folder(place / "seed-1", several.ready(several.members[0])[0])
+    open_folder(place / "seed-1", several.loaded(several.members[0])[0])
     with pytest.raises(
-        StudyError, match="in seed-1: .*seed-1 holds another study.* seed = 1 where"
+        StudyError, match="in seed-1: .*seed-1 contains another study.* seed = 1 where"
     ):
         several.folders(place)
     assert not (tmp_path / "file" / "seed-0").exists()
 
 
-def test_a_study_without_a_grid_keeps_the_place_to_itself(studies, tmp_path):
+def test_a_study_without_a_grid_has_the_folder_to_itself(studies, tmp_path):
     place = ResultsFolder.at(tmp_path / "file")
     alone = Studies([Member(None, BASE)])
     assert alone.title(alone.members[0]) is None
     assert alone.folders(place) == [place]
-    open_folder(place, alone.ready(alone.members[0])[0])
+    open_folder(place, alone.loaded(alone.members[0])[0])
     with pytest.raises(
         StudyError, match="must not be a study's folder, got .*file with study.toml"
     ):
@@ -76,13 +76,13 @@ def test_a_study_without_a_grid_keeps_the_place_to_itself(studies, tmp_path):
 
 def test_the_data_of_a_study_are_made_once_while_it_is_the_latest(studies):
     several = studies({"seed": [0, 1]})
-    last = several.ready(several.members[1])[1]
-    assert several.ready(several.members[1])[1] is last
-    several.ready(several.members[0])
-    assert several.ready(several.members[1])[1] is not last
+    last = several.loaded(several.members[1])[1]
+    assert several.loaded(several.members[1])[1] is last
+    several.loaded(several.members[0])
+    assert several.loaded(several.members[1])[1] is not last
 
 
-def test_a_fault_of_the_code_is_not_taken_for_wrong_input():
+def test_a_bug_is_not_reported_as_wrong_input():
     def broken(member):
         raise KeyError(member.name)
 

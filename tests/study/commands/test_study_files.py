@@ -30,7 +30,7 @@ def uncommented(text):
 
 
 @pytest.mark.parametrize("name", [entry.name for entry in names()])
-def test_a_first_study_file_sets_workload_and_pruning_and_shows_what_the_others_are(name):
+def test_a_first_study_file_sets_workload_and_pruning_and_shows_other_defaults(name):
     text = study_template(name)
     written = tomllib.loads(text)
     set_there = {key: value for key, value in written.items() if value}
@@ -60,14 +60,17 @@ def test_a_first_study_file_of_a_program_lacks_only_the_program():
 
 def test_init_writes_a_study_file_that_runs_and_overwrites_nothing(command):
     code, out, err = command("init")
-    assert (code, out) == (0, "study.toml: edit it, then batchscale sweep study.toml\n"), err
+    assert (code, out) == (
+        0,
+        "study.toml written; edit it, then run: batchscale sweep study.toml\n",
+    ), err
     text = Path("study.toml").read_text()
     assert tomllib.loads(text)["workload"] == "digits-mlp"
     assert "\n#trials = 64\n" in text
     assert tomllib.loads(text)["race"] == {"prune": [0.25, 0.5]}
     code, out, err = command("init", "--workload", "noisy-quadratic")
     assert (code, out) == (2, "")
-    assert "must not overwrite anything, got study.toml" in err
+    assert "must not overwrite a file, got study.toml" in err
     assert Path("study.toml").read_text() == text
 
 
@@ -104,7 +107,7 @@ def validator():
 
 
 @pytest.mark.parametrize("path", STUDY_FILES, ids=lambda path: str(path.relative_to(ROOT)))
-def test_the_schema_takes_every_study_file(validator, path):
+def test_the_schema_accepts_every_study_file(validator, path):
     validator.validate(tomllib.loads(path.read_text()))
 
 

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from study.commands.terminal import Terminal, show_any_character
+from study.commands.app import main
+from study.commands.terminal import Terminal, keep_output_unbroken
 
 GOLDEN = Path(__file__).parents[2] / "golden" / "search"
 
@@ -15,7 +16,7 @@ HOSTILE = "[red]a[/] [/b] :smile: \x1b[2J\x1b]0;title\x07 \x9b31m \u202e\u200b \
 
 
 @pytest.mark.parametrize("stderr", [False, True])
-def test_what_is_printed_is_text(capsys, stderr):
+def test_printed_strings_are_literal(capsys, stderr):
     Terminal(stderr=stderr).print(HOSTILE, style="red")
     captured = capsys.readouterr()
     out = captured.err if stderr else captured.out
@@ -24,7 +25,7 @@ def test_what_is_printed_is_text(capsys, stderr):
     )
 
 
-def test_cells_of_a_table_are_text(capsys):
+def test_table_cells_are_literal(capsys):
     from rich.table import Table
 
     table = Table("[bold]name[/]", title="[/t]", caption="\x1b[c]")
@@ -37,7 +38,7 @@ def test_cells_of_a_table_are_text(capsys):
 
 
 @pytest.mark.parametrize("columns", ["0", "1", "30"])
-def test_a_table_keeps_its_numbers_in_no_width(capsys, monkeypatch, columns):
+def test_a_table_keeps_its_numbers_in_any_width(capsys, monkeypatch, columns):
     from rich.table import Table
 
     monkeypatch.setenv("COLUMNS", columns)
@@ -49,13 +50,14 @@ def test_a_table_keeps_its_numbers_in_no_width(capsys, monkeypatch, columns):
 
 def output_of(monkeypatch, encoding):
     written = io.BytesIO()
+    monkeypatch.setattr(sys, "stderr", sys.stderr)
     monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(written, encoding, errors="strict"))
-    show_any_character()
+    keep_output_unbroken()
     return written
 
 
 @pytest.mark.parametrize("encoding", ["ascii", "latin-1", "cp1252", "utf-8"])
-def test_no_character_is_too_much_for_a_terminal(monkeypatch, encoding):
+def test_characters_that_a_terminal_lacks_are_replaced(monkeypatch, encoding):
     written = output_of(monkeypatch, encoding)
     Terminal().print("61 (48\N{EN DASH}79) \N{MICRO SIGN}s\N{HORIZONTAL ELLIPSIS} \N{SNOWMAN}")
     shown = written.getvalue().decode(encoding)
@@ -69,7 +71,14 @@ def test_no_character_is_too_much_for_a_terminal(monkeypatch, encoding):
     )
 
 
-def test_a_command_goes_on_where_the_reader_has_gone(monkeypatch):
+@pytest.mark.parametrize("encoding", ["ascii", "cp1252"])
+def test_characters_that_others_print_are_replaced_too(monkeypatch, encoding):
+    written = output_of(monkeypatch, encoding)
+    print("61 \N{RIGHTWARDS ARROW} \N{SNOWMAN}", flush=True)
+    assert written.getvalue() == b"61 -> \\u2603\n"
+
+
+def test_a_command_continues_when_the_reader_has_gone(monkeypatch):
     reader, writer = os.pipe()
     os.close(reader)
     with os.fdopen(writer, "w") as closed:
@@ -118,10 +127,25 @@ def test_a_reader_that_has_gone_ends_nothing(pipe):
         console.print("two")  # what is left of the pipe leads to nowhere
 
 
-def test_a_full_disk_behind_the_output_ends_nothing_and_is_told(capsys):
+LOST = "further output is lost: No space left on device\n"
+
+
+def test_a_full_disk_behind_the_output_is_reported_and_ends_nothing(capsys):
     with open("/dev/full", "w") as full:
         console = Terminal()
         console.file = full
         console.print("lost")
         console.print("lost too")
-    assert capsys.readouterr().err == "further output is lost: No space left on device\n"
+    assert capsys.readouterr().err == LOST
+
+
+@pytest.mark.parametrize("argument", ["--help", "--version", "--show-completion"])
+def test_help_survives_a_full_disk_behind_the_output(monkeypatch, capsys, argument):
+    monkeypatch.setattr(sys, "argv", ["batchscale", argument])
+    monkeypatch.setattr(sys, "stderr", sys.stderr)
+    monkeypatch.setattr("typer.completion._get_shell_name", lambda: "bash")
+    with open("/dev/full", "w") as full:
+        monkeypatch.setattr(sys, "stdout", full)
+        with pytest.raises(SystemExit) as end:
+            main()
+    assert (end.value.code, capsys.readouterr().err) == (0, LOST)

@@ -32,7 +32,7 @@ def test_a_sweep_shows_its_trials(passed):
         (["--track", "tensorboard", "--track-by", "size"], "--track-by must be one of trial, batc"),
     ],
 )
-def test_a_tracker_that_is_none_is_refused_first(refused, arguments, message):
+def test_an_unknown_tracker_is_refused_first(refused, arguments, message):
     Path("mine.toml").write_text(STUDY)
     assert message in refused("sweep", "mine.toml", *arguments)
     assert not Path("results").exists()

@@ -35,12 +35,12 @@ def test_own_dynamics_have_no_data_to_send():
     assert received(None, None) is None
 
 
-def test_a_worker_whose_model_is_another_refuses_to_train(tmp_path, shared_training):
+def test_a_worker_with_another_model_refuses_to_train(tmp_path, shared_training):
     folder = ResultsFolder.at(tmp_path)
     provenance.record_start(folder, {}, {"workload": fingerprint(shared_training())})
     assert refusal(shared_training(), folder, "here") is None
     found = refusal(shared_training("batch norm"), folder, "here")
-    assert "on here other number of parameters 67, recorded with 51" in found
+    assert "here got number of parameters 67, recorded with 51" in found
     assert "install the same files on all machines" in found
 
 
@@ -53,7 +53,7 @@ def test_a_worker_that_cannot_load_the_workload_says_why(tmp_path, make_study, m
     worker.setup({}, **job, data=None, form=None, data_dir=None)
     ended = worker.step()
     assert ended["done"]
-    assert "load the workload, got on here WorkloadError: " in ended["unwritten"]
+    assert "load the workload, here got WorkloadError: " in ended["unwritten"]
     assert "lost.py" in ended["unwritten"]
 
 
@@ -78,26 +78,26 @@ def store(monkeypatch):
     return keys
 
 
-def test_the_board_shows_what_each_worker_told_last(store):
+def test_the_board_shows_the_last_report_of_each_worker(store):
     board, other = Board(), Board()
-    first, second = board.teller(), board.teller()
+    first, second = board.reporter(), board.reporter()
     first(LAP)
     second(LAP)
     first(None)
-    other.teller()(LAP)
+    other.reporter()(LAP)
     assert board.laps() == [LAP]
     board.clear()
     assert (board.laps(), other.laps()) == ([], [LAP])
 
 
-def test_a_request_hands_out_no_more_and_tells_the_workers(store, monkeypatch):
+def test_a_stop_hands_out_no_more_cohorts_and_reaches_the_workers(store, monkeypatch):
     class Dispatch:
         closed = False
 
         def close(self):
             self.closed = True
 
-    monkeypatch.setattr(actor, "_LOOK_SECONDS", 0)
+    monkeypatch.setattr(actor, "_POLL_SECONDS", 0)
     stop, own, other, dispatch = Stop(), Board(), Board(), Dispatch()
     ending = Ending(stop, own, dispatch)
     assert not (ending.stop_all())
@@ -114,19 +114,19 @@ def test_a_request_hands_out_no_more_and_tells_the_workers(store, monkeypatch):
     assert not store
 
 
-def test_a_worker_looks_now_and_then_only_whether_to_stop(store):
+def test_a_worker_asks_only_now_and_then_whether_to_stop(store):
     board = Board()
     assert not board.stopping()
     board.stop()
     assert not board.stopping()  # the last look was a moment ago
 
 
-def test_without_ray_the_board_is_empty_and_telling_harms_nobody(monkeypatch):
+def test_without_ray_the_board_is_empty_and_reporting_is_harmless(monkeypatch):
     def lost(key, namespace):
         raise ConnectionError
 
     monkeypatch.setattr(internal_kv, "_internal_kv_exists", lost)
     board = Board()
-    board.teller()(LAP)
+    board.reporter()(LAP)
     assert board.laps() == []
     assert not board.stopping()  # a Ray that ends is no request

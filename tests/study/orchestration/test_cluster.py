@@ -27,7 +27,7 @@ def test_no_cluster_auto_and_what_answers_are_accepted(listening):
 @pytest.mark.parametrize(
     "address", ["", "head", ":6379", "head:", "head:ray", "head:66000", "ray://head:10001", "local"]
 )
-def test_what_is_no_address_is_refused(address):
+def test_a_malformed_address_is_refused(address):
     with pytest.raises(StudyError, match=rf"must be `auto` or host:port, got {address}; give"):
         check_address(address)
 
@@ -42,7 +42,7 @@ def test_an_address_where_nothing_answers_is_refused_in_seconds():
     assert time.monotonic() - started < 10
 
 
-def test_a_host_that_is_none_is_refused():
+def test_an_unknown_host_is_refused():
     with pytest.raises(StudyError, match=r"running Ray cluster, got no-such-host\.invalid:6379"):
         check_address("no-such-host.invalid:6379")
 

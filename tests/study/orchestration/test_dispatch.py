@@ -43,7 +43,7 @@ def test_a_worker_that_died_costs_its_batch_size_only(dispatch, cohort):
     assert {s.batch_size for s in dispatch.queue.standings() if s.waiting} == {16}
 
 
-def test_a_cohort_that_was_saved_at_a_stop_is_no_loss(dispatch, cohort):
+def test_a_cohort_that_was_saved_at_a_stop_is_not_lost(dispatch, cohort):
     dispatch.close()
     dispatch.ended(cohort, Report(notes=("saved",), saved=True), None)
     assert (dispatch.errors, dispatch.notes) == ([], ["saved"])
@@ -60,7 +60,7 @@ def test_a_part_that_cannot_be_read_stops_the_sweep(dispatch, cohort, tmp_path):
     assert dispatch.queue.empty
 
 
-def test_a_part_that_could_not_be_written_stops_the_sweep_and_is_told_once(dispatch, cohort):
+def test_a_part_that_could_not_be_written_stops_the_sweep_and_is_reported_once(dispatch, cohort):
     for lost in (cohort, dispatch.queue.take()):
         dispatch.ended(lost, Report(unwritten="no space left; free some"), None)
     assert dispatch.errors == ["the sweep stopped: no space left; free some"]

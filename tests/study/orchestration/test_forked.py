@@ -94,7 +94,7 @@ def test_nothing_is_printed_into_the_output_of_the_sweep(forked, capfd):
     assert capfd.readouterr() == ("", "")
 
 
-def test_a_worker_that_dies_costs_its_batch_size_and_another_goes_on(forked):
+def test_a_worker_that_dies_costs_its_batch_size_and_another_continues(forked):
     def act(worker, batch_size):
         if batch_size == 4:
             os.kill(os.getpid(), signal.SIGKILL)
@@ -116,7 +116,7 @@ def wait_for(worker):
     return "saved"
 
 
-def test_a_stop_lets_what_trains_save_itself(forked):
+def test_a_stop_lets_cohorts_save_themselves(forked):
     stop = Stop()
     workers, dispatch = forked(lambda worker, _: wait_for(worker), stop)
 
@@ -129,7 +129,7 @@ def test_a_stop_lets_what_trains_save_itself(forked):
     assert dispatch.notes == ["saved", "saved"]
 
 
-def test_a_stop_does_not_wait_for_what_cannot_be_saved(forked, monkeypatch):
+def test_a_stop_does_not_wait_for_cohorts_that_cannot_be_saved(forked, monkeypatch):
     monkeypatch.setattr("study.orchestration.forked.SAVING_SECONDS", 0.2)
     stop = Stop()
     workers, dispatch = forked(lambda *_: time.sleep(600), stop)
@@ -143,15 +143,15 @@ def test_a_stop_does_not_wait_for_what_cannot_be_saved(forked, monkeypatch):
     assert dispatch.errors == []
 
 
-def test_what_is_left_for_ray_is_saved_without_a_word(forked):
+def test_cohorts_left_for_ray_are_saved_silently(forked):
     workers, dispatch = forked(lambda worker, _: wait_for(worker))
     assert workers.run(lambda: True)
     assert (dispatch.errors, dispatch.notes) == ([], [])
 
 
-def test_it_is_known_how_far_cohorts_in_training_are(forked):
+def test_workers_report_how_far_their_cohorts_are(forked):
     def act(worker, batch_size):
-        worker.tell(Lap(batch_size=batch_size, share=0.5, loss=None, steps_per_second=1.0))
+        worker.report_lap(Lap(batch_size=batch_size, share=0.5, loss=None, steps_per_second=1.0))
         return wait_for(worker)
 
     workers, _ = forked(act)

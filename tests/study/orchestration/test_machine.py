@@ -32,7 +32,7 @@ def machine(tmp_path):
     )
 
 
-def test_what_ray_can_live_with_is_accepted(machine):
+def test_a_machine_that_suffices_for_ray_is_accepted(machine):
     check_machine(machine)
     check_machine(replace(machine, shared=None, disk=None, open_files=None))
     check_machine(replace(machine, disk=MIB, shared=LEAST_STORE, address_space=2**33))
@@ -64,7 +64,7 @@ def test_each_limit_has_its_own_message(machine, found, message):
         check_machine(replace(machine, **found))
 
 
-def test_all_that_is_wrong_is_told_at_once(machine):
+def test_all_problems_are_reported_at_once(machine):
     with pytest.raises(StudyError, match="of free memory.*\n.*open files"):
         check_machine(replace(machine, memory=0, open_files=1))
 
@@ -78,12 +78,12 @@ def test_a_folder_that_cannot_be_made_is_refused(machine, tmp_path):
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
-def test_a_folder_of_somebody_else_is_refused(machine):
+def test_a_folder_of_another_user_is_refused(machine):
     with pytest.raises(StudyError, match="Permission denied in /, which belongs to root; set"):
         check_machine(replace(machine, folder="/ray"))
 
 
-def test_the_machine_is_that_which_ray_will_find(monkeypatch, tmp_path):
+def test_the_machine_is_the_one_that_ray_finds(monkeypatch, tmp_path):
     monkeypatch.setenv("RAY_TMPDIR", str(tmp_path))
     here = Machine.here(7)
     assert (here.folder, here.workers) == (str(tmp_path / "ray"), 7)

@@ -42,7 +42,7 @@ def displayed(progress, standings=list, laps=list):
     return Display(progress, standings, laps)
 
 
-def test_rows_count_what_the_parts_hold(sweeping):
+def test_rows_count_the_trials_in_the_parts(sweeping):
     folder, study, _ = sweeping
     progress = Progress(study, Parts(folder, study))
     first, second = progress.rows([standing(16, racing=2, waiting=2)])
@@ -54,7 +54,7 @@ def test_rows_count_what_the_parts_hold(sweeping):
     assert Progress.of_rows(study, read_ends(folder, study).trials).rows()[0] == first
 
 
-def test_what_workers_tell_counts_for_the_share_that_is_done(sweeping):
+def test_reports_of_workers_count_towards_the_share_done(sweeping):
     folder, study, _ = sweeping
     progress, racing = Progress(study, Parts(folder, study)), [standing(16, racing=4)]
     before = share_done(progress.rows(racing))
@@ -129,7 +129,7 @@ def test_a_log_gets_a_line_at_each_batch_size_that_has_ended(sweeping):
     assert line.startswith("batch size 16: 4/4 trials, best ")
 
 
-def test_what_had_ended_before_is_not_told_again(sweeping):
+def test_batch_sizes_that_ended_before_are_not_reported_again(sweeping):
     folder, study, write = sweeping
     progress = Progress(study, Parts(folder, study))
     display = displayed(progress, lambda: [standing(4, ended=True), standing(16, ended=True)])

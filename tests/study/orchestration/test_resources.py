@@ -17,8 +17,8 @@ def test_workers_are_forked_on_this_machine_alone(tmp_path):
         ({"gpus_per_worker": 0.5}, "workers with GPUs"),
     ],
 )
-def test_what_needs_ray_refuses_to_go_without(tmp_path, options, reason):
-    with pytest.raises(StudyError, match=f"--no-ray must be left out with {reason}, which needs"):
+def test_no_ray_is_refused_where_ray_is_needed(tmp_path, options, reason):
+    with pytest.raises(StudyError, match=f"--no-ray cannot be used with {reason}, which needs"):
         Resources(workers=2, ray=False, **options).check(ResultsFolder.at(tmp_path))
     Resources(workers=2, **options).check(ResultsFolder.at(tmp_path))
 

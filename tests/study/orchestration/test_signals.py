@@ -77,7 +77,7 @@ def start():
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
-def test_the_first_signal_asks(number, start):
+def test_the_first_signal_requests_a_stop(number, start):
     process = start(LISTENS.format(0))
     assert process.stdout.readline() == "ready\n"
     process.send_signal(number)
@@ -139,7 +139,7 @@ def test_a_process_leaves_none_of_its_own_behind(monkeypatch, tmp_path, end, sta
     while [runs(one) for one in left] != stay:
         assert time.monotonic() < deadline
         time.sleep(0.05)
-    time.sleep(1.5 if all(stay) else 0)  # by then a guard would have struck that is not told
+    time.sleep(1.5 if all(stay) else 0)  # by then a guard that was not told would have killed
     assert [runs(one) for one in left] == stay
     for one in left:
         if runs(one):
@@ -154,7 +154,7 @@ def runs(process):
         return False
 
 
-def test_the_death_of_rays_daemon_ends_the_process_with_a_word(tmp_path, start):
+def test_the_death_of_rays_daemon_ends_the_process_with_a_message(tmp_path, start):
     daemon = tmp_path / "raylet"
     daemon.symlink_to("/bin/sleep")
     code = (
@@ -169,7 +169,7 @@ def test_the_death_of_rays_daemon_ends_the_process_with_a_word(tmp_path, start):
     assert "the sweep failed: Ray's raylet died; results are saved" in err
 
 
-def test_the_orderly_end_of_rays_daemon_is_nothing_to_tell(tmp_path, start):
+def test_the_orderly_end_of_rays_daemon_is_not_reported(tmp_path, start):
     daemon = tmp_path / "raylet"
     daemon.symlink_to("/bin/sleep")
     code = (

@@ -1,4 +1,4 @@
-"""A sweep goes on only with the workload that its folder was made with."""
+"""A sweep continues only with the workload that its folder was made with."""
 
 from dataclasses import replace
 
@@ -13,8 +13,8 @@ from study.storage import provenance
 
 
 @pytest.fixture
-def go_on(tmp_path, make_study, shared_training):
-    """Return a function that goes on with a begun sweep of the blobs by another workload."""
+def resume(tmp_path, make_study, shared_training):
+    """Return a function that continues a sweep of the blobs with another workload."""
     folder = ResultsFolder.at(tmp_path)
     provenance.record_start(folder, {}, {"workload": fingerprint(shared_training())})
     folder.write(f"{CHECKPOINTS}/one.pt", b"")
@@ -29,20 +29,22 @@ def _relabeled(loaded):
     return replace(loaded, data=replace(loaded.data, validation=validation))
 
 
-def test_the_same_workload_goes_on(go_on, shared_training):
-    assert go_on(shared_training()).progress.recorded == 0
+def test_the_same_workload_continues(resume, shared_training):
+    assert resume(shared_training()).progress.recorded == 0
 
 
-def test_another_model_is_refused(go_on, shared_training):
+def test_another_model_is_refused(resume, shared_training):
     with pytest.raises(StudyError, match="number of parameters 67, recorded with 51; .* undo"):
-        go_on(shared_training("batch norm"))
+        resume(shared_training("batch norm"))
 
 
-def test_one_other_label_is_refused(go_on, shared_training):
+def test_one_other_label_is_refused(resume, shared_training):
     with pytest.raises(StudyError, match="got other validation data; undo"):
-        go_on(_relabeled(shared_training()))
+        resume(_relabeled(shared_training()))
 
 
-def test_data_that_another_machine_may_have_rounded_are_not(go_on, shared_training, monkeypatch):
+def test_data_that_another_machine_may_have_rounded_are_not_refused(
+    resume, shared_training, monkeypatch
+):
     monkeypatch.setattr(provenance, "differences", lambda folder: ["numpy 2.0, recorded with 1.9"])
-    go_on(_relabeled(shared_training()))
+    resume(_relabeled(shared_training()))

@@ -48,7 +48,7 @@ def test_a_worker_that_died_reports_nothing_but_when_it_began(dispatch):
     assert began > 0
 
 
-def test_a_run_ends_after_so_many_cohorts_and_another_goes_on(dispatch, monkeypatch):
+def test_a_run_ends_after_a_number_of_cohorts_and_another_continues(dispatch, monkeypatch):
     searcher = PerBatchSearch(dispatch)
     assert searcher.suggest("first") != Searcher.FINISHED
     monkeypatch.setattr("study.orchestration.tuner.COHORTS_PER_RUN", 2)

@@ -1,4 +1,4 @@
-"""A worker tells how far it is while it trains."""
+"""A worker reports how far it is while it trains."""
 
 import itertools
 
@@ -12,17 +12,15 @@ from study.search.queue import CohortQueue
 
 
 @pytest.fixture
-def told(monkeypatch, make_study, training, tmp_path):
-    """Return what a worker told of its first two cohorts."""
-    monkeypatch.setattr(working, "_TELL_SECONDS", 0.0)
+def reports(monkeypatch, make_study, training, tmp_path):
+    """Return the reports of a worker on its first two cohorts."""
+    monkeypatch.setattr(working, "_LAP_SECONDS", 0.0)
     study, said = make_study(), []
     worker = Worker(
         folder=ResultsFolder.at(tmp_path),
         resolved=study,
         trainable=training(),
-        device="cpu",
-        stopping=lambda: False,
-        tell=said.append,
+        report_lap=said.append,
     )
     queue = CohortQueue(study, [])
     for _ in range(2):
@@ -30,10 +28,10 @@ def told(monkeypatch, make_study, training, tmp_path):
     return said
 
 
-def test_a_worker_tells_how_far_each_cohort_is(told):
-    sizes = [None if lap is None else lap.batch_size for lap in told]
+def test_a_worker_reports_how_far_each_cohort_is(reports):
+    sizes = [None if lap is None else lap.batch_size for lap in reports]
     assert [size for size, _ in itertools.groupby(sizes)] == [4, None, 16, None]
-    laps = [lap for lap in told if isinstance(lap, Lap)]
+    laps = [lap for lap in reports if isinstance(lap, Lap)]
     assert laps[0].share == 0
     assert max(lap.share for lap in laps) == 1
     assert laps[1].steps_per_second > 0

@@ -81,7 +81,7 @@ def by_hand(made, size, steps, loss):
         ("batch norm", {"compute": {"mode": "looped"}}),
     ],
 )
-def test_the_ratios_are_those_of_torch(shared_training, make_study, kind, changes):
+def test_the_ratios_agree_with_torch(shared_training, make_study, kind, changes):
     made = shared_training(kind)
     space = make_study().as_data()["search"]["space"]
     values = {"label_smoothing": SMOOTHING} if kind == "smoothed" else {}

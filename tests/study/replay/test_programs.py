@@ -41,13 +41,13 @@ def rerun(recorded):
     return clause.passed, clause.detail
 
 
-def test_a_program_that_repeats_itself_is_said_to(recorded):
+def test_a_program_that_repeats_itself_is_reported(recorded):
     passed, detail = rerun(recorded)
     assert passed is True
     assert "at step 70, as recorded; its measurements agree in every bit" in detail
 
 
-def test_measurements_that_differ_are_told(recorded):
+def test_measurements_that_differ_are_reported(recorded):
     resolved, command, (trial,) = recorded
     curve = replace(trial.curve, val_error=trial.curve.val_error + 0.001)
     passed, detail = rerun((resolved, command, [replace(trial, curve=curve)]))
@@ -55,7 +55,7 @@ def test_measurements_that_differ_are_told(recorded):
     assert "its measurements differ by 0.001 at most" in detail
 
 
-def test_other_steps_are_told_and_not_counted_as_broken(recorded, tmp_path):
+def test_other_steps_are_reported_but_do_not_fail_the_check(recorded, tmp_path):
     (tmp_path / "speed").write_text("1.2")
     passed, detail = rerun(recorded)
     assert passed is None
@@ -64,7 +64,7 @@ def test_other_steps_are_told_and_not_counted_as_broken(recorded, tmp_path):
 
 
 @pytest.mark.parametrize(("speed", "why"), [("0.1", "ended"), ("none", "ValueError")])
-def test_a_target_that_is_missed_is_broken(recorded, tmp_path, speed, why):
+def test_a_missed_target_fails_the_check(recorded, tmp_path, speed, why):
     (tmp_path / "speed").write_text(speed)
     passed, detail = rerun(recorded)
     assert passed is False

@@ -74,7 +74,7 @@ def test_every_trial_of_a_pruned_cohort_replays_in_every_bit(shared_training, ma
         assert same_curve(replayed(study, made, result, results), result.curve)
 
 
-def test_a_replay_tells_a_changed_seed(shared_training, make_study):
+def test_a_replay_notices_a_changed_seed(shared_training, make_study):
     study, made = make_study(), shared_training()
     results = run_cohort(study, made, cohort_of(LRS))
     point = replace(results[0].point, seed=99)

@@ -149,7 +149,7 @@ TAMPERED = {
     ),
     "another file among the parts": (
         lambda path: (path / "parts/notes.txt").write_text("mine"),
-        {"parts": "must hold parts only, got parts/notes.txt"},
+        {"parts": "must contain parts only, got parts/notes.txt"},
     ),
     "another target": (
         lambda path: edit(path / "study.toml", "target = 0.1", "target = 0.2"),
@@ -219,7 +219,7 @@ def early(result):
     return replace(result, curve=curve, outcome=replace(result.outcome, **steps))
 
 
-def test_a_winner_that_does_not_do_what_is_recorded_is_found_out(swept, accept):
+def test_a_winner_that_misses_its_recorded_steps_is_found_out(swept, accept):
     folder = ResultsFolder.at(swept)
     study = read_study_toml(folder)
     for name in part_names(folder):
@@ -241,7 +241,7 @@ def test_a_winner_that_does_not_do_what_is_recorded_is_found_out(swept, accept):
         assert clause.detail.endswith("recorded with 1.0")
 
 
-def test_a_winner_that_is_there_earlier_is_found_out(swept):
+def test_a_winner_that_reaches_the_target_earlier_is_found_out(swept):
     folder = ResultsFolder.at(swept)
     study = read_study_toml(folder)
     for name in part_names(folder):
@@ -270,7 +270,7 @@ def test_tables_alone_are_checked_and_replayed(swept, accept):
     assert "in trials.parquet must be" in broken(swept)["tables"]
 
 
-def test_what_cannot_be_read_is_not_trained_again(swept):
+def test_unreadable_trials_are_not_trained_again(swept):
     (swept / PART).write_bytes(b"PAR1")
     (clause,) = check_winners(ResultsFolder.at(swept))
     assert clause.passed is None

@@ -51,7 +51,7 @@ def made_trial(rng, trial, cohort):
 
 
 @pytest.mark.parametrize("seed", range(5))
-def test_tables_by_columns_are_those_by_trials(tmp_path, make_study, seed):
+def test_tables_made_by_columns_equal_tables_made_by_trials(tmp_path, make_study, seed):
     rng = np.random.default_rng(seed)
     study = make_study(quantities=["f1", TEST_ERROR], search={"trials": 8})
     folder = ResultsFolder.at(tmp_path)

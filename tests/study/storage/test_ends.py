@@ -22,7 +22,7 @@ def reached(rows):
 
 
 @pytest.mark.parametrize("name", ["search", "recipe"])
-def test_parts_and_tables_tell_the_same(tmp_path, name):
+def test_parts_and_tables_agree(tmp_path, name):
     shutil.copytree(GOLDEN / name, tmp_path / name)
     folder = ResultsFolder.at(tmp_path / name)
     resolved = read_study_toml(folder)
@@ -66,7 +66,7 @@ def trial(number, steps, before):
     )
 
 
-def test_a_hit_after_the_cap_that_others_set_is_none(tmp_path, make_study):
+def test_a_hit_after_the_cap_set_by_others_does_not_count(tmp_path, make_study):
     study, folder = make_study(), ResultsFolder.at(tmp_path)
     for number, steps, before in [(0, 100, 90), (1, 155, 149), (2, 155, 150)]:
         write_part(folder, study, [trial(number, steps, before)])
@@ -74,7 +74,7 @@ def test_a_hit_after_the_cap_that_others_set_is_none(tmp_path, make_study):
     assert found == {0: ("reached", 100), 1: ("reached", 155), 2: ("capped", None)}
 
 
-def test_a_study_without_a_trial_has_its_box(tmp_path, make_study):
+def test_a_study_without_trials_has_its_box(tmp_path, make_study):
     found = read_ends(ResultsFolder.at(tmp_path), make_study())
     assert found.trials == []
     assert {row["hyperparameter"] for row in found.boxes} == {"lr", "momentum"}

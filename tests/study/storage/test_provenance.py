@@ -5,7 +5,7 @@ from analysis.tables.schema import SCHEMA_VERSION
 from study.storage.provenance import record_end, record_start
 
 
-def test_each_sweep_into_a_folder_adds_its_own_entry(tmp_path):
+def test_each_sweep_of_a_folder_adds_its_own_entry(tmp_path):
     folder = ResultsFolder.at(tmp_path)
     for workers in (1, 2):
         record_start(folder, {"workers": workers}, {"mode": "packed"})

@@ -54,7 +54,7 @@ def recorded(swept, tmp_path):
     return ResultsFolder.at(tmp_path / "blobs"), study
 
 
-def test_a_part_gives_back_what_was_written(recorded, training):
+def test_a_part_reads_back_as_it_was_written(recorded, training):
     folder, study = recorded
     (first, _) = part_names(folder)
     assert first == part_name(4, 0) == "parts/b00004-c000.parquet"
@@ -220,7 +220,7 @@ def test_trials_and_batch_sizes_may_be_added(recorded, make_study):
     assert fewer == grown
 
 
-def test_a_sweep_that_chose_goes_on_with_the_batch_sizes_it_has(make_study, tmp_path):
+def test_a_sweep_that_chose_its_batch_sizes_continues_with_them(make_study, tmp_path):
     def chooses(*candidates):
         return make_study(batch_sizes=spread(candidates), candidates=candidates)
 
@@ -247,7 +247,7 @@ def test_another_study_is_refused_with_the_difference(recorded, make_study):
 
 def test_a_folder_of_something_else_is_refused(tmp_path, make_study):
     (tmp_path / "notes.txt").write_text("mine")
-    with pytest.raises(StudyError, match="must be empty or hold a study"):
+    with pytest.raises(StudyError, match="must be empty or contain a study"):
         open_folder(ResultsFolder.at(tmp_path), make_study())
     assert [p.name for p in tmp_path.iterdir()] == ["notes.txt"]
 
@@ -255,7 +255,7 @@ def test_a_folder_of_something_else_is_refused(tmp_path, make_study):
 def test_a_store_with_something_else_in_it_is_refused(store, make_study):
     folder = ResultsFolder.at(store.uri("study"))
     folder.write("notes.txt", b"mine")
-    with pytest.raises(StudyError, match=r"must be empty or hold a study, got s3://"):
+    with pytest.raises(StudyError, match=r"must be empty or contain a study, got s3://"):
         open_folder(folder, make_study())
     assert not folder.exists("study.toml")
 

@@ -79,12 +79,12 @@ NO_STUDIES = [
 
 
 @pytest.mark.parametrize("verb", ["status", "analyze", "export"])
-def test_what_is_no_results_folder_is_refused(refused, verb):
+def test_anything_but_a_results_folder_is_refused(refused, verb):
     make_folders()
     refused([verb, place] for place in NO_STUDIES)
 
 
-def test_what_cannot_be_compared_is_refused(refused):
+def test_studies_that_cannot_be_compared_are_refused(refused):
     make_folders()
     shutil.copytree(GOLDEN, "golden")
     shutil.copytree(GOLDEN, "second")
@@ -102,7 +102,7 @@ def test_wrong_options_of_an_analysis_are_refused(refused):
         refused([["export", "golden", "--to", to]])
 
 
-def test_what_is_no_archive_is_refused(refused):
+def test_anything_but_an_archive_is_refused(refused):
     make_folders()
     Path("tar").write_bytes(b"BZh91AY&SY" + bytes(50))
     Path("zeros").write_bytes(bytes(20_000))
@@ -148,7 +148,7 @@ STUDIES = [
 
 
 @pytest.mark.parametrize("verb", ["sweep", "plan", "check"])
-def test_what_is_no_study_is_refused(refused, verb):
+def test_anything_but_a_study_is_refused(refused, verb):
     make_folders()
     os.symlink("circle.py", "circle.py")
     refused([verb, source] for source in STUDIES)

@@ -73,7 +73,7 @@ def test_every_command_refuses_what_it_reads(command, study, name, damaged):
 
 
 @pytest.mark.parametrize("verb", ["plan", "sweep"])
-def test_the_study_file_of_a_folder_is_no_study_file_once_damaged(command, study, verb):
+def test_the_damaged_study_file_of_a_folder_is_refused_as_a_study_file(command, study, verb):
     flip(study / STUDY_FILE)
     code, _, err = command(verb, study / STUDY_FILE)
     assert code == 2
@@ -82,7 +82,7 @@ def test_the_study_file_of_a_folder_is_no_study_file_once_damaged(command, study
 
 
 @pytest.mark.parametrize("name", TABLES)
-def test_without_parts_the_tables_are_what_is_refused(refused, study, name):
+def test_without_parts_damaged_tables_are_refused(refused, study, name):
     shutil.rmtree(study / "parts")
     flip(study / name)
     for verb in ("analyze", "export"):
@@ -137,7 +137,7 @@ def test_a_part_in_the_place_of_another_is_refused_with_its_own_digest(refused, 
 
 
 @pytest.mark.parametrize("name", [STUDY_FILE, PART])
-def test_a_lost_digest_is_refused_with_what_accepts_the_file(refused, study, name):
+def test_a_lost_digest_is_refused_with_the_command_that_accepts_the_file(refused, study, name):
     (study / f"{name}.sha256").unlink()
     err = refused("analyze", "study")
     assert f"study/{name} must have a digest file" in err

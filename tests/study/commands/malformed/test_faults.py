@@ -29,7 +29,7 @@ PART = part_name(16, 0)
 
 
 def contents():
-    """Return what every file holds, but for the lock."""
+    """Return the content of every file but the lock."""
     found = (path for path in Path("results").rglob("*") if path.is_file())
     return {path: path.read_bytes() for path in found if path.name != ".lock"}
 
@@ -74,7 +74,7 @@ def test_tables_that_were_deleted_are_made_again(recorded):
 
 @pytest.mark.parametrize("verb", ["sweep", "status", "analyze"])
 @pytest.mark.parametrize("fault", ["truncated", "foreign"])
-def test_a_part_that_is_not_ours_changes_nothing(recorded, made, verb, fault, refused):
+def test_a_foreign_part_changes_nothing(recorded, made, verb, fault, refused):
     command, folder = recorded
     if fault == "truncated":
         folder.write(PART, folder.read(PART)[:-100])
@@ -101,7 +101,7 @@ def test_a_sweep_refuses_a_folder_with_other_bytes_in_a_file(recorded, name, mor
     assert contents() == before
 
 
-def test_a_second_sweep_is_refused_while_one_runs_but_a_look_is_not(recorded, refused):
+def test_a_second_sweep_is_refused_while_one_runs_but_reading_is_not(recorded, refused):
     command, folder = recorded
     with folder.locked():
         err = refused("sweep", "study.toml")
@@ -129,7 +129,7 @@ def small_disk(command):
         ("full", "No space left on device; free some space"),
     ],
 )
-def test_a_disk_that_takes_nothing_is_refused_before_ray_starts(
+def test_a_disk_that_cannot_be_written_is_refused_before_ray_starts(
     small_disk, recorded, fault, remedy, refused
 ):
     command, _ = recorded

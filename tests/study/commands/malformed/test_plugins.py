@@ -252,7 +252,7 @@ def run(monkeypatch, capsys, tmp_path):
     return command
 
 
-def test_the_workload_without_a_fault_is_taken(run):
+def test_a_workload_without_a_fault_is_accepted(run):
     assert run("sweep", {})[0] == 0
     assert run("check", {})[0] == 0
 
@@ -270,7 +270,7 @@ def test_a_faulty_workload_is_refused_in_words(run, members, message, clause):
         assert any(clause in line for line in out.splitlines() if line.startswith("FAIL")), out
 
 
-def test_one_mistake_has_one_message(run):
+def test_one_mistake_gives_one_message(run):
     code, out, _ = run("check", FAULTS["data none"][0])
     assert code == 1
     assert out.count("data() must return a Data") == 1
@@ -307,7 +307,7 @@ BUILT = st.one_of(
 
 @given(members=BUILT)
 @tried(max_examples=60)
-def test_whatever_a_workload_gives_there_is_no_traceback(run, members):
+def test_no_return_value_of_a_workload_causes_a_traceback(run, members):
     torch.manual_seed(0)
     code, _, err = run("sweep", members)
     assert code in {0, 2}

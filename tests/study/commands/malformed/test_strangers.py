@@ -88,7 +88,7 @@ def test_nothing_that_a_results_folder_names_is_imported(
 
 
 @pytest.mark.slow
-def test_names_are_shown_and_are_no_markup_anywhere(folder, passed, change_config):
+def test_names_are_shown_literally_everywhere(folder, passed, change_config):
     shutil.rmtree(folder / "parts")
     change_config(folder, "workload", MARKUP)
     change_config(folder, "optimizer", MARKUP[::-1])

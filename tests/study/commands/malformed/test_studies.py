@@ -363,7 +363,7 @@ def refused(judged, cases):
     assert ray is None or not ray.is_initialized()
 
 
-def test_the_sound_file_is_taken(judged):
+def test_the_sound_file_is_accepted(judged):
     assert judged(Case(lines({}), ())).startswith("AcceptedError")
 
 
@@ -389,7 +389,7 @@ def test_every_malformed_study_file_is_refused_in_words(judged, group, refused):
 @pytest.mark.long
 @given(data=st.data())
 @tried(max_examples=2000)
-def test_whatever_bytes_change_a_file_is_taken_or_refused_in_words(judged, data):
+def test_a_file_with_any_bytes_changed_is_accepted_or_refused_in_words(judged, data):
     text = bytearray(lines({}).encode())
     for _ in range(data.draw(st.integers(1, 4))):
         start = data.draw(st.integers(0, len(text)))

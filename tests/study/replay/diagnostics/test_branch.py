@@ -81,7 +81,7 @@ def test_local_critical_batch_sizes_of_the_noisy_quadratic_are_exact():
         {"mode": "looped", "micro_batch": 3},
     ],
 )
-def test_branches_of_a_network_are_those_of_torch(shared_training, make_study, compute):
+def test_branches_of_a_network_agree_with_torch(shared_training, make_study, compute):
     made, study = shared_training("plain"), make_study(batch_sizes=[4], compute=compute)
     trials = trained(study, made, 0.02, 1e-4, momentum=MOMENTUM)
     base = window(trials[:1])

@@ -57,7 +57,7 @@ def test_the_limit_is_where_the_recursion_on_a_quadratic_is_stable(network, opti
             assert bool(np.abs(np.linalg.eigvals(step)).max() < 1) is stable
 
 
-def test_a_sample_says_how_far_the_eigenvalue_of_all_may_lie(network):
+def test_a_sample_bounds_the_eigenvalue_over_all_examples(network):
     made = network(Blobs(), examples=48)
     whole = np.linalg.eigvalsh(full_hessian(network(Blobs())))[-1]
     top = by_name(curvature(made))["eigenvalue", "1"]

@@ -10,7 +10,7 @@ from tests.blobs import BatchNormBlobs, Blobs
 from tests.study.replay.diagnostics.conftest import CURVES
 
 
-def test_each_filter_of_a_direction_is_as_long_as_that_of_the_weights(network):
+def test_each_filter_of_a_direction_has_the_norm_of_the_weights(network):
     made = network(Blobs())
     weights = made.layout.unflatten(made.weights.parameters)
     for name, piece in made.layout.unflatten(_direction(made, 0)).items():

@@ -72,7 +72,7 @@ def test_the_noise_of_a_quadratic_is_that_of_its_examples(network, quadratic):
     assert found["noise_scale", "sign"]["value"] == pytest.approx(sign, rel=0.1)
 
 
-def test_a_signal_that_may_be_nothing_has_no_upper_end():
+def test_a_signal_that_may_be_zero_has_no_upper_end():
     source = torch.Generator().manual_seed(4)
     found = noise_scales(simulated(source, mean=MEAN * 0.02), 4, 0.0, SHAPES)
     assert found["euclidean"][2] is None
