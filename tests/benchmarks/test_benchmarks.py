@@ -1,4 +1,4 @@
-"""The pure parts of the benchmarks, and that each of them starts; no speed is asserted."""
+"""Tests of the pure parts of the benchmarks, and that each starts; none asserts a speed."""
 
 import json
 import subprocess
@@ -83,7 +83,7 @@ def test_repeats_are_interleaved_in_alternating_order():
 
 
 def test_a_command_is_timed_and_its_memory_read():
-    code = "print('hello'); import time; time.sleep(1)"  # long enough to be looked at
+    code = "print('hello'); import time; time.sleep(1)"  # long enough to be sampled
     finished = measuring.run([sys.executable, "-c", code], pss=True, interval=0.01)
     assert [line for _, line in finished.lines] == ["hello"]
     assert 0 < finished.seconds < 60
@@ -179,7 +179,7 @@ def test_trials_must_have_run_the_given_points():
         studies.same_points(wanted, [rows[0], rows[0]])
 
 
-@pytest.mark.slow  # for what it imports, where nothing else has yet
+@pytest.mark.slow  # if it is the first to import torch
 def test_the_peer_gets_what_the_sweep_tries(tmp_path):
     study = studies.resolved(studies.digits([16, 64], trials=3, max_steps=50))
     studies.write_job(tmp_path / "job.json", study, studies.points(study), workers=2)

@@ -1,4 +1,4 @@
-"""Fully connected networks, and families of them with one number of parameters."""
+"""Fully connected networks, and families of them with equal numbers of parameters."""
 
 from bisect import bisect_right
 from collections.abc import Sequence
@@ -9,13 +9,14 @@ from torch import nn
 from workloads.errors import WorkloadError
 
 TOLERANCE = 0.02
-"""Largest relative difference from the number of parameters wanted."""
+"""Largest relative difference from the requested number of parameters."""
 
 
 def mlp(inputs: int, hidden: Sequence[int], classes: int, dropout: float = 0.0) -> nn.Sequential:
     """Return a fully connected ReLU network from flattened (examples, ...) to (examples, classes).
 
-    `hidden` has the width of each hidden layer, none for a linear network; `dropout` is of each.
+    `hidden` has the width of each hidden layer, and is empty for a linear network. Each hidden
+    layer has the same `dropout`.
 
     Raises:
         WorkloadError: a width is below 1, or the dropout outside [0, 1).
@@ -33,16 +34,16 @@ def mlp(inputs: int, hidden: Sequence[int], classes: int, dropout: float = 0.0) 
 
 
 def parameter_count(ends: tuple[int, int], width: int, depth: int) -> int:
-    """Return the weights and biases of a network with `depth` >= 1 hidden layers of one width."""
+    """Return the number of parameters of a network with `depth` >= 1 equal hidden layers."""
     inputs, classes = ends
     hidden = (depth - 1) * width * (width + 1)
     return (inputs + 1) * width + hidden + (width + 1) * classes
 
 
 def width_for(ends: tuple[int, int], parameters: int, depth: int) -> int:
-    """Return the width at which a network of `depth` hidden layers has some parameters, within 2 %.
+    """Return the width that gives a network with `depth` hidden layers a number of parameters.
 
-    Wide and deep networks are comparable at one size (Chen et al. 2018). Of two widths that are
+    Wide and deep networks are comparable at equal size (Chen et al. 2018). Of two widths that are
     equally close, the smaller is returned.
 
     Raises:
@@ -73,8 +74,8 @@ def hidden_layers(
 ) -> tuple[int, ...]:
     """Return the widths of the hidden layers that a workload's options ask for.
 
-    These are `hidden` itself; or `depth` (None is 1) layers of one width, with so many `parameters`
-    in all; or the default. `ends` are the numbers per example and the number of logits.
+    These are `hidden` itself; or `depth` (None is 1) layers of equal width, such that the network
+    has `parameters` weights and biases; or the default. `ends` are the sizes of input and output.
 
     Raises:
         WorkloadError: the options contradict one another, or have no solution.

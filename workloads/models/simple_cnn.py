@@ -23,7 +23,7 @@ def simple_cnn(
     """Return two 5x5 convolutions, each with ReLU and 2x2 max-pooling, and a hidden dense layer.
 
     The network maps (examples, channels, height, width) to (examples, classes), for images with
-    sides of at least 4. The paper's dropout, of the hidden units, is 0.4.
+    sides of at least 4. The paper's `dropout` of the hidden layer is 0.4.
 
     Raises:
         WorkloadError: a size is below 1, or the dropout outside [0, 1).

@@ -10,9 +10,9 @@ from workloads.errors import WorkloadError
 
 
 class CausalAttention(nn.Module):
-    """Attention of every position to itself and earlier ones, in several heads.
+    """Multi-head attention of each position to itself and earlier ones.
 
-    Written as plain matrix products, which `torch.func.vmap` can transform with their gradients.
+    Written as plain matrix products, which `torch.func.vmap` can transform together with gradients.
     """
 
     def __init__(self, width: int, heads: int) -> None:
@@ -35,7 +35,7 @@ class CausalAttention(nn.Module):
 
 
 class TransformerBlock(nn.Module):
-    """Attention and a dense layer, each normalized before and added to its input (pre-norm)."""
+    """Attention and a dense layer, each with layer norm before it and a skip connection."""
 
     def __init__(self, width: int, heads: int) -> None:
         """Create a block whose dense layer is four times as wide."""
@@ -70,7 +70,7 @@ class Transformer(nn.Module):
         self.blocks = nn.Sequential(*(TransformerBlock(width, heads) for _ in range(layers)))
         self.last = nn.LayerNorm(width)
         self.logits = nn.Linear(width, symbols, bias=False)
-        # small: with torch's own unit variance, tokens would drown the positions and the blocks
+        # with torch's unit variance, tokens would drown out the positions and the blocks
         nn.init.normal_(self.tokens.weight, std=0.02)
 
     def forward(self, tokens: Tensor) -> Tensor:

@@ -3,10 +3,10 @@
 from torch import nn
 
 from workloads.errors import WorkloadError
-from workloads.models.layers import Pixels, he_initialised
+from workloads.models.layers import Pixels, he_initialized
 
 STAGES = ((1, 1), (1, 2), (2, 4), (2, 8), (2, 8))
-"""Convolutions of a stage, and their filters as multiples of the first stage's."""
+"""Number of convolutions in each stage, and their filters as a multiple of the first stage's."""
 
 
 def vgg11(
@@ -18,9 +18,9 @@ def vgg11(
 ) -> nn.Sequential:
     """Return eight 3x3 convolutions in five stages, each max-pooled, and three dense layers.
 
-    The network maps (examples, channels, height, width) to (examples, classes). `width` are the
-    filters of the first stage (the paper's: 64), `dense` the units of the two hidden dense layers
-    (4,096), whose dropout lies in [0, 1).
+    The network maps (examples, channels, height, width) to (examples, classes). `width` is the
+    number of filters in the first stage (64 in the paper), `dense` that of units in each hidden
+    dense layer (4,096), whose `dropout` lies in [0, 1).
 
     Raises:
         WorkloadError: a side of the images is below 32.
@@ -47,4 +47,4 @@ def vgg11(
         nn.Dropout(dropout),
         nn.Linear(dense, classes),
     )
-    return he_initialised(network)
+    return he_initialized(network)

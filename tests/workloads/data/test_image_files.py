@@ -64,7 +64,10 @@ def test_classes_may_be_called_as_splits_are(tmp_path):
 @pytest.mark.parametrize(
     ("splits", "message"),
     [
-        ({"train": {"cat": 9}}, "got none in .*; add one, or give .*train to let every tenth"),
+        (
+            {"train": {"cat": 9}},
+            "got none in .*; add one, or give .* to validate on every tenth",
+        ),
         ({"train": {"a": 9}, "val": {"a": 9}, "valid": {"a": 9}}, "split, got val and valid in"),
         (
             {"train": {"cat": 20, "dog": 20}, "val": {"cat": 6, "dog": 6, "eel": 6}},
