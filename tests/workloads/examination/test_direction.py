@@ -27,7 +27,7 @@ def test_a_score_that_rises_is_refused(workload):
 @pytest.mark.parametrize(
     "workload", [Blobs, BatchNormBlobs, DropoutBlobs, strange.WholeRootMeanSquare]
 )
-def test_an_error_is_not(workload):
+def test_an_error_is_not_refused(workload):
     state = torch.get_rng_state()
     judged(workload())
     torch.set_rng_state(state)

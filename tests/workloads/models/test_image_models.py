@@ -1,4 +1,4 @@
-"""Parameters against counts by hand, shapes without a computation, and what options do."""
+"""Parameter counts against those by hand, shapes on the meta device, and options."""
 
 import pytest
 import torch
@@ -143,12 +143,12 @@ def test_a_zero_gamma_makes_every_block_its_shortcut():
         (lambda: vgg11((3, 28, 32), 10), "sides of at least 32 pixels, got 28x32"),
     ],
 )
-def test_what_cannot_be_built_is_refused(make, message):
+def test_an_impossible_network_is_refused(make, message):
     with pytest.raises(WorkloadError, match=message):
         make()
 
 
-def test_the_least_images_alexnet_takes_are_enough():
+def test_alexnet_takes_images_of_its_minimum_size():
     with torch.device("meta"):
         assert alexnet((3, 15, 15), 10)(torch.empty(1, 3, 15, 15)).shape == (1, 10)
 
