@@ -1,5 +1,6 @@
 """Whether an error falls when the model learns: an accuracy returned in its place would rise."""
 
+import sys
 from collections.abc import Callable, Sequence
 
 import torch
@@ -32,9 +33,9 @@ def refuse_rising(workload: Workload, make: Callable[[int], nn.Module], examples
             before = _measured(workload, model, examples)
             learn(workload, model, examples)
             after = _measured(workload, model, examples)
-        scale = 1.0 if quantity == "error" else abs(before[1])
+        scale = 1.0 if quantity == "error" else max(abs(before[1]), sys.float_info.min)
         rises.append((after[1] - before[1]) / scale)
-        if after[0] > _LEARNT * before[0] or rises[-1] < 0:
+        if not (after[0] <= _LEARNT * before[0] and rises[-1] >= 0):  # neither if one is NaN
             return
     if sum(rises) / len(rises) <= _RISE[quantity]:
         return

@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from torch import nn
 
 from workloads.errors import WorkloadError
-from workloads.models.layers import Pixels, he_initialized
+from workloads.models.layers import Pixels, check_sizes, dropout_layers, he_initialized
 
 SMALL_IMAGE = 128
 """The first convolution keeps the size of images with a smaller side."""
@@ -41,8 +41,10 @@ def alexnet(
         dropout: of the inputs of the hidden dense layers, in [0, 1).
 
     Raises:
-        WorkloadError: a side of the images is below 15, or the norm unknown.
+        WorkloadError: a side of the images is below 15, the norm unknown, a size below 1, or the
+            dropout outside [0, 1).
     """
+    check_sizes(width=width, dense=dense)
     if norm not in _NORMS:
         raise WorkloadError(f"`norm` must be one of {', '.join(_NORMS)}, got {norm!r}")
     channels, *sides = image
@@ -69,10 +71,10 @@ def alexnet(
     network = nn.Sequential(
         *layers,
         nn.Flatten(),
-        nn.Dropout(dropout),
+        *dropout_layers(dropout),
         nn.Linear(second * left[0] * left[1], dense),
         nn.ReLU(),
-        nn.Dropout(dropout),
+        *dropout_layers(dropout),
         nn.Linear(dense, dense),
         nn.ReLU(),
         nn.Linear(dense, classes),

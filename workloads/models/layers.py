@@ -17,6 +17,20 @@ _MEAN, _SPREAD = 0.5, 0.25
 """Assumed mean and standard deviation of pixels in [0, 1]."""
 
 
+def check_sizes(**sizes: int) -> None:
+    """Refuse a size below 1, by its option's name: torch would build layers without weights."""
+    for name, size in sizes.items():
+        if size < 1:
+            raise WorkloadError(f"`{name}` must be at least 1, got {size}")
+
+
+def dropout_layers(dropout: float) -> list[nn.Module]:
+    """Return a dropout layer, none for 0; refuse all outside [0, 1)."""
+    if not 0 <= dropout < 1:
+        raise WorkloadError(f"`dropout` must lie in [0, 1), got {dropout:g}")
+    return [nn.Dropout(dropout)] if dropout else []
+
+
 class Pixels(nn.Module):
     """A layer that scales images to a mean of about 0 and a standard deviation of about 1.
 
@@ -59,8 +73,7 @@ class GhostBatchNorm2d(nn.BatchNorm2d):
     def __init__(self, channels: int, ghost: int = GHOST) -> None:
         """Create a layer whose ghost batches have at most `ghost` >= 1 examples."""
         super().__init__(channels)
-        if ghost < 1:
-            raise WorkloadError(f"`ghost` must be at least 1 example, got {ghost}")
+        check_sizes(ghost=ghost)
         self.ghost = ghost
 
     def forward(self, input: Tensor) -> Tensor:

@@ -5,7 +5,7 @@ import math
 import torch
 from torch import Tensor, nn
 
-from workloads.errors import WorkloadError
+from workloads.models.layers import check_sizes
 
 
 class LSTMLayer(nn.Module):
@@ -45,9 +45,7 @@ class LSTM(nn.Module):
     def __init__(self, symbols: int, width: int, layers: int) -> None:
         """Create a model of `symbols` >= 2 tokens, with embedding and layers of the same width."""
         super().__init__()
-        for name, size in {"width": width, "layers": layers}.items():
-            if size < 1:
-                raise WorkloadError(f"`{name}` must be at least 1, got {size}")
+        check_sizes(width=width, layers=layers)
         self.tokens = nn.Embedding(symbols, width)
         self.layers = nn.Sequential(*(LSTMLayer(width, width) for _ in range(layers)))
         self.logits = nn.Linear(width, symbols)

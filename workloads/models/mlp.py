@@ -7,6 +7,7 @@ from itertools import pairwise
 from torch import nn
 
 from workloads.errors import WorkloadError
+from workloads.models.layers import dropout_layers
 
 TOLERANCE = 0.02
 """Largest relative difference from the requested number of parameters."""
@@ -23,13 +24,9 @@ def mlp(inputs: int, hidden: Sequence[int], classes: int, dropout: float = 0.0) 
     """
     if any(width < 1 for width in hidden):
         raise WorkloadError(f"`hidden` must give widths of at least 1, got {list(hidden)}")
-    if not 0 <= dropout < 1:
-        raise WorkloadError(f"`dropout` must lie in [0, 1), got {dropout}")
     layers: list[nn.Module] = [nn.Flatten()]
     for before, after in pairwise([inputs, *hidden]):
-        layers += [nn.Linear(before, after), nn.ReLU()]
-        if dropout:
-            layers.append(nn.Dropout(dropout))
+        layers += [nn.Linear(before, after), nn.ReLU(), *dropout_layers(dropout)]
     return nn.Sequential(*layers, nn.Linear([inputs, *hidden][-1], classes))
 
 

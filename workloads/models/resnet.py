@@ -6,7 +6,8 @@ from itertools import pairwise
 import torch
 from torch import Tensor, nn
 
-from workloads.models.layers import GHOST, Norm, Pixels, he_initialized, normalization
+from workloads.errors import WorkloadError
+from workloads.models.layers import GHOST, Norm, Pixels, check_sizes, he_initialized, normalization
 
 SMALL_IMAGE = 64
 """ResNet-50's first layer keeps the size of images with a smaller side."""
@@ -53,7 +54,14 @@ def resnet8(
     Each block but the first halves the image. The network maps (examples, channels, height, width)
     to (examples, classes). `widths` are the filters of the blocks, in increasing order (Shallue et
     al. 2018: 16, 32, 64); `norm` is none, batch, or ghost with at most `ghost` examples.
+
+    Raises:
+        WorkloadError: the widths or the norm are none of these.
     """
+    if not widths or min(widths) < 1 or list(widths) != sorted(widths):
+        raise WorkloadError(
+            f"`widths` must be numbers of filters in increasing order, got {list(widths)}"
+        )
     make = normalization(norm, ghost)
     blocks = [
         PreActivationBlock(before, after, 1 if number == 0 else 2, make)
@@ -122,7 +130,8 @@ def resnet50(
         zero_gamma: whether the scale of every block's last normalization starts at zero, so that
             the block starts as its shortcut (Goyal et al. 2017).
     """
-    make = normalization("batch" if ghost is None else "ghost", ghost or GHOST)
+    check_sizes(width=width)
+    make = nn.BatchNorm2d if ghost is None else normalization("ghost", ghost)
     channels, *sides = image
     small = min(sides) < SMALL_IMAGE
     first = nn.Conv2d(channels, width, *((3, 1, 1) if small else (7, 2, 3)), bias=False)

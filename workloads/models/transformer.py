@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from workloads.errors import WorkloadError
+from workloads.models.layers import check_sizes
 
 
 class CausalAttention(nn.Module):
@@ -59,10 +60,7 @@ class Transformer(nn.Module):
     def __init__(self, symbols: int, context: int, width: int, layers: int, heads: int) -> None:
         """Create a model for up to `context` tokens of `symbols` >= 2; `heads` divide `width`."""
         super().__init__()
-        sizes = {"context": context, "width": width, "layers": layers, "heads": heads}
-        for name, size in sizes.items():
-            if size < 1:
-                raise WorkloadError(f"`{name}` must be at least 1, got {size}")
+        check_sizes(context=context, width=width, layers=layers, heads=heads)
         if width % heads:
             raise WorkloadError(f"`width` must be a multiple of `heads`, got {width} and {heads}")
         self.tokens = nn.Embedding(symbols, width)

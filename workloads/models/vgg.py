@@ -3,7 +3,7 @@
 from torch import nn
 
 from workloads.errors import WorkloadError
-from workloads.models.layers import Pixels, he_initialized
+from workloads.models.layers import Pixels, check_sizes, dropout_layers, he_initialized
 
 STAGES = ((1, 1), (1, 2), (2, 4), (2, 8), (2, 8))
 """Number of convolutions in each stage, and their filters as a multiple of the first stage's."""
@@ -23,8 +23,10 @@ def vgg11(
     dense layer (4,096), whose `dropout` lies in [0, 1).
 
     Raises:
-        WorkloadError: a side of the images is below 32.
+        WorkloadError: a side of the images is below 32, a size below 1, or the dropout outside
+            [0, 1).
     """
+    check_sizes(width=width, dense=dense)
     before, height, breadth = image
     if min(height, breadth) < 32:
         raise WorkloadError(
@@ -41,10 +43,10 @@ def vgg11(
         nn.Flatten(),
         nn.Linear(before * (height // 32) * (breadth // 32), dense),
         nn.ReLU(),
-        nn.Dropout(dropout),
+        *dropout_layers(dropout),
         nn.Linear(dense, dense),
         nn.ReLU(),
-        nn.Dropout(dropout),
+        *dropout_layers(dropout),
         nn.Linear(dense, classes),
     )
     return he_initialized(network)
