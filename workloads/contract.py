@@ -146,7 +146,7 @@ def target_is_below_the_start(workload: Workload | Dynamics) -> str:
 
 
 def error_falls_when_trained(workload: Workload | Dynamics) -> str:
-    """Check that plain SGD lowers the error within 300 steps at one learning rate at least."""
+    """Check that plain SGD lowers the error within 300 steps for at least one learning rate."""
     start = _start(workload)
     if isinstance(workload, Dynamics):
         lanes = _lanes(workload)
@@ -227,7 +227,7 @@ def _start(workload: Workload | Dynamics) -> float:
 
 
 def _refuse_rising(workload: Workload | Dynamics) -> None:
-    """Refuse a score that is not an error, a more precise message than the broken clause's."""
+    """Refuse a score that rises in training, which explains a broken clause better."""
     if not isinstance(workload, Dynamics):
         refuse_rising(workload, lambda seed: _model(workload, seed), few(_data(workload).train))
 

@@ -88,38 +88,30 @@ class _Loader(SourceFileLoader):
     """A loader that runs a file with its own `__import__`."""
 
     def exec_module(self, module: ModuleType) -> None:
-        package = module.__name__.partition(".")[0]
-        own = _Import(package, sys.modules[package].__path__[0], Path(self.path).stem)
-        vars(module)["__builtins__"] = vars(builtins) | {"__import__": own}
+        package, itself = module.__name__.partition(".")[0], Path(self.path).stem
+        folder = sys.modules[package].__path__
+
+        def imported(
+            name: str,
+            globals: Mapping[str, Any] | None = None,
+            locals: Mapping[str, Any] | None = None,
+            fromlist: Sequence[str] | None = (),
+            level: int = 0,
+        ) -> ModuleType:
+            top = name.partition(".")[0]
+            # a file named transformers.py may import the package transformers
+            if level or top == itself or not _is_in(folder, top):
+                return builtins.__import__(name, globals, locals, fromlist or (), level)
+            within = builtins.__import__(f"{package}.{name}", globals, locals, fromlist or ())
+            return within if fromlist else sys.modules[f"{package}.{top}"]
+
+        vars(module)["__builtins__"] = vars(builtins) | {"__import__": imported}
         super().exec_module(module)
 
 
-class _Import:
-    """The `__import__` of a file in a plug-in folder."""
-
-    def __init__(self, package: str, folder: str, itself: str) -> None:
-        self._package, self._folder, self._itself = package, folder, itself
-
-    def __call__(
-        self,
-        name: str,
-        globals: Mapping[str, Any] | None = None,
-        locals: Mapping[str, Any] | None = None,
-        fromlist: Sequence[str] | None = (),
-        level: int = 0,
-    ) -> ModuleType:
-        """Import from the folder if the module is in it, else as Python does."""
-        top = name.partition(".")[0]
-        if level or not self._is_neighbour(top):
-            return builtins.__import__(name, globals, locals, fromlist or (), level)
-        within = builtins.__import__(f"{self._package}.{name}", globals, locals, fromlist or ())
-        return within if fromlist else sys.modules[f"{self._package}.{top}"]
-
-    def _is_neighbour(self, top: str) -> bool:
-        # a file named transformers.py may import the package transformers
-        if top in _RESERVED or top == self._itself:
-            return False
-        spec = PathFinder.find_spec(top, [self._folder])
-        # installed packages take precedence over a folder without __init__.py, perhaps of data
-        plain = spec is not None and spec.loader is None
-        return spec is not None and not (plain and importlib.util.find_spec(top))
+def _is_in(folder: Sequence[str], top: str) -> bool:
+    """Return whether importing a top-level name means a module in a folder of plug-ins."""
+    spec = None if top in _RESERVED else PathFinder.find_spec(top, folder)
+    # installed packages take precedence over a folder without __init__.py, perhaps of data
+    plain = spec is not None and spec.loader is None
+    return spec is not None and not (plain and importlib.util.find_spec(top))

@@ -119,7 +119,7 @@ def files_refused(refused: bool = True) -> Iterator[None]:
 
 
 def refuse_unknown(reference: str) -> None:
-    """Refuse the name of no workload, without importing any; a file need not exist."""
+    """Refuse a name that no workload has, without importing any; files need not exist."""
     known = [*BUILTIN, *_KIND.points(), COMMAND]
     in_file = reference.endswith(".py") or reference.rpartition(":")[0].endswith(".py")
     if in_file or reference in known:

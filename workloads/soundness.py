@@ -54,12 +54,7 @@ def _is_between(low: float, value: Any, high: float) -> bool:
 
 
 def sound_data(data: object) -> Data:
-    """Return the data if a model can be trained on them, map-style data sets wrapped in `Items`.
-
-    Raises:
-        WorkloadError: they are not a `Data`, a split is empty, inputs and targets differ in length,
-            or a number is not finite.
-    """
+    """Return data that a model can be trained on, with `Items` of data sets; refuse all others."""
     if not isinstance(data, Data):
         raise WorkloadError(
             f"data() must return a Data, got {type(data).__name__}; return "
@@ -143,12 +138,7 @@ def sound_values(split: str, examples: Examples) -> None:
 
 
 def sound_model(model: object) -> nn.Module:
-    """Return the model if it can be trained.
-
-    Raises:
-        WorkloadError: it is not a module or has nothing to train; a parameter has no values, shares
-            memory with another one, or has another type than the others.
-    """
+    """Return the model if it can be trained; refuse it if not."""
     if not isinstance(model, nn.Module):
         raise WorkloadError(f"model() must return a torch.nn.Module, got {type(model).__name__}")
     _refuse_shared_memory(model)

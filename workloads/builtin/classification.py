@@ -76,7 +76,6 @@ class _Vectors:
         self._hidden = hidden_layers(ends, self.hidden, self.parameters, self.depth, (width,))
 
     def model(self) -> nn.Module:
-        """Return a new network."""
         return mlp(self._inputs, self._hidden, self._classes, self.dropout)
 
 
@@ -91,7 +90,6 @@ class DigitsMLP(_Vectors):
         self._set_network(64, 32)
 
     def data(self) -> Data:
-        """Return the digits."""
         return subset(digits(), self.images, self.classes)
 
 
@@ -133,7 +131,6 @@ class _DigitImages:
     error = staticmethod(misclassified)
 
     def data(self) -> Data:
-        """Return the digits."""
         train, validation = (
             Examples(split.inputs.view(-1, 1, 8, 8), split.targets)
             for split in digits().splits.values()
@@ -154,7 +151,6 @@ class DigitsCNN(_DigitImages):
     study_defaults = {"search": {"space": momentum_space(lr=(1e-3, 3.0))}}
 
     def model(self) -> nn.Module:
-        """Return a new network."""
         return simple_cnn((1, 8, 8), 10, (*self.filters, self.hidden))
 
 
@@ -180,5 +176,4 @@ class DigitsResNet8(_DigitImages):
             self.model()  # refuses wrong options early
 
     def model(self) -> nn.Module:
-        """Return a new network."""
         return resnet8(1, 10, self.widths, self.norm, self.ghost)

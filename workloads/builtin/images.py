@@ -61,7 +61,6 @@ class _Images:
         raise NotImplementedError
 
     def model(self) -> nn.Module:
-        """Return a new network."""
         raise NotImplementedError
 
     def data(self) -> Data:
@@ -92,7 +91,6 @@ class MnistMLP(_Idx):
     study_defaults = _defaults(40_000, 10.0)
 
     def model(self) -> nn.Module:
-        """Return a new network."""
         return nn.Sequential(Pixels(), *mlp(28 * 28, self.hidden, self._classes))
 
 
@@ -110,7 +108,6 @@ class MnistSimpleCNN(_Idx):
     study_defaults = _defaults(40_000, 10.0)
 
     def model(self) -> nn.Module:
-        """Return a new network."""
         return simple_cnn((1, 28, 28), self._classes, sizes_of(self.width), self.dropout)
 
 
@@ -142,7 +139,6 @@ class Cifar10ResNet8(_Cifar10):
     study_defaults = _defaults(100_000, 10.0)
 
     def model(self) -> nn.Module:
-        """Return a new network."""
         return resnet8(3, self._classes, norm=self.norm, ghost=self.ghost)
 
 
@@ -164,7 +160,6 @@ class Cifar10AlexNet(_Cifar10):
     _norm = "local-response"
 
     def model(self) -> nn.Module:
-        """Return a new network."""
         dense = 32 * self.width // 3
         return alexnet(cifar.SHAPE, self._classes, self._norm, self.width, dense, self.dropout)
 
@@ -192,7 +187,6 @@ class Cifar10VGG11(_Cifar10):
     study_defaults = _defaults(100_000, 1.0)
 
     def model(self) -> nn.Module:
-        """Return a new network."""
         return vgg11(cifar.SHAPE, self._classes, self.width, 8 * self.width, self.dropout)
 
 
@@ -214,5 +208,4 @@ class Cifar10ResNet50(_Cifar10):
     study_defaults = _defaults(100_000, 10.0)
 
     def model(self) -> nn.Module:
-        """Return a new network."""
         return resnet50(cifar.SHAPE, self._classes, self.width, self.ghost, self.zero_gamma)

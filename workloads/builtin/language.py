@@ -72,7 +72,6 @@ class _Text:
         return cross_entropy_per_token(model, batch) * self._text.tokens_per_byte
 
     def model(self) -> nn.Module:
-        """Return a new network."""
         raise NotImplementedError
 
 
@@ -92,7 +91,6 @@ class TextTransformer(_Text):
     }
 
     def model(self) -> nn.Module:
-        """Return a new network."""
         return Transformer(self.vocabulary, self.context, self.width, self.layers, self.heads)
 
 
@@ -108,5 +106,4 @@ class TextLSTM(_Text):
     }
 
     def model(self) -> nn.Module:
-        """Return a new network."""
         return LSTM(self.vocabulary, self.width, self.layers)

@@ -93,8 +93,8 @@ _FORMS: Mapping[str, _Form] = {
 }
 
 _Map = tuple[Floats, Floats]
-"""An affine map of the k second moments of a direction: of theta, v and the average of theta, as
-far as there are such. Matrix (k, k, lanes, dimension), offset (k, lanes, dimension)."""
+"""An affine map of the k second moments per direction: of theta, and of v and the average of theta
+if there are any. Matrix (k, k, lanes, dimension), offset (k, lanes, dimension)."""
 
 
 class QuadraticLanes:
@@ -134,8 +134,8 @@ class QuadraticLanes:
     def measure(self) -> tuple[Floats, ...]:
         """Return the expected loss of every lane as loss and as error, each of shape (lanes,).
 
-        If there are averages, a third array is the expected loss of the one of weights and averages
-        that the error is not measured on.
+        With averages, there is a third: the expected loss of the weights if the error is that of
+        the averages, and that of the averages if the error is that of the weights.
         """
         raw = self._loss()
         if not self.quantities:

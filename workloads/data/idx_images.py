@@ -58,7 +58,7 @@ class IdxImages:
         folders = places([self.subfolder], self.package)
         if data_dir is not None:
             folders = [Path(data_dir).expanduser()]
-        folder = next((place for place in folders if _file(place, _IMAGES) is not None), None)
+        folder = next((place for place in folders if _paths(place, _IMAGES)), None)
         if folder is not None:
             images, labels = self._from_folder(folder)
         elif download:
@@ -82,7 +82,7 @@ class IdxImages:
         return images, labels
 
     def _from_folder(self, folder: Path) -> Arrays:
-        if _file(folder, _LABELS) is None:
+        if not _paths(folder, _LABELS):
             raise WorkloadError(
                 f"{self.name} needs the file {_LABELS}[.gz] beside the images, got none in "
                 f"{folder}; add it"
@@ -135,10 +135,6 @@ def _read(folder: Path, name: str) -> NDArray[np.uint8]:
             "that is out of date"
         )
     return first
-
-
-def _file(folder: Path, name: str) -> Path | None:
-    return next(iter(_paths(folder, name)), None)
 
 
 def _paths(folder: Path, name: str) -> list[Path]:

@@ -190,7 +190,7 @@ def _by_position(file: Path) -> tuple[Tensor, Tensor, bool]:
 
 
 def _windows(content: Tensor, context: int, *, copy: bool = True) -> Examples:
-    """Return consecutive windows and the token after each of theirs, as copies or as views."""
+    """Return consecutive windows and the tokens after theirs, as copies or as views."""
     if len(content) <= context:
         none = content[:0].view(0, 1).expand(0, context)
         return Examples(none, none)

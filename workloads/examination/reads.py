@@ -4,7 +4,7 @@ import datetime
 import dis
 import random
 import sys
-from types import FrameType, TracebackType
+from types import FrameType
 from typing import Any, Self
 
 import torch
@@ -49,12 +49,7 @@ class Reads:
             sys.setprofile(self._notice)
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         """Stop profiling."""
         if self._watching:
             sys.setprofile(None)

@@ -24,6 +24,7 @@ def mlp(inputs: int, hidden: Sequence[int], classes: int, dropout: float = 0.0) 
     """
     if any(width < 1 for width in hidden):
         raise WorkloadError(f"`hidden` must give widths of at least 1, got {list(hidden)}")
+    dropout_layers(dropout)  # refused even without hidden layers
     layers: list[nn.Module] = [nn.Flatten()]
     for before, after in pairwise([inputs, *hidden]):
         layers += [nn.Linear(before, after), nn.ReLU(), *dropout_layers(dropout)]

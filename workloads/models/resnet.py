@@ -23,7 +23,7 @@ class PreActivationBlock(nn.Module):
     def __init__(self, before: int, after: int, stride: int, norm: Norm) -> None:
         """Create a block to `after` >= `before` channels; stride 2 halves the image."""
         super().__init__()
-        # a bias only without normalization, which would cancel it
+        # normalization would cancel a bias
         bias = isinstance(norm(1), nn.Identity)
         self.branch = nn.Sequential(
             norm(before),

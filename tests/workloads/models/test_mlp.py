@@ -16,6 +16,12 @@ def test_a_network_has_the_requested_layers(hidden, parameters):
     assert model(torch.zeros(7, 2, 2)).shape == (7, 3)
 
 
+@pytest.mark.parametrize("hidden", [(), (5,)])
+def test_a_dropout_of_everything_is_refused(hidden):
+    with pytest.raises(WorkloadError, match=r"`dropout` must lie in \[0, 1\), got 1"):
+        mlp(4, hidden, 3, dropout=1.0)
+
+
 def test_a_layer_without_width_is_refused():
     with pytest.raises(WorkloadError, match=r"`hidden` must give widths .* got \[5, 0\]"):
         mlp(4, (5, 0), 3)
