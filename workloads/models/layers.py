@@ -18,10 +18,10 @@ _MEAN, _SPREAD = 0.5, 0.25
 
 
 def check_sizes(**sizes: int) -> None:
-    """Refuse a size below 1, by its option's name: torch would build layers without weights."""
+    """Refuse what is not an integer of at least 1; torch would build layers without weights."""
     for name, size in sizes.items():
-        if size < 1:
-            raise WorkloadError(f"`{name}` must be at least 1, got {size}")
+        if isinstance(size, bool) or not isinstance(size, int) or size < 1:
+            raise WorkloadError(f"`{name}` must be an integer of at least 1, got {size!r}")
 
 
 def dropout_layers(dropout: float) -> list[nn.Module]:

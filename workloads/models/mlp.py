@@ -7,7 +7,7 @@ from itertools import pairwise
 from torch import nn
 
 from workloads.errors import WorkloadError
-from workloads.models.layers import dropout_layers
+from workloads.models.layers import check_sizes, dropout_layers
 
 TOLERANCE = 0.02
 """Largest relative difference from the requested number of parameters."""
@@ -39,7 +39,7 @@ def parameter_count(ends: tuple[int, int], width: int, depth: int) -> int:
 
 
 def width_for(ends: tuple[int, int], parameters: int, depth: int) -> int:
-    """Return the width that gives a network with `depth` hidden layers a number of parameters.
+    """Return the width at which `depth` hidden layers give a number of parameters, within 2 %.
 
     Wide and deep networks are comparable at equal size (Chen et al. 2018). Of two widths that are
     equally close, the smaller is returned.
@@ -47,9 +47,7 @@ def width_for(ends: tuple[int, int], parameters: int, depth: int) -> int:
     Raises:
         WorkloadError: an argument is below 1, or no width is within 2 %.
     """
-    for name, value in (("parameters", parameters), ("depth", depth)):
-        if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-            raise WorkloadError(f"`{name}` must be an integer of at least 1, got {value!r}")
+    check_sizes(parameters=parameters, depth=depth)
     widths = range(1, parameters + 1)
     below = bisect_right(widths, parameters, key=lambda width: parameter_count(ends, width, depth))
     counts = {width: parameter_count(ends, width, depth) for width in (max(1, below), below + 1)}

@@ -88,12 +88,16 @@ def test_a_workload_without_its_files_names_them(tmp_path, monkeypatch, name):
     ("name", "options", "message"),
     [
         ("digits-resnet8", {"norm": "layer"}, "`norm` must be one of none, batch, ghost"),
-        ("cifar10-resnet8", {"norm": "ghost", "ghost": 0}, "`ghost` must be at least 1"),
+        (
+            "cifar10-resnet8",
+            {"norm": "ghost", "ghost": 0},
+            "`ghost` must be an integer of at least 1",
+        ),
         ("mnist-simple-cnn", {"width": "huge"}, "`width` must be one of narrow, base, wide"),
         ("mnist-mlp", {"classes": 11}, "`classes` must be a fraction"),
         ("image-folder", {"model": "resnet51"}, "`model` must be one of simple-cnn, resnet8"),
         ("text-transformer", {"width": 30}, "multiple of `heads`, got 30 and 4"),
-        ("text-lstm", {"layers": 0}, "`layers` must be at least 1, got 0"),
+        ("text-lstm", {"layers": 0}, "`layers` must be an integer of at least 1, got 0"),
     ],
 )
 def test_a_wrong_option_is_refused_before_data_are_read(name, options, message):

@@ -94,8 +94,9 @@ def given():
     ("make", "message"),
     [
         (lambda: Transformer(16, 6, 8, 2, 3), "multiple of `heads`, got 8 and 3"),
-        (lambda: Transformer(16, 6, 8, 0, 2), "`layers` must be at least 1, got 0"),
-        (lambda: LSTM(16, 0, 1), "`width` must be at least 1, got 0"),
+        (lambda: Transformer(16, 6, 8, 0, 2), "`layers` must be an integer of at least 1, got 0"),
+        (lambda: LSTM(16, 2.5, 1), r"`width` must be an integer of at least 1, got 2\.5"),
+        (lambda: LSTM(16, 0, 1), "`width` must be an integer of at least 1, got 0"),
     ],
 )
 def test_invalid_sizes_are_refused(make, message):
