@@ -8,9 +8,9 @@ from torch import Tensor
 from workloads.trees import leaves
 from workloads.workload import Data, Split
 
-_MOST = 2**26
+_MOST_COMPARED = 2**26
 """Splits with more elements are not compared."""
-_MANY = 0.5
+_SUSPICIOUS_SHARE = 0.5
 """Share of validation examples that are also in the training set, too large to be chance."""
 
 
@@ -21,12 +21,13 @@ def remarks(data: Data) -> list[str]:
     targets are single integers. Only splits in memory are compared.
     """
     train, validation = data.train, data.validation
-    if not all(0 < sum(t.numel() for t in part.tensors) <= _MOST for part in (train, validation)):
+    sizes = [sum(tensor.numel() for tensor in part.tensors) for part in (train, validation)]
+    if min(sizes) == 0 or max(sizes) > _MOST_COMPARED:
         return []
     phrases = []
     trained, validated = set(_rows(train)), _rows(validation)
     shared = sum(row in trained for row in validated)
-    if shared >= _MANY * len(validated):
+    if shared >= _SUSPICIOUS_SHARE * len(validated):
         phrases.append(
             f"{shared:,} of {len(validated):,} validation examples have the inputs of training "
             "examples"

@@ -14,13 +14,13 @@ SUFFIXES = frozenset(
 EVERY = 10
 """Without a validation folder, every tenth image of a class is for validation."""
 
-_UNREAD = frozenset(".avif .dng .exr .heic .heif .jp2 .jxl .tif .tiff".split())  # noqa: SIM905
+_UNREADABLE = frozenset(".avif .dng .exr .heic .heif .jp2 .jxl .tif .tiff".split())  # noqa: SIM905
 """Formats that cannot be read; they are refused, since ignoring them would change a class."""
 _TRAIN = ("train", "training")
 _VALIDATION = (("val", "valid", "validation"), ("test", "testing"))
 """Names of the validation folder; the second group counts only without one of the first."""
 _SYSTEM_FOLDERS = frozenset({"__macosx", "@eadir", "$recycle.bin", "system volume information"})
-_MOST_COUNTS = 8
+_MOST_LISTED = 8
 """Most classes that a message lists."""
 
 File = tuple[Path, int]
@@ -127,7 +127,7 @@ def _images(folder: Path) -> list[Path]:
     images = []
     for path in _visible(folder):
         suffix = path.suffix.lower()
-        if suffix in _UNREAD:
+        if suffix in _UNREADABLE:
             raise WorkloadError(
                 f"an image must be one of {', '.join(sorted(SUFFIXES))}, got {path}; convert or "
                 "remove it"
@@ -161,7 +161,7 @@ def _refuse_lacking_classes(
     lacking = [name for name in names if 0 in counts[name]]
     if not lacking:
         return
-    shown = [*lacking, *(name for name in names if name not in lacking)][:_MOST_COUNTS]
+    shown = [*lacking, *(name for name in names if name not in lacking)][:_MOST_LISTED]
     listed = ", ".join(f"{name!r} {counts[name][0]} and {counts[name][1]}" for name in shown)
     more = f" and {len(names) - len(shown):,} more classes" if len(names) > len(shown) else ""
     raise WorkloadError(

@@ -17,7 +17,7 @@ from workloads.errors import WorkloadError
 BYTES = 256
 """Tokens 0 to 255 are the bytes."""
 MOST_TOKENS = 32_768
-_LEAST = 2
+_LEAST_COUNT = 2
 """Occurrences that a pair needs to be merged."""
 _WORD = re.compile(rb" ?[A-Za-z_]+| ?[0-9]+| ?[^\sA-Za-z_0-9]+|\s+", re.DOTALL)
 
@@ -83,7 +83,7 @@ def _merges(counts: Counter[bytes], merges: int) -> list[_Pair]:
     learned: list[_Pair] = []
     while queue and len(learned) < merges:
         negative, pair = heapq.heappop(queue)
-        if -negative != pairs[pair] or negative > -_LEAST:  # outdated, or too rare
+        if -negative != pairs[pair] or negative > -_LEAST_COUNT:  # outdated, or too rare
             continue
         learned.append(pair)
         changed: set[_Pair] = set()

@@ -15,9 +15,9 @@ _SEEDS = (0, 1)
 _STEPS = 60
 _STEP_SIZE = 0.05
 """Norm of an update relative to the norm of the parameters."""
-_ENOUGH = 0.4
+_FINAL_LOSS = 0.4
 """Learning ends when this fraction of the initial loss is left."""
-_LEARNT = 0.7
+_LEARNT_LOSS = 0.7
 """A model whose loss is above this fraction of the initial loss has not learnt its examples."""
 _RISE = {"error": 0.2, "loss": 0.1}
 """Largest mean rise on learnt examples that passes as noise; for a loss, relative to its start."""
@@ -35,7 +35,7 @@ def refuse_rising(workload: Workload, make: Callable[[int], nn.Module], examples
             after = _measured(workload, model, examples)
         scale = 1.0 if quantity == "error" else max(abs(before[1]), sys.float_info.min)
         rises.append((after[1] - before[1]) / scale)
-        if not (after[0] <= _LEARNT * before[0] and rises[-1] >= 0):  # neither if one is NaN
+        if not (after[0] <= _LEARNT_LOSS * before[0] and rises[-1] >= 0):  # neither if one is NaN
             return
     if sum(rises) / len(rises) <= _RISE[quantity]:
         return
@@ -54,7 +54,7 @@ def _measured(workload: Workload, model: nn.Module, examples: Examples) -> tuple
 
 
 def learn(
-    workload: Workload, model: nn.Module, examples: Examples, enough: float = _ENOUGH
+    workload: Workload, model: nn.Module, examples: Examples, enough: float = _FINAL_LOSS
 ) -> None:
     """Train a model on a few examples by plain SGD, with updates of fixed relative norm.
 

@@ -27,13 +27,13 @@ from workloads.examination.values import STATES
 Snapshot = Mapping[str, Any]
 """Values by path, for example `model.net.calls`; comparable with `==`."""
 
-_MOST = 200_000
+_MOST_VALUES = 200_000
 """Most values in a snapshot."""
-UNSEEN = f"one of more than {_MOST:,} values"
+UNSEEN = f"one of more than {_MOST_VALUES:,} values"
 """Path that stands for all further values; it always counts as changed."""
 CACHED = "<cached"
 """Prefix of the path step to a value in a function's cache."""
-_SHORT = 100
+_LONGEST_LISTED = 100
 """Longer lists and mappings of plain values, such as a vocabulary, count as one value."""
 _TENSORS = {"_parameters", "_buffers", "_modules", "_non_persistent_buffers_set"}
 _PLAIN = (type(None), bool, int, float, complex, str, bytes)
@@ -70,7 +70,9 @@ def _walked(roots: Mapping[str, object]) -> "_Walk":
 def changed(before: Snapshot, after: Snapshot) -> list[str]:
     """Return the paths whose values differ between two snapshots, or that only one of them has."""
     return [
-        path for path in {**before, **after} if before.get(path, _MOST) != after.get(path, _MOST)
+        path
+        for path in {**before, **after}
+        if (path in before, before.get(path)) != (path in after, after.get(path))
     ]
 
 
@@ -87,7 +89,7 @@ class _Walk:
         """Record a value, or follow its references."""
         if id(value) in self.seen:
             return
-        if len(self.values) >= _MOST:
+        if len(self.values) >= _MOST_VALUES:
             self.values[UNSEEN] = object()
             return
         if isinstance(value, _PLAIN):
@@ -235,7 +237,7 @@ def _of_sequence(values: Any) -> Iterator[tuple[str, Any]]:
 
 def _of_items(items: list[tuple[Any, Any]]) -> Iterator[tuple[str, Any]]:
     parts = (part for _, v in items for part in (v if isinstance(v, tuple) else (v,)))
-    if len(items) > _SHORT and all(isinstance(part, _PLAIN) for part in parts):
+    if len(items) > _LONGEST_LISTED and all(isinstance(part, _PLAIN) for part in parts):
         yield "", repr(items)
     else:
         yield from ((f"[{key!r:.40}]", value) for key, value in items)
