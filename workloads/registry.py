@@ -120,12 +120,10 @@ def files_refused(refused: bool = True) -> Iterator[None]:
 
 def refuse_unknown(reference: str) -> None:
     """Refuse a name that no workload has, without importing any; files need not exist."""
-    known = [*BUILTIN, *_KIND.points(), COMMAND]
+    known = [*BUILTIN, *_KIND.points(), COMMAND, "path/to/file.py:Class"]
     in_file = reference.endswith(".py") or reference.rpartition(":")[0].endswith(".py")
-    if in_file or reference in known:
-        return
-    hint = did_you_mean(reference, known) or "or give path/to/file.py:Class"
-    raise WorkloadError(f"workload must be one of {', '.join(known)}, got {reference!r}; {hint}")
+    if not in_file and reference not in known:
+        raise WorkloadError(not_among("workload", reference, known))
 
 
 def _program(options: Mapping[str, Any]) -> "Command":
