@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     )
 
 DISTRIBUTION = "batchscale"
-"""`batchscale.packages` tells our packages from others of the same name by this line."""
+"""`batchscale.packages` recognizes our packages, among others of the same name, by this line."""
 
 __all__ = [
     "Data",
@@ -36,7 +36,7 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    """Import the contract, and torch with it, when it is first used: listing needs neither."""
+    """Import the contract, and torch with it, on first use: listing workloads needs neither."""
     if name == "Items":
         return importlib.import_module("workloads.items").Items
     if name in __all__:

@@ -1,4 +1,4 @@
-"""A program as a workload: any command that trains, and reports measurements as JSON lines."""
+"""A program as a workload: any command that trains and reports measurements as JSON lines."""
 
 import hashlib
 import os
@@ -15,9 +15,7 @@ from workloads.errors import WorkloadError
 from workloads.workload import Target
 
 PROGRAM = "program"
-"""Mode in which such trials are computed, and their optimizer as a study records it."""
-COHORT, AT_ONCE = 8, 1
-"""Trials of a cohort, and programs that a worker runs at once, unless the study says more."""
+"""Mode, and optimizer, that a study records for trials of a program."""
 GIVEN: Mapping[str, str] = {
     "batch_size": "examples per step",
     "micro_batch": "examples to process at once; the batch size unless the study says less",
@@ -27,7 +25,7 @@ GIVEN: Mapping[str, str] = {
     "checkpoint": "folder for the program's checkpoints, as in $BATCHSCALE_CHECKPOINT",
     "python": "the Python interpreter that runs batchscale",
 }
-"""What batchscale fills in besides the hyperparameters, by placeholder."""
+"""Placeholders that batchscale fills in besides the hyperparameters, and their values."""
 
 _Minutes = Annotated[float, Field(gt=0, strict=True)]
 _Key = Annotated[str, Field(min_length=1)]
@@ -35,7 +33,7 @@ _RULES = {"run": "a string or a list of words", "environment": "a table of strin
 
 
 class Options(BaseModel):
-    """The options of a program, `workload = "command"`; those of other workloads are their own."""
+    """The `workload_options` of a program, `workload = "command"`."""
 
     model_config = ConfigDict(
         frozen=True, extra="forbid", allow_inf_nan=False, use_attribute_docstrings=True
@@ -46,13 +44,13 @@ class Options(BaseModel):
     target: Annotated[float, Field(gt=0, strict=True)]
     """Validation error (or loss) to get below."""
     quantity: Literal["error", "loss"] = "error"
-    """Whether the target is on an error, a fraction, or on a loss."""
+    """Whether the target is on an error (a fraction) or on a loss."""
     folder: str = "."
     """Folder in which the program runs, relative to the study file."""
     shell: Annotated[bool, Field(strict=True)] = False
     """Whether a shell runs the command line, for pipes and variables."""
     environment: dict[str, str] = Field(default_factory=dict)
-    """Variables for the program besides its worker's; placeholders are filled in."""
+    """Environment variables that the program gets in addition; placeholders are filled in."""
     cpus: Annotated[int, Field(ge=1, strict=True)] = 1
     """CPU cores of a trial."""
     gpus: Annotated[float, Field(ge=0, strict=True)] = 0.0
@@ -62,24 +60,24 @@ class Options(BaseModel):
     step: _Key = "step"
     """Key of the number of optimizer steps in a line of measurements."""
     measured: _Key | None = None
-    """Key of what the target is on; val_error, or val_loss for a loss."""
+    """Key of the measurement that the target is on; by default val_error, or val_loss."""
     loss: _Key = "val_loss"
-    """Key of the validation loss, which a line may lack."""
+    """Key of the validation loss, which a line may omit."""
     train_loss: _Key = "train_loss"
-    """Key of the mean training loss since the measurement before, which a line may lack."""
+    """Key of the mean training loss since the last measurement, which a line may omit."""
     quantities: tuple[_Key, ...] = ()
     """Keys of further measured quantities, which become columns of the curves; `test_error` is the
-    error on a test split, on the lines that have it."""
+    error on a test split, in the lines that give it."""
     examples: Annotated[int, Field(ge=1, strict=True)] | None = None
     """Number of training examples, for budgets in epochs."""
     tokens_per_example: Annotated[int, Field(ge=1, strict=True)] | None = None
-    """Tokens in each example, where a study file counts in tokens; programs are told examples."""
+    """Tokens in each example, for study files that count in tokens; programs are given examples."""
     trial_minutes: _Minutes | None = None
-    """A trial that runs for longer has failed."""
+    """Time limit of a trial; one that takes longer has failed."""
     silent_minutes: _Minutes | None = None
-    """A trial that reports nothing for so long has failed."""
+    """Longest time between two reports; a trial that is silent for longer has failed."""
     grace_seconds: Annotated[float, Field(ge=0, strict=True)] = 10.0
-    """Seconds that a program has to end itself after SIGTERM, before it is killed."""
+    """Seconds from SIGTERM until a program that is still running is killed."""
 
 
 class Command:
@@ -87,18 +85,18 @@ class Command:
 
     Attributes:
         options: its `workload_options`.
-        target: what its trials race to.
-        study_defaults: the study's defaults that differ for programs.
+        target: the target that its trials race to.
+        study_defaults: defaults of the study that are different for programs.
     """
 
     study_defaults: Mapping[str, Any] = {
         "optimizer": PROGRAM,
-        "race": {"cohort": COHORT},
-        "compute": {"pack": AT_ONCE},
+        "race": {"cohort": 8},
+        "compute": {"pack": 1},
     }
 
     def __init__(self, options: Options) -> None:
-        """Take the options, whose rules across keys are checked."""
+        """Store the options, and refuse those that contradict each other."""
         self.options = options
         if options.gpus > 1 and not options.gpus.is_integer():
             raise WorkloadError(
@@ -125,12 +123,12 @@ class Command:
 
     @property
     def tokens_per_example(self) -> int | None:
-        """Tokens in each example; None where the study does not say."""
+        """Tokens in each example; None if the study does not say."""
         return self.options.tokens_per_example
 
     @property
     def measured(self) -> str:
-        """Key of what the target is on in a line of measurements."""
+        """Key of the measurement that the target is on."""
         return self.options.measured or f"val_{self.options.quantity}"
 
     @property
@@ -145,7 +143,7 @@ class Command:
         return [filled(word, values) for word in self._words]
 
     def environment(self, values: Mapping[str, str]) -> dict[str, str]:
-        """Return the program's own variables with their placeholders filled in."""
+        """Return the program's own environment variables with their placeholders filled in."""
         return {n: filled(text, values) for n, text in self.options.environment.items()}
 
     def refuse_missing(self) -> None:
@@ -154,8 +152,8 @@ class Command:
             raise WorkloadError(f"workload_options.folder must be a folder, got {self.folder}")
         first = self._words[0]
         path = self.options.environment.get("PATH", os.environ.get("PATH"))
-        place = str(self.folder / first) if "/" in first else first  # seen from where it runs
-        if not placeholders(first) and shutil.which(place, path=path) is None:
+        program = str(self.folder / first) if "/" in first else first
+        if not placeholders(first) and shutil.which(program, path=path) is None:
             raise WorkloadError(
                 f"workload_options.run must begin with a program on this machine, got {first!r}; "
                 "check its name and PATH, or begin with {python} for the Python that runs "
@@ -163,7 +161,7 @@ class Command:
             )
 
     def record(self) -> dict[str, Any]:
-        """Return what a sweep records of the program: its command line, and digests of files."""
+        """Return what a sweep records about the program: its command line and digests of files."""
         return {"command": self._words, "files": dict(self._digests())}
 
     def _digests(self) -> Iterator[tuple[str, str]]:
@@ -175,16 +173,16 @@ class Command:
 
 
 def made(**options: Any) -> Command:
-    """Return a program from its `workload_options`; the error has a line for each wrong one."""
+    """Return a program from its `workload_options`; the error has a line for each wrong option."""
     try:
         return Command(Options(**options))
     except ValidationError as error:
-        lines = dict.fromkeys(_sentence(found) for found in error.errors())
+        lines = dict.fromkeys(map(_sentence, error.errors()))
         raise WorkloadError("\n".join(lines)) from error
 
 
 def _refuse_names(options: Options) -> None:
-    """Refuse names that something else has."""
+    """Refuse names of hyperparameters, measurements and variables that are already taken."""
     given = sorted(GIVEN.keys() & set(options.hyperparameters))
     if given:
         raise WorkloadError(
@@ -195,7 +193,7 @@ def _refuse_names(options: Options) -> None:
     if options.step in {measured, options.loss, options.train_loss, *options.quantities}:
         raise WorkloadError(
             f"workload_options.step must be a separate key, got {options.step!r}, which is also "
-            "that of a measurement; choose another"
+            "the key of a measurement; choose another"
         )
     for name in options.environment:
         if not name or set(name) & set("=\0") or name.startswith("BATCHSCALE_"):
@@ -234,7 +232,7 @@ def _sentence(error: Any) -> str:
 
 
 def placeholders(text: str) -> set[str]:
-    """Return the names in braces in a text; refuse other content of braces."""
+    """Return the names in braces in a text; refuse anything else in braces."""
     try:
         parts = list(string.Formatter().parse(text))
     except ValueError as error:

@@ -1,6 +1,6 @@
 """The contract of a workload as functions, one per clause.
 
-Each returns what it found as text, or raises `BrokenClauseError`.
+Each returns its finding as text, or raises `BrokenClauseError`.
 """
 
 import math
@@ -43,7 +43,6 @@ from workloads.workload import (
 _PORTION = 512
 _TRAINING_STEPS = 300
 _RATES = (0.01, 0.1, 0.5)
-_SEEDED = "; draw from a generator with a seed of its own"
 _SPLITS = {"train": "training", "validation": "validation", "test": "test"}
 
 
@@ -57,8 +56,8 @@ def target_is_in_range(workload: Workload | Dynamics) -> str:
     return f"{target.quantity} < {target.value:g}"
 
 
-def kept(clause: Callable[[], str]) -> None:
-    """Refuse a workload that breaks a clause, in its words, by a `WorkloadError`."""
+def require(clause: Callable[[], str]) -> None:
+    """Raise a `WorkloadError` with the clause's own message if a workload breaks the clause."""
     try:
         clause()
     except BrokenClauseError as broken:
@@ -66,32 +65,35 @@ def kept(clause: Callable[[], str]) -> None:
 
 
 def data_are_identical_on_two_calls(workload: Workload, first: Data | None = None) -> str:
-    """Check that `data()` gives the same split on every call; `first` is that of an earlier one."""
+    """Check that `data()` returns the same on every call; `first` is an earlier call's result."""
     first, second = first or _data(workload), _data(workload)
     for split in first.splits:
         one, other = (
             dict(named_leaves(compared(getattr(data, split)))) for data in (first, second)
         )
-        same = one.keys() == other.keys() and all(torch.equal(one[n], other[n]) for n in one)
-        _require(same, f"two calls of data() must agree, got different {split} tensors{_SEEDED}")
+        _require(
+            one.keys() == other.keys() and all(torch.equal(one[n], other[n]) for n in one),
+            f"two calls of data() must agree, got different {split} tensors; draw from a generator "
+            "with a seed of its own",
+        )
     sizes = ", ".join(f"{part.size:,} {_SPLITS[name]}" for name, part in first.splits.items())
     return "; ".join([sizes, *remarks(first)])
 
 
 def inputs_and_targets_agree_in_length(workload: Workload) -> str:
-    """Check that inputs and targets agree in length and that neither split is empty."""
+    """Check that inputs and targets agree in length and that no split is empty."""
     train = few(_data(workload).train)
     shapes = {path[1:]: tuple(leaf.shape[1:]) for path, leaf in named_leaves(train)}
     return ", ".join(f"{path} {shape} each" for path, shape in shapes.items())
 
 
 def loss_is_a_finite_mean(workload: Workload) -> str:
-    """Check that `loss` is one finite number, the mean over the batch."""
+    """Check that `loss` is a finite number, the mean over the batch."""
     return f"{_mean('loss', workload.loss, workload, _data(workload).train):.4g}"
 
 
 def error_is_a_finite_mean(workload: Workload) -> str:
-    """Check that `error` is one finite number, a mean over examples, and a fraction if required."""
+    """Check that `error` is a finite number, a mean over examples, and a fraction if required."""
     target = sound_target(workload.target)
     error = _mean("error", workload.error, workload, _data(workload).validation)
     sound_error(target, error)
@@ -99,7 +101,7 @@ def error_is_a_finite_mean(workload: Workload) -> str:
 
 
 def quantities_are_finite_means(workload: Workload) -> str:
-    """Check that each of `quantities` is one finite number, a mean over examples."""
+    """Check that each of `quantities` is a finite number, a mean over examples."""
     data = _data(workload).validation
     names = quantities(workload, _model(workload, 0).eval(), few(data))
     found = {name: _mean(name, quantity(workload, name), workload, data) for name in names}
@@ -107,7 +109,7 @@ def quantities_are_finite_means(workload: Workload) -> str:
 
 
 def models_follow_the_seed(workload: Workload) -> str:
-    """Check that a model's initialization depends on the global seeds and on nothing else."""
+    """Check that a model's initialization depends on the global seeds alone."""
     one, same, other = (
         torch.cat([parameter.detach().flatten() for parameter in model.parameters()])
         for model in (_model(workload, seed) for seed in (0, 0, 1))
@@ -121,7 +123,7 @@ def models_follow_the_seed(workload: Workload) -> str:
 
 
 def computes_from_its_arguments_alone(workload: Workload) -> str:
-    """Check that loss, error and model leave data and what trials share as they are."""
+    """Check that loss, error and model change neither the data nor anything that trials share."""
     data = _data(workload)
     found = observe(
         workload, lambda seed: _model(workload, seed), few(data.train), few(data.validation)
@@ -130,7 +132,7 @@ def computes_from_its_arguments_alone(workload: Workload) -> str:
 
 
 def target_is_below_the_start(workload: Workload | Dynamics) -> str:
-    """Check that an untrained model has not met the target."""
+    """Check that an untrained model does not reach the target."""
     target = sound_target(workload.target).value
     start = _start(workload)
     if start < target:
@@ -144,7 +146,7 @@ def target_is_below_the_start(workload: Workload | Dynamics) -> str:
 
 
 def error_falls_when_trained(workload: Workload | Dynamics) -> str:
-    """Check that some learning rate lowers the error within 300 steps of plain SGD."""
+    """Check that plain SGD lowers the error within 300 steps for at least one learning rate."""
     start = _start(workload)
     if isinstance(workload, Dynamics):
         lanes = _lanes(workload)
@@ -160,7 +162,7 @@ def error_falls_when_trained(workload: Workload | Dynamics) -> str:
 
 
 def runs_are_deterministic(workload: Dynamics) -> str:
-    """Check that the same lanes give the same errors twice."""
+    """Check that two runs of the same lanes give the same errors."""
     first, second = _lanes(workload), _lanes(workload)
     for lanes in (first, second):
         lanes.advance(7)
@@ -170,7 +172,7 @@ def runs_are_deterministic(workload: Dynamics) -> str:
 
 
 def keep_drops_the_lanes_it_is_told_to(workload: Dynamics) -> str:
-    """Check that `keep` drops lanes and leaves the others as they were."""
+    """Check that `keep` drops lanes without changing the others."""
     whole, cut = _lanes(workload), _lanes(workload)
     kept = np.array([True, False, True])
     cut.keep(kept)
@@ -182,8 +184,8 @@ def keep_drops_the_lanes_it_is_told_to(workload: Dynamics) -> str:
     return "the others are unchanged"
 
 
-def _require(kept: bool, message: str) -> None:
-    if not kept:
+def _require(holds: bool, message: str) -> None:
+    if not holds:
         raise BrokenClauseError(message)
 
 
@@ -198,8 +200,8 @@ def _model(workload: Workload, seed: int) -> nn.Module:
 
 
 def _mean(name: str, measure: Measure, workload: Workload, examples: Examples | Items) -> float:
-    """Return a measure of an untrained model on a few examples."""
-    # batch statistics would make the parts differ
+    """Return the loss or error of an untrained model on a few examples."""
+    # in evaluation mode, since batch statistics differ from portion to portion
     model, some = _model(workload, 0).eval(), few(examples)
     if getattr(workload, "whole", False):
         with torch.no_grad():
@@ -208,7 +210,7 @@ def _mean(name: str, measure: Measure, workload: Workload, examples: Examples | 
 
 
 def _error(workload: Workload, model: nn.Module) -> float:
-    """Return the validation error, in portions: large models would need gigabytes at once."""
+    """Return the validation error, measured in portions to bound memory."""
     validation, total = _data(workload).validation, 0.0
     portion = validation.size if getattr(workload, "whole", False) else _PORTION
     for start in range(0, validation.size, portion):
@@ -225,10 +227,9 @@ def _start(workload: Workload | Dynamics) -> float:
 
 
 def _refuse_rising(workload: Workload | Dynamics) -> None:
-    """Say so where a broken clause comes from a score that is no error."""
-    if isinstance(workload, Dynamics):
-        return
-    refuse_rising(workload, lambda seed: _model(workload, seed), few(_data(workload).train))
+    """Refuse a score that rises in training, which explains a broken clause better."""
+    if not isinstance(workload, Dynamics):
+        refuse_rising(workload, lambda seed: _model(workload, seed), few(_data(workload).train))
 
 
 def _trained_error(workload: Workload, rate: float) -> float:
@@ -246,7 +247,7 @@ def _trained_error(workload: Workload, rate: float) -> float:
 
 
 def _lanes(workload: Dynamics) -> Lanes:
-    """Return lanes with the first optimizer that the dynamics support."""
+    """Return lanes of the first optimizer that the dynamics support."""
     refusal: WorkloadError | None = None
     for optimizer in DYNAMICS_OPTIMIZERS:
         values = {"lr": np.array(_RATES)}

@@ -1,4 +1,4 @@
-"""Plug-ins of installed packages, as entry points: each name once, and none of ours."""
+"""Entry points of installed plug-ins, whose names must be unique and not those of built-ins."""
 
 import functools
 from collections.abc import Collection
@@ -12,12 +12,12 @@ class Kind:
     """A kind of plug-in."""
 
     noun: str  # its name in messages, such as "workload"
-    article: str
-    builtin: Collection[str]  # names that plug-ins may not take
+    article: str  # of the noun
+    builtin: Collection[str]  # names that plug-ins may not have
     error: type[Exception]  # raised for a faulty plug-in
 
     def points(self) -> dict[str, EntryPoint]:
-        """Return the entry points of installed packages by name; one that shadows is refused."""
+        """Return the entry points of installed packages by name; refuse a name that is taken."""
         found: dict[str, EntryPoint] = {}
         for point in installed(f"batchscale.{self.noun}s"):
             other = "batchscale itself" if point.name in self.builtin else None
@@ -33,7 +33,7 @@ class Kind:
         return found
 
     def load(self, point: EntryPoint) -> Any:
-        """Return the object of an entry point; one that does not import is refused."""
+        """Return the object of an entry point; refuse one that does not import."""
         try:
             return point.load()
         except (Exception, SystemExit) as error:

@@ -1,4 +1,4 @@
-"""The error that an unusable workload causes."""
+"""The error raised for an unusable workload."""
 
 from batchscale.errors import BatchscaleError
 

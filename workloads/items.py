@@ -1,4 +1,4 @@
-"""Map-style data sets: examples that are loaded one by one, as batches need them."""
+"""Map-style data sets: examples that are loaded one by one, when a batch needs them."""
 
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -18,36 +18,36 @@ from workloads.workload import Examples
 
 _CPU = torch.device("cpu")
 _FEW = 13
-_NO_SETS = (str, bytes, tuple, list, range, Mapping, np.ndarray, Tensor, nn.Module)
+_NOT_DATA_SETS = (str, bytes, tuple, list, range, Mapping, np.ndarray, Tensor, nn.Module)
 
 
 def is_map_style(data: object) -> bool:
-    """Return whether an object can be a data set: it has a length, and items by number."""
-    whole = hasattr(type(data), "__getitem__") and hasattr(type(data), "__len__")
-    return whole and not isinstance(data, _NO_SETS)
+    """Return whether an object can be a data set: it has a length, and items by index."""
+    indexable = hasattr(type(data), "__getitem__") and hasattr(type(data), "__len__")
+    return indexable and not isinstance(data, _NOT_DATA_SETS)
 
 
 class Items:
     """The examples of a map-style `torch.utils.data.Dataset`, loaded when they are needed.
 
-    Each item is a pair of input and target, each a tree of tensors, arrays or numbers, and of the
-    same shapes in all items. An item may draw from the generators of torch, numpy and random, as
-    augmentation does, if it is trained on: they are seeded by trial.
+    Each item is a pair of input and target, trees of tensors, arrays or numbers whose shapes are
+    the same in all items. Items of a training set may draw from the generators of torch, numpy and
+    random, for augmentation; these are seeded per trial.
 
     Attributes:
-        tensors: the tensors that are held in memory: none.
+        tensors: the tensors kept in memory: none.
     """
 
     tensors: tuple[Tensor, ...] = ()
 
     def __init__(self, dataset: Any, loaders: int = 0) -> None:
-        """Set the data set, and how many threads load items beside the one that trains.
+        """Wrap a data set, with the number of threads that load items beside the training thread.
 
-        Threads help where an item is read, decoded or computed by code that lets others run, as
-        PIL, numpy and torch do.
+        Threads help if items are read, decoded or computed by code that releases the interpreter
+        lock, as PIL, numpy and torch do.
 
         Raises:
-            WorkloadError: the data set is not map-style, or `loaders` is no number of threads.
+            WorkloadError: the data set is not map-style, or `loaders` is not a number of threads.
         """
         if not is_map_style(dataset):
             raise WorkloadError(
@@ -65,39 +65,39 @@ class Items:
 
     @cached_property
     def draws(self) -> str | None:
-        """Name of a generator that loading an item draws from; None without one."""
+        """Names of the generators that loading an item draws from; None for none."""
         with forked(_CPU):
             before = states(_CPU)
-            for place in {0, self.size // 2, self.size - 1}:
-                self._item(place)
+            for index in {0, self.size // 2, self.size - 1}:
+                self._item(index)
             return drawn(before, states(_CPU))
 
     def rows(self, index: Tensor | slice) -> Examples:
-        """Return the examples of these numbers, on the CPU."""
+        """Return the examples at these indices, on the CPU."""
         chosen = range(self.size)[index] if isinstance(index, slice) else index.tolist()
         before = None if self.draws else states(_CPU)
         items = self._pool.map(self._item, chosen) if self._loaders else map(self._item, chosen)
         inputs, targets = zip(*items, strict=True)
         examples = Examples(stacked(inputs, "input"), stacked(targets, "target"))
-        found = None if before is None else drawn(before, states(_CPU))
-        if found is not None:
+        draws = None if before is None else drawn(before, states(_CPU))
+        if draws is not None:
             raise WorkloadError(
                 "all items of a data set must draw random numbers, or none, got draws from "
-                f"{found} while some were loaded, and none for the first, the middle and the last; "
-                "let each draw, and use what is drawn for some alone"
+                f"{draws} in some items, but none in the first, the middle and the last one; draw "
+                "in every item, and ignore the draw where you do not need it"
             )
         return examples
 
     def to(self, device: torch.device) -> "Items":
-        """Return the same data set: what is loaded of it is moved, a batch at a time."""
+        """Return the same data set: items are moved after they are loaded, batch by batch."""
         return self
 
     def checked(self, name: str) -> Examples:
-        """Return a few examples, checked to be the same whenever they are loaded from one seed."""
+        """Return a few examples; refuse items that differ when loaded again from the same seed."""
         if self.draws is not None and self._loaders:
             raise WorkloadError(
                 f"`loaders` of {name} must be 0 where an item draws random numbers, here from "
-                f"{self.draws}, which threads share, got {self._loaders}"
+                f"{self.draws}, whose state threads share, got {self._loaders}"
             )
         one, before = self._seeded(0), snapshot(items=self._dataset)
         with Reads(files=False) as reads:
@@ -106,16 +106,16 @@ class Items:
         if not all(torch.equal(a.nan_to_num(), b.nan_to_num()) for a, b in pairs):
             raise WorkloadError(
                 f"an item of {name} must be the same whenever it is loaded, got two that differ; "
-                "let it depend on its number, and on the global generators of torch, numpy and "
-                "random alone"
+                "let it depend only on its index and the global generators of torch, numpy and "
+                "random"
             )
         reads.refuse()
         kept = [p for p in changed(before, snapshot(items=self._dataset)) if p != UNSEEN]
         if kept:
             raise WorkloadError(
-                f"an item of {name} must depend on its number alone, since a worker loads items of "
-                f"several trials, got a change of {min(kept)} while one is loaded again; keep no "
-                "counts in the data set, and draw from the global generators"
+                f"an item of {name} must depend on its index alone, since a worker loads items for "
+                f"several trials, got a change of {min(kept)} when an item is loaded again; keep "
+                "no counts in the data set, and draw from the global generators"
             )
         return one
 
@@ -124,8 +124,8 @@ class Items:
             seed_all(seed)
             return self.rows(torch.arange(_FEW) * (self.size - 1) // (_FEW - 1))
 
-    def _item(self, number: int) -> Any:
-        item = self._dataset[number]
+    def _item(self, index: int) -> Any:
+        item = self._dataset[index]
         if not isinstance(item, tuple | list) or len(item) != 2:
             length = f" of {len(item)}" if isinstance(item, tuple | list) else ""
             raise WorkloadError(

@@ -1,8 +1,8 @@
-"""Plug-in files: Python files of a user's, which may import the files and packages beside them.
+"""Plug-in files: a user's Python files, which may import the files and packages beside them.
 
-A folder of plug-ins is one package here, under a name made from its path, and an import in one of
-its files looks into the folder first, as Python does for a script. Nothing is put on `sys.path`:
-two folders with a `models.py` each do not meet, and nobody else's import finds either.
+Each folder of plug-ins becomes a package, named after a digest of its path, and imports in its
+files look into the folder first, as Python does for a script. Nothing is added to `sys.path`: two
+folders may both have a `models.py`, and no other code can import either.
 """
 
 import builtins
@@ -19,20 +19,20 @@ from typing import Any
 from workloads.errors import WorkloadError
 
 _PREFIX = "batchscale_plugin_"
-_FIRST = sys.stdlib_module_names | {"analysis", "batchscale", "study", "workloads"}
-"""Top-level names that no file beside a plug-in can take."""
+_RESERVED = sys.stdlib_module_names | {"analysis", "batchscale", "study", "workloads"}
+"""Top-level names that a file beside a plug-in cannot shadow."""
 
 
 def module_of(path: Path, noun: str = "workload") -> ModuleType:
     """Return a file's module, imported under a name that is the same in every process."""
     try:
         path = path.resolve()
-        there = path.is_file()
+        exists = path.is_file()
     except (OSError, ValueError, RuntimeError) as error:  # too long, a NUL, a loop of links
         raise WorkloadError(f"a {noun} file needs a valid path, got {path}: {error}") from error
-    if not there:
+    if not exists:
         raise WorkloadError(f"a {noun} file must exist, got {path}")
-    importlib.invalidate_caches()  # a neighbour may have been written just now
+    importlib.invalidate_caches()  # a file beside it may be new
     stem = path.stem if path.stem.isidentifier() else f"file_{_digest(path.name)}"
     name = f"{_package(path.parent)}.{stem}"
     if name in sys.modules:
@@ -58,7 +58,7 @@ def _digest(text: str) -> str:
 
 
 def _package(folder: Path) -> str:
-    """Return the name of a folder's package, which is there from now on."""
+    """Return the name of a folder's package; create it on first use."""
     name = _PREFIX + _digest(str(folder))
     if name not in sys.modules:
         package = ModuleType(name)
@@ -70,7 +70,7 @@ def _package(folder: Path) -> str:
 
 
 class _Finder:
-    """Finds the modules of plug-in folders, so that they import each other as well."""
+    """A finder for the modules of plug-in folders, which gives them `_Loader` as well."""
 
     @staticmethod
     def find_spec(
@@ -85,41 +85,33 @@ class _Finder:
 
 
 class _Loader(SourceFileLoader):
-    """Runs a file with an `import` of its own."""
+    """A loader that runs a file with its own `__import__`."""
 
     def exec_module(self, module: ModuleType) -> None:
-        package = module.__name__.partition(".")[0]
-        own = _Import(package, sys.modules[package].__path__[0], Path(self.path).stem)
-        vars(module)["__builtins__"] = vars(builtins) | {"__import__": own}
+        package, itself = module.__name__.partition(".")[0], Path(self.path).stem
+        folder = sys.modules[package].__path__
+
+        def imported(
+            name: str,
+            globals: Mapping[str, Any] | None = None,
+            locals: Mapping[str, Any] | None = None,
+            fromlist: Sequence[str] | None = (),
+            level: int = 0,
+        ) -> ModuleType:
+            top = name.partition(".")[0]
+            # a file named transformers.py may import the package transformers
+            if level or top == itself or not _is_in(folder, top):
+                return builtins.__import__(name, globals, locals, fromlist or (), level)
+            within = builtins.__import__(f"{package}.{name}", globals, locals, fromlist or ())
+            return within if fromlist else sys.modules[f"{package}.{top}"]
+
+        vars(module)["__builtins__"] = vars(builtins) | {"__import__": imported}
         super().exec_module(module)
 
 
-class _Import:
-    """The `import` of a file in a plug-in folder."""
-
-    def __init__(self, package: str, folder: str, itself: str) -> None:
-        self._package, self._folder, self._itself = package, folder, itself
-
-    def __call__(
-        self,
-        name: str,
-        globals: Mapping[str, Any] | None = None,
-        locals: Mapping[str, Any] | None = None,
-        fromlist: Sequence[str] | None = (),
-        level: int = 0,
-    ) -> ModuleType:
-        """Import as Python does, from the folder where the name is that of a neighbour."""
-        top = name.partition(".")[0]
-        if level or not self._is_neighbour(top):
-            return builtins.__import__(name, globals, locals, fromlist or (), level)
-        within = builtins.__import__(f"{self._package}.{name}", globals, locals, fromlist or ())
-        return within if fromlist else sys.modules[f"{self._package}.{top}"]
-
-    def _is_neighbour(self, top: str) -> bool:
-        # a file such as transformers.py may import the package of its own name
-        if top in _FIRST or top == self._itself:
-            return False
-        there = PathFinder.find_spec(top, [self._folder])
-        # a folder without __init__.py, perhaps of data, comes after every package that is installed
-        plain = there is not None and there.loader is None
-        return there is not None and not (plain and importlib.util.find_spec(top))
+def _is_in(folder: Sequence[str], top: str) -> bool:
+    """Return whether importing a top-level name means a module in a folder of plug-ins."""
+    spec = None if top in _RESERVED else PathFinder.find_spec(top, folder)
+    # installed packages take precedence over a folder without __init__.py, perhaps of data
+    plain = spec is not None and spec.loader is None
+    return spec is not None and not (plain and importlib.util.find_spec(top))

@@ -1,4 +1,4 @@
-"""Workloads by name, by entry point, or as path/to/file.py:Class."""
+"""Workloads: built in, from an entry point, or given as path/to/file.py:Class."""
 
 import importlib
 import inspect
@@ -35,7 +35,7 @@ class Entry:
 
     name: str
     source: str  # "built in", or the distribution that provides it
-    data: str  # where its data come from; empty for a plug-in
+    data: str  # source of its data; empty for a plug-in
     summary: str  # one line
 
 
@@ -55,13 +55,11 @@ def names() -> list[Entry]:
 def resolve(
     reference: str, options: Mapping[str, Any] | None = None
 ) -> "Workload | Dynamics | Command":
-    """Return a workload, built from its class with these options as keyword arguments.
+    """Return a workload, built from its class with the options as keyword arguments.
 
-    The reference is a name, path/to/file.py:Class, or "command" for a program.
-
-    Raises:
-        WorkloadError: it is not found, does not import, refuses its options or lacks a member.
-    """  # noqa: DOC502  (raised inside)
+    The reference is a name, path/to/file.py:Class, or "command" for a program. A workload that is
+    not found, does not import, refuses its options or lacks a member raises a `WorkloadError`.
+    """
     if reference == COMMAND:
         return _program(options or {})
     workload = _built(maker(reference), reference, options or {})
@@ -70,12 +68,12 @@ def resolve(
 
 
 def maker(reference: str) -> Any:
-    """Return the class of a workload, or whatever else makes it from its options."""
+    """Return the class, or any other callable, that makes a workload from its options."""
     return class_in_file(reference, "workload") or _named(reference)
 
 
 def class_in_file(reference: str, noun: str) -> Any:
-    """Return what path/to/file.py:Class names, if it may run; None for other references."""
+    """Return what path/to/file.py:Class refers to, if it may run; None for other references."""
     path, colon, name = reference.rpartition(":")
     if reference.endswith((".py", ".py:")):
         raise WorkloadError(
@@ -92,16 +90,15 @@ def class_in_file(reference: str, noun: str) -> Any:
 
 
 def plug_in(kind: Kind, key: str, name: str) -> Any:
-    """Return the plug-in that a key of the study file names; None for one of ours.
+    """Return the plug-in that a key of the study file names; None for a built-in.
 
-    It is given by path/to/file.py:Class or by the name of an entry point; other names are refused.
+    The name is path/to/file.py:Class or that of an entry point; other names are refused.
     """
     points = kind.points()
     if name in kind.builtin:
         return None
-    made = class_in_file(name, kind.noun)
-    if made is not None:
-        return made
+    if (in_file := class_in_file(name, kind.noun)) is not None:
+        return in_file
     if name not in points:
         known = [*kind.builtin, *sorted(points), "path/to/file.py:Class"]
         raise kind.error(not_among(key, name, known))
@@ -110,9 +107,9 @@ def plug_in(kind: Kind, key: str, name: str) -> Any:
 
 @contextmanager
 def files_refused(refused: bool = True) -> Iterator[None]:
-    """Refuse the files and programs of a study that was not written by its user.
+    """Refuse the files and programs of a study that its user did not write.
 
-    Built-in workloads and installed packages are taken all the same.
+    Built-in workloads and installed packages are still accepted.
     """
     token = _FILES_REFUSED.set(refused)
     try:
@@ -122,13 +119,11 @@ def files_refused(refused: bool = True) -> Iterator[None]:
 
 
 def refuse_unknown(reference: str) -> None:
-    """Refuse a name that no workload has, without importing any; files are not looked for."""
-    known = [*BUILTIN, *_KIND.points(), COMMAND]
+    """Refuse a name that no workload has, without importing any; files need not exist."""
+    known = [*BUILTIN, *_KIND.points(), COMMAND, "path/to/file.py:Class"]
     in_file = reference.endswith(".py") or reference.rpartition(":")[0].endswith(".py")
-    if in_file or reference in known:
-        return
-    hint = did_you_mean(reference, known) or "or give path/to/file.py:Class"
-    raise WorkloadError(f"workload must be one of {', '.join(known)}, got {reference!r}; {hint}")
+    if not in_file and reference not in known:
+        raise WorkloadError(not_among("workload", reference, known))
 
 
 def _program(options: Mapping[str, Any]) -> "Command":

@@ -18,13 +18,13 @@ Measure = Callable[[nn.Module, Examples], Tensor]
 """A workload's `loss` or `error`."""
 
 _ROUNDING = 1e-6
-_NO_BATCHES = {torch.uint16, torch.uint32, torch.uint64}
-_NO_NUMBERS = {torch.bool, torch.complex64, torch.complex128}
+_NOT_INDEXABLE = {torch.uint16, torch.uint32, torch.uint64}
+_NOT_REAL = {torch.bool, torch.complex64, torch.complex128}
 _UPPER = {"error": 1.0, "loss": math.inf}
 
 
 def sound_target(target: object) -> Target:
-    """Return a target, checked to be one, in (0, 1) for an error or above 0 for a loss."""
+    """Return the target if it is one, in (0, 1) for an error or above 0 for a loss; else refuse."""
     if not isinstance(target, Target):
         raise WorkloadError(f"`target` must be a Target, got {target!r}; for example Target(0.05)")
     if target.quantity not in _UPPER:
@@ -39,7 +39,7 @@ def sound_target(target: object) -> Target:
 
 
 def above_one(value: Any) -> str:
-    """Return what to do about a target of `value` on an error; empty if it is below 1."""
+    """Return a remedy for a target of `value` on an error; empty if it is below 1."""
     if isinstance(value, bool) or not _is_between(1, value, math.inf):
         return ""
     percent = f"write {value / 100:g} for {value:g} %, or " if value <= 100 else ""
@@ -54,12 +54,7 @@ def _is_between(low: float, value: Any, high: float) -> bool:
 
 
 def sound_data(data: object) -> Data:
-    """Return data, checked to be trainable.
-
-    Raises:
-        WorkloadError: it is not a `Data`, a split is empty, inputs and targets differ in length, or
-            a number is not finite.
-    """
+    """Return data that a model can be trained on, with `Items` of data sets; refuse all others."""
     if not isinstance(data, Data):
         raise WorkloadError(
             f"data() must return a Data, got {type(data).__name__}; return "
@@ -101,8 +96,7 @@ def _sound_examples(split: str, examples: Examples, *, values_checked: bool) -> 
             )
     named = {path.removeprefix("."): leaf for path, leaf in named_leaves(examples)}
     for name, tensor in named.items():
-        wrong = _no_column(tensor)
-        if wrong:
+        if wrong := _fault(tensor):
             raise WorkloadError(
                 f"{name} of {split} must be a tensor whose first axis is the examples, got {wrong}"
             )
@@ -119,45 +113,32 @@ def _sound_examples(split: str, examples: Examples, *, values_checked: bool) -> 
         sound_values(split, examples)
 
 
-def _no_column(leaf: object) -> str:
-    """Return why batches cannot be drawn from a leaf of examples, and a remedy; empty if so."""
+def _fault(leaf: object) -> str:
+    """Return why batches cannot be drawn from a leaf, and a remedy; empty if they can."""
     if leaf is None:
         return "None; leave it out"
     if not isinstance(leaf, Tensor):
         return f"{type(leaf).__name__}; convert it with torch.as_tensor, or to a dict or dataclass"
     if leaf.is_nested or leaf.layout is not torch.strided:
         return "one that is sparse or nested; convert it with to_dense(), or pad it"
-    if leaf.dtype in _NO_BATCHES or leaf.is_quantized:
+    if leaf.dtype in _NOT_INDEXABLE or leaf.is_quantized:
         return f"one of {leaf.dtype}, which torch draws no batches from; convert it to torch.int32"
     return "" if leaf.dim() else "one without dimensions"
 
 
 def sound_values(split: str, examples: Examples) -> None:
-    """Refuse NaN and infinity in examples; `split` names them in messages.
-
-    Raises:
-        WorkloadError: there are some.
-    """  # noqa: DOC502  (raised inside)
+    """Refuse NaN and infinity in the examples of a split, which messages name."""
     for path, tensor in named_leaves(examples):
-        _all_finite(f"{path.removeprefix('.')} of {split}", tensor)
-
-
-def _all_finite(name: str, tensor: Tensor) -> None:
-    if tensor.is_floating_point() and not bool(torch.isfinite(tensor).all()):
-        wrong = int((~torch.isfinite(tensor)).reshape(len(tensor), -1).any(dim=1).sum())
-        raise WorkloadError(
-            f"{name} must be finite, got NaN or infinity in {wrong:,} of {len(tensor):,} examples; "
-            "leave them out, or replace these values"
-        )
+        if tensor.is_floating_point() and not bool(torch.isfinite(tensor).all()):
+            wrong = int((~torch.isfinite(tensor)).reshape(len(tensor), -1).any(dim=1).sum())
+            raise WorkloadError(
+                f"{path.removeprefix('.')} of {split} must be finite, got NaN or infinity in "
+                f"{wrong:,} of {len(tensor):,} examples; leave them out, or replace these values"
+            )
 
 
 def sound_model(model: object) -> nn.Module:
-    """Return a model, checked to be trainable.
-
-    Raises:
-        WorkloadError: it is not a module or has nothing to train; a parameter has no values, or
-            memory or a type that does not fit to the others.
-    """
+    """Return the model if it can be trained; refuse it if not."""
     if not isinstance(model, nn.Module):
         raise WorkloadError(f"model() must return a torch.nn.Module, got {type(model).__name__}")
     _refuse_shared_memory(model)
@@ -167,7 +148,7 @@ def sound_model(model: object) -> nn.Module:
             types.setdefault(parameter.dtype, name)
     if not types:
         raise WorkloadError("a model must have parameters that require a gradient, got none")
-    # others do not fit into one vector, or small updates would not change them
+    # mixed types do not fit into one vector, and low precision loses small updates
     if len(types) > 1 or not set(types) <= {torch.float32, torch.float64}:
         named = (f"{str(kind).removeprefix('torch.')} ({name})" for kind, name in types.items())
         raise WorkloadError(
@@ -179,7 +160,7 @@ def sound_model(model: object) -> nn.Module:
 
 
 def _refuse_shared_memory(model: nn.Module) -> None:
-    """Refuse parameters without values, and two of one memory, which training would part."""
+    """Refuse parameters without values, and two that share memory: training would separate them."""
     owners: dict[int, str] = {}
     for name, parameter in model.named_parameters():
         if isinstance(parameter, UninitializedParameter):
@@ -197,10 +178,10 @@ def _refuse_shared_memory(model: nn.Module) -> None:
 
 
 def sound_number(name: str, value: object) -> float:
-    """Return the value of an untrained model's loss or error, checked to be one finite number."""
+    """Return an untrained model's loss or error as a number; refuse all but one finite number."""
     if not isinstance(value, Tensor):
         got, remedy = f"{value!r:.100}", "return the tensor itself, not float() or item() of it"
-    elif value.numel() != 1 or value.dtype in _NO_NUMBERS:
+    elif value.numel() != 1 or value.dtype in _NOT_REAL:
         got, remedy = f"shape {tuple(value.shape)} of {value.dtype}", "return the mean"
     elif math.isfinite(number := float(value.detach())):
         return number
@@ -213,7 +194,7 @@ def sound_number(name: str, value: object) -> float:
 
 
 def augmented(workload: Workload, batch: Examples) -> Examples:
-    """Return a training batch as `augment` makes it, checked for its size; else as it is."""
+    """Return a training batch after the workload's `augment`, if it has one; check the size."""
     augment = getattr(workload, "augment", None)
     if augment is None:
         return batch
@@ -228,7 +209,7 @@ def augmented(workload: Workload, batch: Examples) -> Examples:
 
 
 def sound_error(target: Target, error: float) -> None:
-    """Refuse an error below 0 or above 1, and not by rounding, where the target is on one."""
+    """Refuse an error outside [0, 1], up to rounding, if the target is on an error."""
     outside = error < -_ROUNDING or error > 1 + _ROUNDING
     if target.quantity == "error" and outside and math.isfinite(error):
         raise WorkloadError(
@@ -238,8 +219,8 @@ def sound_error(target: Target, error: float) -> None:
 
 
 def gradient(loss: Tensor, parameters: Sequence[Tensor]) -> list[Tensor]:
-    """Return the gradient of a loss by each parameter, dense; 0 for one that it does not use."""
-    # not backward(): a loss may call zero_grad(), which parts gradients from parameters
+    """Return the dense gradient of a loss for each parameter; 0 where the loss does not use it."""
+    # not backward(): a loss may call zero_grad(), which would drop the gradients
     pieces = torch.autograd.grad(loss, parameters, allow_unused=True, materialize_grads=True)
     return [piece.to_dense() for piece in pieces]
 
@@ -251,22 +232,22 @@ def copied(examples: Examples) -> Examples:
 
 
 def quantities(workload: Workload, model: nn.Module, examples: Examples) -> dict[str, Tensor]:
-    """Return a workload's further measured quantities on some examples, checked."""
+    """Return a workload's further measured quantities on some examples; refuse all but scalars."""
     measure = getattr(workload, "quantities", None)
-    found = {} if measure is None else measure(model, examples)
-    if not isinstance(found, Mapping):
+    measured = {} if measure is None else measure(model, examples)
+    if not isinstance(measured, Mapping):
         raise WorkloadError(
-            f"`quantities` must return a dict of scalar tensors by name, got {found!r:.100}"
+            f"`quantities` must return a dict of scalar tensors by name, got {measured!r:.100}"
         )
-    for name, value in found.items():
+    for name, value in measured.items():
         if not isinstance(name, str) or not isinstance(value, Tensor) or value.numel() != 1:
             raise WorkloadError(
                 "`quantities` must return a scalar tensor for each name, got "
                 f"{value!r:.100} for {name!r}; take the mean, and keep it a tensor"
             )
-    return {name: value.reshape(()).float() for name, value in found.items()}
+    return {name: value.reshape(()).float() for name, value in measured.items()}
 
 
 def quantity(workload: Workload, name: str) -> Measure:
-    """Return the measure of one of a workload's `quantities`."""
+    """Return a function that measures one of a workload's `quantities`."""
     return lambda model, examples: quantities(workload, model, examples)[name]

@@ -1,4 +1,4 @@
-"""What of two splits makes an error mean something else than one on examples not seen before."""
+"""Faults of a split that keep its error from measuring generalization to unseen examples."""
 
 from typing import Any
 
@@ -8,42 +8,45 @@ from torch import Tensor
 from workloads.trees import leaves
 from workloads.workload import Data, Split
 
-_MOST = 2**26
-"""Elements that are compared at most."""
-_MANY = 0.5
-"""Share of the validation examples that does not lie in the training set by chance."""
+_MOST_COMPARED = 2**26
+"""Splits with more elements are not compared."""
+_SUSPICIOUS_SHARE = 0.5
+"""Share of validation examples that are also in the training set, too large to be chance."""
 
 
 def remarks(data: Data) -> list[str]:
-    """Return what a reader of the results should know of the splits, a phrase each.
+    """Return what a reader of the results should know about the splits, one phrase each.
 
-    Only what is held in memory is compared: validation examples that are trained on, and labels
-    that training examples lack, where targets are one integer each.
+    These are validation examples that are trained on, and labels without training examples if
+    targets are single integers. Only splits in memory are compared.
     """
     train, validation = data.train, data.validation
-    if not all(0 < sum(t.numel() for t in part.tensors) <= _MOST for part in (train, validation)):
+    sizes = [sum(tensor.numel() for tensor in part.tensors) for part in (train, validation)]
+    if min(sizes) == 0 or max(sizes) > _MOST_COMPARED:
         return []
-    known, asked = set(_rows(train)), _rows(validation)
-    shared, found = sum(row in known for row in asked), []
-    if shared >= _MANY * len(asked):
-        found.append(
-            f"{shared:,} of {len(asked):,} validation examples have the inputs of training examples"
+    phrases = []
+    trained, validated = set(_rows(train)), _rows(validation)
+    shared = sum(row in trained for row in validated)
+    if shared >= _SUSPICIOUS_SHARE * len(validated):
+        phrases.append(
+            f"{shared:,} of {len(validated):,} validation examples have the inputs of training "
+            "examples"
         )
-    labels = _labels(train.targets), _labels(validation.targets)
-    lacking = labels[1] - labels[0]
-    # counts, or numbers of items, are no labels
-    if lacking and 0 < 2 * len(labels[0]) <= train.size:
-        found.append(
-            f"{len(lacking)} of {len(labels[1])} labels of the validation set are not in the "
+    labels, asked = _labels(train.targets), _labels(validation.targets)
+    lacking = asked - labels
+    # with more values than half the examples, targets are counts or indices, not labels
+    if lacking and 0 < 2 * len(labels) <= train.size:
+        phrases.append(
+            f"{len(lacking)} of {len(asked)} labels of the validation set are not in the "
             f"training set, such as {min(lacking)}"
         )
-    return found
+    return phrases
 
 
 def _rows(split: Split) -> list[bytes]:
     plain = [leaf.detach().cpu().resolve_conj().resolve_neg() for leaf in leaves(split.inputs)]
-    held = [leaf.reshape(split.size, -1).contiguous().view(torch.uint8).numpy() for leaf in plain]
-    return [b"".join(leaf[row].tobytes() for leaf in held) for row in range(split.size)]
+    rows = [leaf.reshape(split.size, -1).contiguous().view(torch.uint8).numpy() for leaf in plain]
+    return [b"".join(leaf[row].tobytes() for leaf in rows) for row in range(split.size)]
 
 
 def _labels(targets: Any) -> set[int]:

@@ -1,6 +1,6 @@
-"""Tests of a workload against its contract: for `batchscale check`, and as a pytest kit.
+"""Tests of a workload against its contract, for `batchscale check` and as a pytest kit.
 
-In a plug-in's tests, every clause becomes a test:
+In a plug-in's tests, each clause becomes a test:
 
     from workloads.testing import WorkloadContract
 
@@ -19,7 +19,7 @@ from workloads.errors import WorkloadError
 from workloads.workload import Dynamics, Workload
 
 ClauseCheck = Callable[[Any], str]
-"""Check of one clause: returns what it found, or raises BrokenClauseError or WorkloadError."""
+"""Check of one clause: returns its finding, or raises BrokenClauseError or WorkloadError."""
 
 _TRAINED: tuple[ClauseCheck, ...] = (
     contract.target_is_in_range,
@@ -44,7 +44,7 @@ _OWN_DYNAMICS: tuple[ClauseCheck, ...] = (
 
 @dataclass(frozen=True, slots=True)
 class Clause:
-    """The result of one check: its name, whether it holds, None if unknown, and what was found."""
+    """The result of a check: its name, whether it passed (None if unknown), and its finding."""
 
     name: str
     passed: bool | None
@@ -52,7 +52,7 @@ class Clause:
 
 
 def clauses(workload: Workload | Dynamics) -> tuple[ClauseCheck, ...]:
-    """Return the clauses for a kind of workload."""
+    """Return the clauses that apply to a workload."""
     return _OWN_DYNAMICS if isinstance(workload, Dynamics) else _TRAINED
 
 
@@ -60,7 +60,7 @@ def check(workload: Workload | Dynamics) -> Iterator[Clause]:
     """Check a workload against every clause of its contract.
 
     Yields:
-        The result of each clause; one that raises is broken, and the others are still checked.
+        The result of each clause. A clause that raises has failed; the rest are still checked.
     """
     for clause in clauses(workload):
         name = clause.__name__.replace("_", " ")
@@ -73,9 +73,9 @@ def check(workload: Workload | Dynamics) -> Iterator[Clause]:
 
 
 class WorkloadContract:
-    """A pytest kit: inherit from it and override `make`; every clause becomes a test.
+    """A pytest kit: inherit from it and override `make`; each clause becomes a test.
 
-    It does not import pytest, so that `batchscale check` works without it.
+    It does not import pytest, so `batchscale check` works without pytest.
     """
 
     def make(self) -> Workload | Dynamics:
@@ -83,12 +83,11 @@ class WorkloadContract:
         raise NotImplementedError("override `make` to return your workload")
 
     def pytest_generate_tests(self, metafunc: Any) -> None:
-        """Make every clause a test."""
+        """Make each clause a test."""
         if "clause" in metafunc.fixturenames:
             workload = self.make()
-            kept = clauses(workload)
-            bound = [partial(clause, workload) for clause in kept]
-            metafunc.parametrize("clause", bound, ids=[clause.__name__ for clause in kept])
+            bound = [partial(clause, workload) for clause in clauses(workload)]
+            metafunc.parametrize("clause", bound, ids=[clause.func.__name__ for clause in bound])
 
     def test_clause(self, clause: Callable[[], str]) -> None:
         """Check one clause."""

@@ -1,6 +1,6 @@
-"""Trees of tensors: a tensor, or dicts, lists, tuples, named tuples and dataclasses of them.
+"""Trees of tensors: a tensor, or dicts, lists, tuples, named tuples and dataclasses of trees.
 
-What is none of these containers is a leaf, whatever it is.
+Anything else is a leaf.
 """
 
 import copy
@@ -18,10 +18,10 @@ Tree = Any
 
 
 def mapped(function: Callable[[Any], Any], tree: Tree) -> Any:
-    """Return a tree of the same containers, with `function` of each leaf."""
+    """Return a tree of the same containers, with `function` applied to each leaf."""
     if isinstance(tree, Tensor):
         return function(tree)
-    if hasattr(tree, "_make"):  # as Examples, of which every step gathers a batch
+    if hasattr(tree, "_make"):  # a shortcut for Examples, which every step gathers a batch of
         return tree._make([mapped(function, part) for part in tree])
     steps = _steps(tree)
     if steps is None:
@@ -35,7 +35,7 @@ def leaves(tree: Tree) -> list[Any]:
 
 
 def named_leaves(tree: Tree, name: str = "") -> Iterator[tuple[str, Any]]:
-    """Yield the leaves of a tree, each with its path, which begins with `name`: x['mask'][0]."""
+    """Yield the path and value of each leaf; paths begin with `name`, such as x['mask'][0]."""
     steps = None if isinstance(tree, Tensor) else _steps(tree)
     if steps is None:
         yield name, tree
@@ -45,15 +45,16 @@ def named_leaves(tree: Tree, name: str = "") -> Iterator[tuple[str, Any]]:
 
 
 def rebuilt(tree: Tree, values: Sequence[Any]) -> Any:
-    """Return a tree of the same containers, with `values` as its leaves, in order."""
+    """Return a tree of the same containers with `values` as its leaves, in order."""
     rest = iter(values)
     return mapped(lambda _: next(rest), tree)
 
 
 def stacked(trees: Sequence[Tree], name: str) -> Any:
-    """Return trees of one form as one whose tensors have a first axis for them.
+    """Return trees of the same form as one tree of tensors, stacked along a new first axis.
 
-    Numbers and arrays become tensors too; others are refused. `name` begins the paths in messages.
+    Numbers and arrays become tensors; other leaves are refused. `name` begins the paths in
+    messages.
 
     Raises:
         WorkloadError: the trees differ in form.
@@ -83,7 +84,7 @@ def _stacked(path: str, column: Sequence[Any]) -> Tensor:
 
 
 def _steps(tree: Tree) -> list[tuple[Any, str, Tree]] | None:
-    """Return key, step of the path, and part for each part of a container; None for a leaf."""
+    """Return the key, the path step and the part of each part of a container; None for a leaf."""
     if isinstance(tree, Mapping):
         return [(key, f"[{key!r}]", part) for key, part in tree.items()]
     if hasattr(tree, "_make"):
@@ -96,17 +97,15 @@ def _steps(tree: Tree) -> list[tuple[Any, str, Tree]] | None:
 
 
 def _rebuilt(tree: Any, parts: list[tuple[Any, Any]]) -> Any:
-    """Return a container like `tree` with other parts, by key; its constructor is not called."""
-    if isinstance(tree, Mapping):
-        if not hasattr(tree, "update"):
-            return dict(parts)
-        like = copy.copy(tree)
-        like.update(parts)
-        return like
-    values = [part for _, part in parts]
+    """Return a container like `tree` with other parts, by key; dataclasses are not constructed."""
+    if isinstance(tree, Mapping) and not hasattr(tree, "update"):
+        return dict(parts)
     if isinstance(tree, list | tuple):
-        return type(tree)(values)
+        return type(tree)(part for _, part in parts)
     like = copy.copy(tree)
-    for key, part in parts:
-        object.__setattr__(like, key, part)  # also where it is frozen
+    if isinstance(tree, Mapping):
+        like.update(parts)
+    else:
+        for key, part in parts:
+            object.__setattr__(like, key, part)  # a frozen dataclass too
     return like

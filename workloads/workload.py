@@ -1,9 +1,9 @@
-"""The contract of a workload: what its author writes, and what is called when.
+"""The contract of a workload: what its author writes, and when each member is called.
 
-A workload is a small class with the members of `Workload`. It inherits from nothing and registers
-nowhere. `data()` is called once per process, `model()` once per trial with a seeded generator,
-`loss` at every training step and `error` at every measurement, on a part of the validation set. A
-workload whose training is known in closed form follows `Dynamics` instead.
+A workload is a small class with the members of `Workload`. It needs no base class and no
+registration. `data()` is called once per process, `model()` once per trial with seeded generators,
+`loss` at every training step and `error` at every measurement, on part of the validation set. A
+workload whose training is known in closed form implements `Dynamics` instead.
 
 >>> import torch
 >>> from torch import nn
@@ -48,12 +48,12 @@ Model = Callable[..., Any]
 class Examples(NamedTuple):
     """Examples of a data set, or a batch of them.
 
-    Both are a tensor each, or a tree of tensors: a dict, list, tuple, named tuple or dataclass of
-    tensors or trees. A batch has the same containers.
+    Inputs and targets are each a tensor or a tree of tensors: a dict, list, tuple, named tuple or
+    dataclass of tensors or trees. A batch has the same containers.
 
     Attributes:
-        inputs: the model's input, each tensor of shape (examples, ...).
-        targets: what `loss` and `error` compare its output with, each of shape (examples, ...).
+        inputs: the model's inputs, tensors of shape (examples, ...).
+        targets: what `loss` and `error` compare its outputs with, tensors of shape (examples, ...).
     """
 
     inputs: Tree
@@ -70,7 +70,7 @@ class Examples(NamedTuple):
         return tuple(leaves(self))
 
     def rows(self, index: Tensor | slice) -> "Examples":
-        """Return the examples of these numbers; those of a slice are views."""
+        """Return the examples at these indices; a slice gives views."""
         if isinstance(index, slice):
             chosen: Examples = mapped(lambda tensor: tensor[index], self)
         else:
@@ -79,12 +79,12 @@ class Examples(NamedTuple):
 
     def to(self, device: torch.device) -> "Examples":
         """Return the same examples on a device."""
-        there: Examples = mapped(lambda tensor: tensor.to(device), self)
-        return there
+        moved: Examples = mapped(lambda tensor: tensor.to(device), self)
+        return moved
 
 
 Split = Any
-"""`Examples`, or a map-style data set: `workloads.items.Items`, or what they can be made from."""
+"""`Examples`, or a map-style data set, bare or wrapped in `workloads.items.Items`."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -92,15 +92,15 @@ class Data:
     """A data set with a fixed split, the same on every call and every machine.
 
     Attributes:
-        train: the examples that batches are drawn from: `Examples`, or a map-style data set, as it
-            is or in `Items`. The lanes of a data set are looped.
-        validation: the examples that the target is measured on; never trained on. Those of a data
-            set are loaded again for each measurement, some at a time.
-        test: examples on which a trial's error is measured once, where it reaches the target or its
-            budget ends; nothing is chosen by them. None for none.
+        train: the examples that batches are drawn from: `Examples`, or a map-style data set, bare
+            or wrapped in `Items`. Lanes that train on a map-style data set are looped.
+        validation: the examples that the target is measured on; never trained on. A map-style data
+            set is loaded anew for each measurement, a portion at a time.
+        test: examples on which a trial's error is measured once, when it reaches the target or
+            exhausts its budget; nothing is selected on them. None for no test split.
         mapped: whether the training examples are views of a memory-mapped file. Then every worker
-            opens the file itself, only batches go to the device, and the lanes are looped. The
-            validation examples are held in memory all the same.
+            opens the file itself, only batches are moved to the device, and the lanes are looped.
+            The validation examples are kept in memory in any case.
     """
 
     train: Split
@@ -110,18 +110,18 @@ class Data:
 
     @property
     def splits(self) -> dict[str, Split]:
-        """The splits by name, without a test split that there is not."""
+        """The splits by name; `test` only if there is one."""
         test = {} if self.test is None else {"test": self.test}
         return {"train": self.train, "validation": self.validation, **test}
 
     @property
     def versions(self) -> list[int]:
-        """How often torch has written into each tensor of the splits."""
+        """Torch's count of the writes into each tensor of the splits."""
         return [tensor._version for split in self.splits.values() for tensor in split.tensors]
 
     @property
     def held(self) -> bool:
-        """Whether the training examples are held in memory."""
+        """Whether the training examples are in memory."""
         return not self.mapped and bool(self.train.tensors)
 
 
@@ -142,32 +142,32 @@ class Target:
 class Workload(Protocol):
     """The members of a workload, about 30 lines in all.
 
-    Optional: `study_defaults`, a mapping shaped like a study file, replaces batchscale's defaults
-    (a search space known to hold the optimum, a step budget). A range of the learning rate is
-    ignored for optimizers to which it means something else: one for Nesterov momentum says nothing
-    about Adam.
+    Optional: `study_defaults`, a mapping shaped like a study file, which overrides batchscale's
+    defaults (a search space known to contain the optimum, a step budget). A learning rate range is
+    ignored for optimizers whose learning rate is on another scale: a range for Nesterov momentum
+    says nothing about Adam.
 
-    Optional: `whole = True` for an error that is no mean over examples (RMSE, F1, AUC). Loss and
+    Optional: `whole = True` for an error that is not a mean over examples (RMSE, F1, AUC). Loss and
     error are then always measured on the whole validation set at once.
 
-    Optional: `quantities(model, data)`, which returns further measured quantities by name, a dict
-    of scalar tensors, means over examples unless the workload is `whole`. They are columns of the
-    curves, and nothing is chosen by them.
+    Optional: `quantities(model, data)`, which returns further measured quantities, a dict of scalar
+    tensors by name, means over examples unless the workload is `whole`. They become columns of the
+    curves; nothing is selected on them.
 
-    Optional: `augment(batch)`, which returns a training batch changed at random, as many examples
-    in the same containers. It is called before `loss` in training and never when the model is
-    measured. It may draw from torch's global generator (and, at the price of looped lanes, from
-    those of numpy and random), which is seeded by trial.
+    Optional: `augment(batch)`, which returns a randomly changed training batch of the same size in
+    the same containers. It is called before `loss` in training and never in a measurement. It may
+    draw from torch's global generator, which is seeded per trial; it may also draw from those of
+    numpy and random, but then the lanes are looped.
 
-    Optional: `tokens_per_example`, an integer, where all examples have as many tokens. A study file
-    may then give batch sizes and budgets in tokens.
+    Optional: `tokens_per_example`, an integer, if all examples have the same number of tokens. A
+    study file may then give batch sizes and budgets in tokens.
 
     Optional: `hyperparameters`, numbers that the loss takes and a search may set. Each name maps to
     `default` (a number, or a range of low, high and scale), the allowed `low` and `high`, and
-    `low_open` and `high_open` (whether an end is excluded; `high` is by default). One whose default
-    is a range is searched; one whose default is a number only if a study names it. `loss` takes
-    each as a keyword with the same default: a scalar tensor in training, absent when the validation
-    loss is measured.
+    `low_open` and `high_open` (whether an end is excluded; `high` is by default). A hyperparameter
+    whose default is a range is searched; one whose default is a number is searched only if a study
+    names it. `loss` takes each as a keyword with the same default: a scalar tensor in training,
+    absent when the validation loss is measured.
     """
 
     target: Target
@@ -189,23 +189,23 @@ class Workload(Protocol):
 
 
 def tail_rate(share: Any, step: int) -> Any:
-    """Return the share that the newest weights have in the average of the tail of a trial.
+    """Return the weight of the newest weights in the average over the tail of a trial.
 
     With a <- a + rate (w - a) from step 1 on, the weights of step s count in proportion to about
     s^(2 / share - 2): polynomial-decay averaging (Shamir & Zhang 2013, arXiv 1212.1824). At every
-    step they are as old on average as those of the last `share` of all steps, which a uniform
-    average of a tail can only hold at one step, known before.
+    step, the mean age of the averaged weights is that of a uniform average over the last `share` of
+    the steps so far. A uniform average would need to know its last step in advance.
 
     Args:
-        share: from 0, the newest weights alone, to 1, all alike; a number, array or tensor.
-        step: of the newest weights, >= 1.
+        share: from 0, the newest weights only, to 1, all equally; a number, array or tensor.
+        step: step of the newest weights, >= 1.
     """
     return (2 - share) / (2 + share * (step - 2))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class LaneSetup:
-    """The lanes that a workload with its own dynamics must run.
+    """The lanes that a workload with its own dynamics has to run.
 
     Attributes:
         optimizer: name of the optimizer, as in the study file.
@@ -214,15 +214,15 @@ class LaneSetup:
         lr_factor: maps a step (0 for the first update) to the factor on the learning rate, shape
             (lanes,); None for a constant learning rate.
         seeds: one seed per lane, shape (lanes,).
-        ema_decay: decays of the averages of the weights, shape (lanes,); None for no such averages.
-            Only given to a workload whose attribute `averages` is True.
-        tail_average: shares of the steps so far that the averages hold (see `tail_rate`), shape
-            (lanes,); None for no such averages. Only given to one with `tail_averages = True`.
-        counts_averages: whether the error is that of the averages, and the quantity `raw_error`
-            that of the weights; otherwise `averaged_error` is the one of the averages.
-        batch_size_at: maps a step (0 for the first update) to its examples, where a study changes
-            them; None where they are `batch_size` in all. Only dynamics with an attribute
-            `batch_schedules = True` are given it.
+        ema_decay: decay of each lane's exponential moving average of the weights, shape (lanes,);
+            None for no such average. Only set for a workload with `averages = True`.
+        tail_average: share of the steps so far in each lane's average (see `tail_rate`), shape
+            (lanes,); None for no such average. Only set for a workload with `tail_averages = True`.
+        counts_averages: whether the error is measured on the averages, and the quantity `raw_error`
+            on the weights; if not, the quantity `averaged_error` is measured on the averages.
+        batch_size_at: maps a step (0 for the first update) to its batch size, if a study changes
+            it; None if every step takes `batch_size`. Only set for a workload with
+            `batch_schedules = True`.
     """
 
     optimizer: str
@@ -238,23 +238,23 @@ class LaneSetup:
 
 @runtime_checkable
 class Lanes(Protocol):
-    """Several training runs of one batch size that advance together, one lane each.
+    """Training runs of one batch size that advance together, one lane each.
 
-    Optional: `quantities`, names of what `measure` returns after loss and error.
+    Optional: `quantities`, the names of what `measure` returns after loss and error.
     """
 
     def advance(self, steps: int) -> Floats:
         """Take `steps` >= 1 updates in every lane; return their mean training loss, (lanes,)."""
 
     def measure(self) -> tuple[Floats, ...]:
-        """Return validation loss and error of every lane, each of shape (lanes,)."""
+        """Return the validation loss and error of every lane, each of shape (lanes,)."""
 
     def keep(self, lanes: NDArray[np.bool_]) -> None:
-        """Drop the lanes where `lanes`, shape (lanes,), is False; the others keep their order."""
+        """Drop the lanes where `lanes`, shape (lanes,), is False; keep the order of the others."""
 
 
 DYNAMICS_OPTIMIZERS = ("sgd", "heavy-ball", "nesterov")
-"""Optimizers of which a workload with its own dynamics supports some."""
+"""Optimizers that a workload with its own dynamics may support; it supports at least one."""
 
 
 @runtime_checkable
@@ -267,5 +267,5 @@ class Dynamics(Protocol):
         """Return new lanes at step 0.
 
         Raises:
-            WorkloadError: the dynamics are not known for the optimizer.
+            WorkloadError: the dynamics are unknown for the optimizer.
         """

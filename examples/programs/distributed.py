@@ -1,6 +1,6 @@
 """Data-parallel training on several processes, started by torchrun; the first one reports.
 
-The batch size of the study is that of all processes together.
+The batch size of the study is the total over all processes.
 """
 
 import argparse
@@ -34,7 +34,7 @@ if trial.resume:
     optimizer.load_state_dict(state["optimizer"])
 
 for step in range(first, (trial.max_steps or 200) + 1):
-    # all processes draw the same batch, and each takes its share
+    # every process draws the same batch and takes its share
     draw = torch.Generator().manual_seed(trial.seed + step)
     rows = torch.randint(1000, (trial.batch_size,), generator=draw)[rank::processes]
     loss = nn.functional.cross_entropy(model(points[rows]), inside[rows])

@@ -1,7 +1,7 @@
 """A Trainer of Hugging Face's transformers; a callback of four lines reports to batchscale.
 
-The model is a small one made from a config, on a made-up language: nothing is downloaded. It needs
-`pip install transformers accelerate`.
+The model is small and made from a config, and the language is made up, so nothing is downloaded. It
+needs `pip install transformers accelerate`.
 """
 
 import torch
@@ -17,7 +17,7 @@ import batchscale
 
 
 class Report(TrainerCallback):
-    """Reports every evaluation."""
+    """A callback that reports every evaluation."""
 
     def on_evaluate(self, args, state, control, metrics, **others):
         """Report the loss of an evaluation."""
@@ -25,7 +25,7 @@ class Report(TrainerCallback):
 
 
 def sequences(count, seed):
-    """Return sequences in which each token follows from the one before, most of the time."""
+    """Return sequences in which most tokens follow from the one before."""
     draw = torch.Generator().manual_seed(seed)
     rows = torch.randint(16, (count, 16), generator=draw)
     for at in range(1, 16):

@@ -6,7 +6,7 @@ from torch import nn
 
 import batchscale
 
-trial = batchscale.trial(lr=0.1, momentum=0.9)  # values for a run by hand
+trial = batchscale.trial(lr=0.1, momentum=0.9)  # defaults for a run by hand
 
 torch.set_num_threads(1)
 torch.manual_seed(trial.seed)

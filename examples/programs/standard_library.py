@@ -1,4 +1,4 @@
-"""Logistic regression in plain Python: any program will do that prints its measurements as JSON."""
+"""Logistic regression in plain Python: any program that prints its measurements as JSON works."""
 
 import argparse
 import json
@@ -9,20 +9,20 @@ MEASURED_EVERY = 5
 
 
 def examples(count, seed):
-    """Return points of two classes, and their labels."""
+    """Return points of two classes and their labels."""
     draw = random.Random(seed)
     labels = [draw.random() < 0.5 for _ in range(count)]
     return [((draw.gauss(2.0 * y, 1), draw.gauss(1.0 * y, 2)), y) for y in labels]
 
 
 def probability(weights, point):
-    """Return how probable the second class is."""
+    """Return the probability of the second class."""
     score = weights[0] + sum(w * x for w, x in zip(weights[1:], point, strict=True))
     return 1 / (1 + math.exp(-max(-30.0, min(30.0, score))))
 
 
 def main():
-    """Train, and print the validation error now and then."""
+    """Train, and print the validation error every few steps."""
     parser = argparse.ArgumentParser()
     for name, kind in (("lr", float), ("batch-size", int), ("seed", int), ("max-steps", int)):
         parser.add_argument(f"--{name}", type=kind, required=True)

@@ -21,11 +21,11 @@ from study.engine.networks.training import LoadedWorkload, fresh_model, load
 from study.errors import cause
 from study.optimizers import Step, optimizer_named
 from study.seeding import generator
-from workloads.contract import kept, models_follow_the_seed
+from workloads.contract import models_follow_the_seed, require
 from workloads.errors import WorkloadError
 from workloads.examination.direction import learn
 from workloads.examination.means import require_portions, sound_mean
-from workloads.examination.samples import few, telling
+from workloads.examination.samples import few, with_extremes
 from workloads.randomness import forked, seed_all
 from workloads.soundness import copied, gradient, quantity, sound_error, sound_number
 from workloads.testing import Clause
@@ -73,7 +73,7 @@ def admit(
             no fraction; models do not follow the seed, or two trainings from one seed differ.
     """
     model = fresh_model(loaded, 0)
-    _require_means(loaded, model.eval(), telling(loaded.data.validation))
+    _require_means(loaded, model.eval(), with_extremes(loaded.data.validation))
     if learns:  # an untrained model may give one answer only, which F1 and others rank alike
         some = few(loaded.data.train).to(loaded.device)
         with forked(loaded.device):
@@ -82,7 +82,7 @@ def admit(
         _require_means(loaded, model.eval(), some)
     _require_portions(loaded)
     _require_one_output(loaded)
-    kept(lambda: models_follow_the_seed(loaded.workload))
+    require(lambda: models_follow_the_seed(loaded.workload))
     training = _Training(loaded, loss_values or {})
     looped = training.looped()
     if training.looped().distance_to(looped) > _REPEATABLE:

@@ -1,7 +1,7 @@
-"""Images that are made up, for machines without data and network.
+"""Synthetic images, for machines without data or network.
 
-In the workload, of the shape of MNIST, each class has a number of smooth pictures, and each image
-is one of them with noise; `gpu.py` trains on it. The files hold nothing but noise; `packs.py` times
+The workload has images of MNIST's shape. Each class has a number of smooth pictures, and each image
+is one of them with noise; `gpu.py` trains on it. The files contain only noise; `packs.py` times
 steps on them.
 """
 
@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from workloads import Data, Examples, Target
 from workloads.builtin.classification import cross_entropy, misclassified
@@ -20,12 +20,12 @@ from workloads.models.simple_cnn import simple_cnn, sizes_of
 SIDE, CLASSES = 28, 10
 TRAIN, VALIDATION = 55_000, 5_000
 PICTURES, NOISE = 20, 1.0
-"""Pictures of a class, and noise in units of their spread: a network needs about 100 steps of 64
-examples, and some 2,000 of one."""
+"""Pictures per class, and noise in units of their standard deviation. A network needs about 100
+steps at batch size 64, and some 2,000 at batch size 1."""
 
 
 class MadeImages:
-    """The Simple CNN of `mnist-simple-cnn` on made images, 3 % validation error."""
+    """The Simple CNN of `mnist-simple-cnn` on synthetic images, 3 % validation error."""
 
     target = Target(0.03)
     loss = staticmethod(cross_entropy)
@@ -54,14 +54,14 @@ def _made(train: int, validation: int) -> Data:
     noisy = torch.empty(len(labels), 1, SIDE, SIDE).normal_(0, NOISE, generator=generator)
     inputs = (noisy.add_(pictures[chosen]).sigmoid_() * 255).to(torch.uint8)
 
-    def part(rows: slice) -> Examples[Tensor, Tensor]:
-        return Examples(inputs[rows], labels[rows])
-
-    return Data(train=part(slice(train)), validation=part(slice(train, None)))
+    return Data(
+        train=Examples(inputs[:train], labels[:train]),
+        validation=Examples(inputs[train:], labels[train:]),
+    )
 
 
 def write_files(folder: Path) -> None:
-    """Write MNIST and CIFAR-10 (a tenth of its images) of noise, and let workloads find them."""
+    """Write noise as MNIST and CIFAR-10 (a tenth of its images), where workloads will find it."""
     draw = np.random.default_rng(0).integers
     for name, shape, most in (
         ("images-idx3", (60_000, 28, 28), 256),

@@ -1,6 +1,6 @@
-"""A workload whose learning curves are made up, so that very many trials cost next to nothing.
+"""A workload with made-up learning curves, for sweeps of very many trials at almost no cost.
 
-Steps to target are S_min + E_min / B, times what a poor learning rate costs; far too large a
+Steps to target are S_min + E_min / B, times a factor for a poor learning rate; much too large a
 learning rate diverges. `growth.py` sweeps it to fill a results folder with ten thousand trials.
 """
 
@@ -37,7 +37,7 @@ class MadeUpLanes:
         self._step = 0
 
     def advance(self, steps: int) -> Floats:
-        """Goes on; gives the training loss."""
+        """Advance; return the training loss."""
         self._step += steps
         return self._loss()
 
@@ -48,7 +48,7 @@ class MadeUpLanes:
         return self._loss(), np.minimum(START, START * fallen * noise)
 
     def keep(self, lanes: NDArray[np.bool_]) -> None:
-        """Drops lanes."""
+        """Drop lanes."""
         self._needed, self._diverges = self._needed[lanes], self._diverges[lanes]
 
     def _loss(self) -> Floats:

@@ -1,14 +1,15 @@
-"""What the benchmarks share: commands timed and watched, interleaved repeats, ratios, output.
+"""What the benchmarks share: timed commands, their memory, interleaved repeats, ratios, output.
 
-A benchmark compares a few cases. Every case runs once in each repeat, in alternating order, so that
-a slow minute of the machine falls on all of them; what is reported is the ratio of the medians, and
-every single repeat goes into the JSON file. Commands are timed from the start of their process to
-its exit. Their memory and processor time are read from /proc (Linux) while they run.
+A benchmark compares a few cases. Every case runs once in each repeat, in alternating order, so a
+slow minute of the machine affects all of them. Ratios of medians are reported; the JSON file has
+every repeat. Commands are timed from the start of their process to its exit. Their memory and
+processor time are read from /proc (Linux) while they run.
 """
 
 import argparse
 import contextlib
 import json
+import math
 import os
 import platform
 import re
@@ -35,7 +36,7 @@ _PAGE = os.sysconf("SC_PAGE_SIZE")
 
 T = TypeVar("T")
 
-# width: into a file or a pipe the tables would else be cut at 80 columns
+# with a width, since tables in a file or a pipe would be cut at 80 columns
 console = Console(highlight=False, width=None if sys.stdout.isatty() else 130)
 
 
@@ -44,10 +45,10 @@ console = Console(highlight=False, width=None if sys.stdout.isatty() else 130)
 
 @dataclass(frozen=True, kw_only=True)
 class Process:
-    """What one process of a command's tree needed; memory in bytes.
+    """Time and memory of one process in a command's tree; memory in bytes.
 
-    `peak_rss` is the kernel's own high-water mark. `peak_pss` (its share of shared pages counted)
-    and `peak_uss` (pages of its own) are the largest of the samples; None where not sampled.
+    `peak_rss` is the kernel's high-water mark. `peak_pss` (with its share of shared pages) and
+    `peak_uss` (its private pages) are the largest samples; None if not sampled.
     """
 
     pid: int
@@ -60,12 +61,12 @@ class Process:
 
 @dataclass(frozen=True, kw_only=True)
 class Finished:
-    """A command that ran to its end.
+    """A command that has ended.
 
-    `seconds` is its wall-clock, `started` its start in seconds since the epoch, `lines` what it
-    printed with the seconds since the start, `processes` all of its tree with the command itself
-    first, `peak_rss` and `peak_pss` the largest sums over the tree at one moment, `root_rss` the
-    memory of the command's own process at moments since its start.
+    `seconds` is its wall-clock time, `started` its start in seconds since the epoch, `lines` its
+    output with the seconds since the start, `processes` its process tree with the command itself
+    first, `peak_rss` and `peak_pss` the largest sums over the tree at one moment, and `root_rss`
+    the memory of the command's own process at times since its start.
     """
 
     command: list[str]
@@ -90,9 +91,9 @@ def run(
     interval: float = 0.2,
     limit: float = 7200.0,
 ) -> Finished:
-    """Run a command to its end while its process tree is watched; stops the benchmark if it fails.
+    """Run a command and watch its process tree; exit if the command fails.
 
-    `pss` reads smaps_rollup too, which costs the watched processes some time: not for timings.
+    `pss` also reads smaps_rollup, which slows the watched processes: not for timings.
     """
     words = [str(word) for word in command]
     environment = os.environ | {"NO_COLOR": "1", "COLUMNS": "160", "PYTHONUNBUFFERED": "1"}
@@ -142,7 +143,7 @@ def _read(process: subprocess.Popen[str], clock: float, lines: list[tuple[float,
 
 @contextlib.contextmanager
 def _ended(process: subprocess.Popen[str]) -> Iterator[None]:
-    """Ends the command where the benchmark is interrupted; Ray's own processes end with it."""
+    """End the command if the benchmark is interrupted; Ray's own processes end with it."""
     try:
         yield
     finally:
@@ -169,7 +170,7 @@ class _Seen:
 
 @dataclass
 class Watch:
-    """Samples the tree under a process every `interval` seconds, as a context."""
+    """A context that samples the tree under a process every `interval` seconds."""
 
     root: int
     interval: float
@@ -208,7 +209,7 @@ class Watch:
         for pid, stat in tree(self.root).items():
             try:
                 rss = int(stat[21]) * _PAGE
-                # the start time tells a process from a later one of the same number
+                # with its start time, since process ids are reused
                 seen = self._seen.setdefault((pid, stat[19]), _Seen(title=""))
                 seen.title = _title(pid, seen.title)
                 seen.cpu_seconds = (int(stat[11]) + int(stat[12])) / _TICK
@@ -224,7 +225,7 @@ class Watch:
                     seen.peak_uss = max(seen.peak_uss or 0, uss)
                     pss_sum += pss
             except (FileNotFoundError, ProcessLookupError, PermissionError):
-                continue  # it ended while it was read
+                continue  # it has just ended
         self.peak_rss = max(self.peak_rss, rss_sum)
         self.peak_pss = max(self.peak_pss, pss_sum)
 
@@ -255,7 +256,7 @@ def rollup(text: str) -> tuple[int, int]:
 
 
 def _title(pid: int, before: str) -> str:
-    """Return what the process calls itself; an idle Ray worker keeps the name of its last work."""
+    """Return a process's title; an idle Ray worker keeps that of its last task."""
     text = Path(f"/proc/{pid}/cmdline").read_bytes().decode(errors="replace")
     title = short_title(text.rstrip("\0").split("\0"))
     if not title or (title == "ray::IDLE" and before.startswith("ray::")):
@@ -264,7 +265,7 @@ def _title(pid: int, before: str) -> str:
 
 
 def short_title(words: Sequence[str]) -> str:
-    """Return what runs, without folders and options: `sweep.py` for `python -u /home/sweep.py`."""
+    """Return the program without folders and options: `sweep.py` for `python -u /home/sweep.py`."""
     program = words[0].split(" ")[0].rpartition("/")[2]
     if program.startswith("python"):
         scripts = [word for word in words[1:] if not word.startswith("-")]
@@ -273,7 +274,7 @@ def short_title(words: Sequence[str]) -> str:
 
 
 def role(process: Process, root: int) -> str:
-    """Says what a process is in a Ray program: driver, worker, idle worker, or Ray's own."""
+    """Return the role of a process in a Ray program: driver, worker, idle worker, or Ray's own."""
     if process.pid == root:
         return "driver"
     if process.title == "ray::IDLE":
@@ -312,7 +313,7 @@ class Spread:
 
 
 def spread(values: Iterable[float]) -> Spread:
-    """Summarises repeats, at least one."""
+    """Summarize repeats, at least one."""
     values = list(values)
     return Spread(
         median=statistics.median(values), low=min(values), high=max(values), repeats=len(values)
@@ -325,7 +326,7 @@ def ratio(over: Iterable[float], under: Iterable[float]) -> float:
 
 
 def ratios(over: Sequence[float], under: Sequence[float]) -> str:
-    """Write the ratio of two medians, with the least and the greatest ratio of one repeat."""
+    """Write the ratio of two medians, with the smallest and the largest ratio in one repeat."""
     pairs = [a / b for a, b in zip(over, under, strict=True)]
     return f"{times(ratio(over, under))} ({number(min(pairs))} to {number(max(pairs))})"
 
@@ -335,7 +336,7 @@ def ratios(over: Sequence[float], under: Sequence[float]) -> str:
 
 def number(value: float) -> str:
     """Write a number with three significant digits, or all digits before the point."""
-    if value != value:  # the only number that is not itself is NaN
+    if math.isnan(value):
         return "-"
     digits = 0 if abs(value) >= 100 else 1 if abs(value) >= 10 else 2 if abs(value) >= 1 else 3
     return f"{value:,.{digits}f}"
@@ -347,12 +348,12 @@ def times(value: float) -> str:
 
 
 def progress(line: str) -> None:
-    """Tells on standard error what is done, so that standard output holds the tables alone."""
+    """Print progress to standard error, which keeps standard output to the tables."""
     print(line, file=sys.stderr, flush=True)
 
 
 def show(title: str, columns: Sequence[str], rows: Iterable[Sequence[str]], note: str = "") -> None:
-    """Prints a table; all columns but the first hold numbers."""
+    """Print a table; all columns but the first are numbers."""
     table = Table(
         title=title, title_justify="left", box=box.SIMPLE_HEAD, caption=note, caption_justify="left"
     )
@@ -374,7 +375,7 @@ def arguments(doc: str | None, *, repeats: int) -> argparse.ArgumentParser:
 
 
 def positive(text: str) -> int:
-    """Reads a whole number of at least 1."""
+    """Read a whole number of at least 1."""
     value = int(text)
     if value < 1:
         raise ValueError(f"must be at least 1, got {text}")
@@ -382,15 +383,15 @@ def positive(text: str) -> int:
 
 
 def positives(text: str) -> list[int]:
-    """Reads whole numbers with commas between them."""
+    """Read whole numbers separated by commas."""
     return [positive(part) for part in text.split(",")]
 
 
 def write_json(options: argparse.Namespace, **measured: Any) -> None:
-    """Write what was measured with where and how, if a path was given."""
+    """Write the measurements, with command, machine and versions, if a path was given."""
     if options.json is None:
         return
-    script = Path(sys.argv[0])  # with -m too, the path of the module
+    script = Path(sys.argv[0])  # also with -m
     module = f"tests.benchmarks.{script.parent.name}.{script.stem}"
     chosen = {name: value for name, value in vars(options).items() if name != "json"}
     content = {
@@ -417,14 +418,14 @@ def _plain(value: object) -> object:
         return value.name
     data = {each.name: getattr(value, each.name) for each in fields(value)}  # type: ignore[arg-type]
     if isinstance(value, Finished):
-        # where temporary folders lay says nothing, and what was printed is kept only for errors
+        # the command has temporary folders, and its output is only needed for errors
         del data["lines"], data["command"], data["root_rss"]
         data["cpu_seconds"] = value.cpu_seconds
     return data
 
 
 def machine() -> dict[str, Any]:
-    """Describes the machine and how busy it is."""
+    """Return a description of the machine and its load."""
     return {
         "system": f"{platform.system()} {platform.release()} {platform.machine()}",
         "processor": _processor(),
@@ -444,7 +445,7 @@ def _processor() -> str:
 
 
 def versions() -> dict[str, str | None]:
-    """Return the versions of Python and of the packages that matter, and the commit that ran."""
+    """Return the versions of Python and the main packages, and the commit."""
     found: dict[str, str | None] = {"python": platform.python_version()}
     for name in PACKAGES:
         try:
@@ -455,7 +456,7 @@ def versions() -> dict[str, str | None]:
 
 
 def peers(*names: str) -> str:
-    """Return packages with their versions, for the note under a comparison."""
+    """Return packages with their versions, for the note under a table."""
     return ", ".join(f"{name} {versions()[name]}" for name in names)
 
 

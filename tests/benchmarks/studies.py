@@ -1,6 +1,6 @@
 """The studies that are measured: written as study files, swept by the real command, read back.
 
-All that the benchmarks know of batchscale's inside stands here, one function for each thing known.
+All that the benchmarks know about batchscale's internals is here.
 """
 
 import json
@@ -31,9 +31,9 @@ def fashion(batch_sizes: Sequence[int], trials: int, max_steps: int) -> dict[str
 
 
 def quadratic(batch_sizes: Sequence[int], trials: int, max_steps: int) -> dict[str, Any]:
-    """Return a study of the noisy quadratic, whose training is a recursion and costs next to none.
+    """Return a study of the noisy quadratic, whose training is a cheap recursion.
 
-    The target is hardly below where it starts (2.59).
+    The target is just below the initial loss of 2.59.
     """
     study = _study("noisy-quadratic", batch_sizes, trials, max_steps)
     study["race"]["target"] = 2.5
@@ -62,14 +62,14 @@ def _study(
 
 
 def resolved(data: Mapping[str, Any]) -> "ResolvedStudy":
-    """Fills in every default, as `batchscale sweep` does."""
+    """Return the study with every default filled in, as `batchscale sweep` does."""
     from study.planning.resolve import resolve
 
     return resolve(data)[0]
 
 
 def points(study: "ResolvedStudy") -> Points:
-    """Return the very points that a sweep tries, for a sampler that does not learn."""
+    """Return the points that a sweep tries, for a sampler that does not learn."""
     import optuna
 
     from study.search.search import Search
@@ -103,7 +103,7 @@ class Swept:
 def sweep(
     place: Path, data: Mapping[str, Any], *, workers: int, results: str, pss: bool = False
 ) -> Swept:
-    """Runs `batchscale sweep` on a study, into a folder `results` under `place`."""
+    """Run `batchscale sweep` on a study, with a results folder under `place`."""
     import tomlkit
 
     file = place / "study.toml"
@@ -123,7 +123,7 @@ def sweep(
 
 @dataclass(frozen=True, kw_only=True)
 class Recorded:
-    """A cohort as its part has it; `began` and `ended` in seconds since the epoch."""
+    """A cohort read from its part; `began` and `ended` are in seconds since the epoch."""
 
     batch_size: int
     trials: int
@@ -133,11 +133,10 @@ class Recorded:
 
 
 def cohorts(folder: Path) -> list[Recorded]:
-    """Return the cohorts in a results folder, from the parts and when they were written.
+    """Return the cohorts in a results folder, from the parts and their times of modification.
 
-    `steps` counts the steps that were really trained, over all of its trials. A cohort began as
-    many seconds before its part was written as its race took; building the models, before, is not
-    in it.
+    `steps` counts the training steps of all trials. `began` is the time at which the part was
+    written minus the duration of the race, which does not include building the models.
     """
     import pyarrow.parquet as pq
 
@@ -159,7 +158,7 @@ def cohorts(folder: Path) -> list[Recorded]:
 
 
 def phases(swept: Swept) -> dict[str, float]:
-    """Cuts a sweep's wall-clock into before, between and after its first and last cohort."""
+    """Split a sweep's wall-clock into before, between and after its first and last cohort."""
     found = cohorts(swept.folder)
     start, end = swept.finished.started, swept.finished.started + swept.finished.seconds
     began, ended = min(c.began for c in found), max(c.ended for c in found)
@@ -186,9 +185,9 @@ def fewest_steps(rows: Iterable[Mapping[str, Any]]) -> dict[int, int | None]:
 
 
 def same_points(wanted: Points, rows: Iterable[Mapping[str, Any]]) -> None:
-    """Stops the benchmark unless the trials ran the wanted points, each once.
+    """Exit unless the trials ran each of the wanted points once.
 
-    Searches work with 1 - momentum, which costs the last digit: hence the rounding.
+    Points are rounded, since searches work with 1 - momentum, which changes the last digit.
     """
     ran: dict[int, list[tuple[float, float]]] = {size: [] for size in wanted}
     for row in rows:

@@ -1,4 +1,4 @@
-"""The pure parts of the benchmarks, and that each of them starts; no speed is asserted."""
+"""Tests of the pure parts of the benchmarks, and that each starts; none asserts a speed."""
 
 import json
 import subprocess
@@ -83,7 +83,7 @@ def test_repeats_are_interleaved_in_alternating_order():
 
 
 def test_a_command_is_timed_and_its_memory_read():
-    code = "print('hello'); import time; time.sleep(1)"  # long enough to be looked at
+    code = "print('hello'); import time; time.sleep(1)"  # long enough to be sampled
     finished = measuring.run([sys.executable, "-c", code], pss=True, interval=0.01)
     assert [line for _, line in finished.lines] == ["hello"]
     assert 0 < finished.seconds < 60
@@ -117,7 +117,7 @@ def test_shared_and_own_memory_are_read():
         (["/v/raylet/raylet", "--port=1"], "raylet", "Ray's own"),
     ],
 )
-def test_processes_are_told_apart(words, title, role):
+def test_processes_are_classified_by_role(words, title, role):
     assert measuring.short_title(words) == title
     process = measuring.Process(
         pid=2, title=title, cpu_seconds=0, peak_rss=0, peak_pss=None, peak_uss=None
@@ -126,7 +126,7 @@ def test_processes_are_told_apart(words, title, role):
     assert measuring.role(process, root=2) == "driver"
 
 
-def test_the_json_holds_repeats_machine_versions_and_command(tmp_path, monkeypatch):
+def test_the_json_has_repeats_machine_versions_and_command(tmp_path, monkeypatch):
     monkeypatch.setattr(sys, "argv", ["/somewhere/sweeps/growth.py", "--repeats", "2"])
     path = tmp_path / "new" / "out.json"
     options = measuring.arguments("doc", repeats=3).parse_args(["--json", str(path)])
@@ -179,8 +179,8 @@ def test_trials_must_have_run_the_given_points():
         studies.same_points(wanted, [rows[0], rows[0]])
 
 
-@pytest.mark.slow  # for what it imports, where nothing else has yet
-def test_the_peer_gets_what_the_sweep_tries(tmp_path):
+@pytest.mark.slow  # if it is the first to import torch
+def test_the_peer_gets_the_points_of_the_sweep(tmp_path):
     study = studies.resolved(studies.digits([16, 64], trials=3, max_steps=50))
     studies.write_job(tmp_path / "job.json", study, studies.points(study), workers=2)
     job = json.loads((tmp_path / "job.json").read_text(encoding="utf-8"))

@@ -1,4 +1,4 @@
-"""The noisy quadratic with heavy ball, step by step."""
+"""Heavy ball on the noisy quadratic, step by step."""
 
 import numpy as np
 import pytest
@@ -6,7 +6,7 @@ import pytest
 
 @pytest.fixture
 def heavy_ball_steps():
-    """Return what counts the steps of one point to a loss of 0.01; h_i = c_i = 1 / i, d = 100."""
+    """Return a function that counts the steps of a point to a loss of 0.01; h_i = c_i = 1 / i."""
 
     def steps(lr, momentum, batch_size):
         h = 1 / np.arange(1, 101.0)

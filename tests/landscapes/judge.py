@@ -1,6 +1,7 @@
-"""How well b_crit is found on the bank, by seeds alone and with all: the tables of docs/method.md.
+"""How well b_crit is estimated on the bank, with the noise of seeds alone and with all of it.
 
-Run `python -m tests.landscapes.judge` in the repository; with `cost`, error against trials.
+Run `python -m tests.landscapes.judge` in the repository for the table of docs/method.md; with
+`cost`, for the error against the number of trials.
 """
 
 import sys
@@ -33,18 +34,18 @@ _NAMES = {"sgd": "SGD", "heavy-ball": "heavy ball"}
 
 @dataclass(frozen=True)
 class Judgment:
-    """Estimates as shares of the truth: value, low and high, shape (studies, 3)."""
+    """Estimates relative to the truth: value, low and high, shape (studies, 3)."""
 
     shares: np.ndarray
 
     @property
     def ratio(self):
-        """The median of the value over the truth."""
+        """Median of value / truth."""
         return float(np.median(self.shares[:, 0]))
 
     @property
     def error(self):
-        """The median of |value / truth - 1|."""
+        """Median of |value / truth - 1|."""
         return float(np.median(self.errors))
 
     @property
@@ -54,24 +55,24 @@ class Judgment:
 
     @property
     def coverage(self):
-        """The share of studies whose interval holds the truth."""
+        """Share of studies whose interval contains the truth."""
         return float(((self.shares[:, 1] <= 1) & (self.shares[:, 2] >= 1)).mean())
 
     @property
     def width(self):
-        """The median of the interval's upper end over the lower one."""
+        """Median ratio of the interval's ends."""
         with np.errstate(divide="ignore"):
             return float(np.median(self.shares[:, 2] / self.shares[:, 1]))
 
 
 @dataclass(frozen=True)
 class Judged:
-    """What simulated studies found.
+    """Results of simulated studies.
 
     Attributes:
         seeds: b_crit of the points found, with the noise of seeds alone.
         b_crit: the headline.
-        steps: |steps / truth - 1| of the best points there are, shape (studies, batch sizes).
+        steps: |steps / truth - 1| of the estimated optima, shape (studies, batch sizes).
     """
 
     seeds: Judgment
@@ -80,7 +81,7 @@ class Judged:
 
     @classmethod
     def together(cls, parts):
-        """Return several as one."""
+        """Return the results of all parts."""
         seeds, b_crit = (
             Judgment(np.concatenate([getattr(part, name).shares for part in parts]))
             for name in ("seeds", "b_crit")
@@ -96,16 +97,16 @@ def b_crits(study):
 
 
 def headline(batch_sizes, fewest):
-    """Return the critical batch size of a study that finds these steps, and has no noise."""
+    """Return the critical batch size of a study without noise that finds these steps."""
     return b_crit_of(fit_all(Points.of(np.array(batch_sizes), fewest))).estimate.value
 
 
 def judged(landscapes, numbers=range(SETS), found=None):
-    """Return what simulated studies of landscapes found.
+    """Return the results of simulated studies of landscapes.
 
     Args:
-        landscapes: what is searched.
-        numbers: which sets of points.
+        landscapes: the landscapes to search.
+        numbers: numbers of the sets of points.
         found: exact steps by landscape, shape (batch sizes, sets, trials); None for the bank's own.
     """
     seeds, all_in, steps = [], [], []
@@ -124,7 +125,7 @@ def judged(landscapes, numbers=range(SETS), found=None):
 
 
 def print_table():
-    """Print one row per landscape, and one each for all tuned on and all held out."""
+    """Print a row for each landscape, for all that were tuned on, and for all held out."""
     print(f"| landscape | seeds alone: {_HEADINGS} | `b_crit`: {_HEADINGS} | steps: median, 90 % |")
     print("| :-- | --: | --: | --: | --: | --: | --: | --: |")
     for heading, landscapes in (("tuned on", TUNED_ON), ("held out", HELD_OUT)):
@@ -151,7 +152,7 @@ def print_cost(landscapes=HELD_OUT):
     print("| :-- | --: | --: | --: | --: | --: |")
     for optimizer, name in _NAMES.items():
         of = [landscape for landscape in landscapes if landscape.optimizer == optimizer]
-        # far enough that a race over the first few trials knows who is within its slack
+        # followed far enough for a race over the first few trials to apply its slack
         steps = {at: searched_steps(at, COST_SETS, max(COST_TRIALS), 6.0) for at in of}
         for trials in COST_TRIALS:
             few = {at: found[..., :trials] for at, found in steps.items()}

@@ -1,7 +1,7 @@
-"""How close samplers come to the best points on the bank, and at what cost: a table for docs.
+"""How close samplers come to the optima of the bank, and at what cost: a table for the docs.
 
-Run `python -m tests.landscapes.judge_searches` in the repository, with `held-out` for the
-landscapes on which nothing was chosen: 18 studies of each setting, some minutes.
+Run `python -m tests.landscapes.judge_searches` in the repository, with `held-out` for the held-out
+landscapes. It simulates 18 studies of each setting, which takes some minutes.
 """
 
 import sys
@@ -34,7 +34,7 @@ class Setting:
         return f"{self.sampler} {self.trials}{', pruned' * self.prune}"
 
     def study(self, landscape, seed, seeds=0):
-        """Return the study of a landscape; seeds are those of each best point, None the default."""
+        """Return the study of a landscape; `seeds` re-run each best point, None for the default."""
         return made_study(
             landscape,
             self.sampler,
@@ -58,13 +58,13 @@ SETTINGS = (
 
 @dataclass(frozen=True)
 class Found:
-    """What one study found: all as shares of the truth.
+    """Results of one study, relative to the truth.
 
     Attributes:
-        excess: steps of the best point found over the fewest there are, less 1; (batch sizes,).
+        excess: steps of the best point found over the fewest possible, minus 1; (batch sizes,).
         cost: trial-steps over the fewest steps, summed over batch sizes.
-        b_crit: of the hyperbola through the points found, over that through the best there are.
-        held: whether the interval of that fit holds the truth.
+        b_crit: b_crit of the hyperbola through the points found, over the true one.
+        held: whether the interval of that fit contains the truth.
     """
 
     excess: np.ndarray
@@ -74,7 +74,7 @@ class Found:
 
 
 def found(landscape, setting, seed):
-    """Return what one simulated study found; the exact steps of its points are judged, not luck."""
+    """Return the results of one simulated study, judged by the exact steps of its points."""
     results = run_study(setting.study(landscape, seed), landscape)
     fewest = fewest_steps(landscape)
     exact = np.array([_exact(landscape, size, some) for size, some in results.items()])
@@ -102,7 +102,7 @@ def _exact(landscape, size, results):
 
 
 def row(setting, studies):
-    """Return a row of the table over the studies of one setting."""
+    """Return the row of a setting."""
     excess = np.concatenate([study.excess for study in studies])
     off = np.abs(np.array([study.b_crit for study in studies]) - 1)
     middle, most = np.median(excess), np.quantile(excess, 0.9)
@@ -116,7 +116,7 @@ def row(setting, studies):
 
 
 def print_table(landscapes, seeds):
-    """Print one row per setting over all landscapes."""
+    """Print a row for each setting over all landscapes."""
     print(
         "| search | trial-steps / fewest | excess: median | nine of ten | `b_crit`: error | held |"
     )

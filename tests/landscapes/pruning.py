@@ -1,6 +1,6 @@
 """What pruning costs and saves on the bank: the table of docs/guide/races.md.
 
-Run `python -m tests.landscapes.pruning` in the repository: some minutes.
+Run `python -m tests.landscapes.pruning` in the repository, which takes some minutes.
 """
 
 from dataclasses import dataclass, replace
@@ -30,8 +30,8 @@ class Raced:
     Attributes:
         first: fewest steps of its first cohort.
         fewest: fewest steps of all its cohorts.
-        trial_steps: steps of all trials together.
-        outcomes: how each trial ended.
+        trial_steps: total steps of all trials.
+        outcomes: outcome of each trial.
     """
 
     first: float
@@ -91,11 +91,11 @@ def searched(landscape, number, rungs):
 
 @dataclass(frozen=True)
 class Judgment:
-    """Pruned against whole searches, each of shape (searches,).
+    """Searches with pruning relative to searches without, each of shape (searches,).
 
     Attributes:
-        excess: steps of the best trial over those of the whole search, less 1; 0 where it was kept.
-        share: trial-steps over those of the whole search.
+        excess: ratio of the fewest steps, minus 1; 0 if the best trial was kept.
+        share: ratio of the trial-steps.
     """
 
     excess: np.ndarray
@@ -108,12 +108,12 @@ class Judgment:
 
     @property
     def times_fewer(self):
-        """How many times fewer trial-steps all searches take; each counts alike."""
+        """Factor by which pruning reduces trial-steps, with equal weight for each search."""
         return float(1 / self.share.mean())
 
 
 def judged(landscapes, numbers, rungs=RUNGS):
-    """Compare pruned with whole searches of some sets of points."""
+    """Compare searches of some sets of points with and without pruning."""
     excess, share = [], []
     for landscape in landscapes:
         for number in numbers:
@@ -125,7 +125,7 @@ def judged(landscapes, numbers, rungs=RUNGS):
 
 
 def pruned_study(landscape, number):
-    """Return the simulated study of a set, in which the trials are pruned that a race drops."""
+    """Return the simulated study of a set, in which the trials that a race drops are pruned."""
     study = simulated_study(landscape, number)
     trials = study.trials.set_index(["batch_size", "role", "trial"])
     for size, search in searched(landscape, number, RUNGS).items():
@@ -138,7 +138,7 @@ def pruned_study(landscape, number):
 
 
 def print_table(numbers=range(8)):
-    """Print one row per landscape, and for some other rungs."""
+    """Print a row for each landscape, and for some other rungs."""
     print("| landscape | rungs | winners lost | excess there | fewer trial-steps | at worst |")
     print("| :-- | :-- | --: | --: | --: | --: |")
     others = [(at, rungs) for at in TUNED_ON[:2] for rungs in OTHERS]

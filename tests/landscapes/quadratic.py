@@ -1,4 +1,4 @@
-"""Noisy quadratics as landscapes: exact steps to target at any point, and the fewest there are."""
+"""Noisy quadratics as landscapes: exact steps to target at any point, and their minimum."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -15,12 +15,12 @@ from workloads.workload import LaneSetup
 BATCH_SIZES = tuple(4**power for power in range(1, 10))
 TRIALS, SETS = 64, 32
 BEYOND = 2.5
-"""Times the fewest steps of a set up to which its points are followed; a race stops before."""
+"""Points are followed for this multiple of their set's fewest steps; a race stops earlier."""
 _FINE = 64
-"""Steps followed one by one, and measurements in each doubling after that."""
+"""Steps that are measured one by one, and measurements in each doubling of the step after that."""
 _LAST = 2**21
 _PER_DOUBLING = 24
-"""Measurements while the step doubles, so that two are 3 to 4 % apart, as in a race."""
+"""Measurements in each doubling of the step, which are 3 to 4 % apart, as in a race."""
 _BLOWN_UP = 1e6
 _BOXES = quadratic.NoisyQuadratic.study_defaults["search"]["space"]
 
@@ -61,15 +61,15 @@ class Landscape:
         return steps_to_target(self, batch_size, places, np.zeros(len(places), int))
 
     def b_crit(self, fewest):
-        """Return E_min / S_min of the fewest steps at the smallest and the largest batch size.
+        """Return E_min / S_min from the fewest steps at the smallest and the largest batch size.
 
-        The first scales perfectly and the last lies on the plateau in every landscape of the bank:
-        the hyperbola through all of them and the smooth maximum agree with it to 5 %.
+        In every landscape of the bank, the first is in the regime of perfect scaling and the last
+        on the plateau. The hyperbola through all of them and the smooth maximum agree within 5 %.
         """
         return fewest[0] * self.batch_sizes[0] / fewest[-1]
 
     def runs(self, cohort, rules, noise, far):
-        """Return the runs of a cohort, `far` times as long as the race without rungs takes."""
+        """Return the runs of a cohort, `far` times as long as a race without rungs."""
         rngs = [np.random.default_rng(point.seed) for point in cohort.points]
         stretch = np.exp([noise * rng.standard_normal() for rng in rngs])
         grid, losses = _losses(self, cohort, stretch, rules, far)
@@ -90,7 +90,7 @@ HELD_OUT = (
     Landscape("heavy-ball", 1.25, 0.75, 0.03),
     Landscape("sgd", 1.25, 0.5, 0.03),
 )
-"""Spectra that nothing was chosen on."""
+"""Spectra on which nothing was tuned."""
 
 
 def _value(entry, place):
@@ -102,15 +102,15 @@ def _value(entry, place):
 def steps_to_target(landscape, batch_size, places, sets, beyond=BEYOND):
     """Return the steps to target of every point, not rounded to whole ones; shape (points,).
 
-    They are infinite for a point that diverges, or has not arrived at `BEYOND` times the fewest
-    steps of its set.
+    They are infinite for a point that diverges, or does not reach the target within `beyond` times
+    the fewest steps of its set.
 
     Args:
         landscape: the quadratic.
         batch_size: examples per step.
         places: points of the unit square, shape (points, searched).
-        sets: which set each point belongs to, shape (points,).
-        beyond: times the fewest steps of its set up to which a point is followed.
+        sets: number of each point's set, shape (points,).
+        beyond: points are followed for this multiple of their set's fewest steps.
     """
     lanes = _lanes(landscape, batch_size, landscape.hyperparameters(places))
     steps = np.full(len(places), np.inf)
@@ -126,7 +126,7 @@ def steps_to_target(landscape, batch_size, places, sets, beyond=BEYOND):
             step += stride
             loss = lanes._loss()
             hit = loss < landscape.target
-            # between two measurements the loss falls about geometrically
+            # between measurements, the loss falls about geometrically
             share = np.log(before[hit] / landscape.target) / np.log(before[hit] / loss[hit])
             steps[live[hit]] = step - stride * (1 - share)
             np.minimum.at(caps, sets[live[hit]], beyond * step)
@@ -140,7 +140,7 @@ def steps_to_target(landscape, batch_size, places, sets, beyond=BEYOND):
 
 
 def lanes_of(landscape, batch_size, number, trials):
-    """Return lanes at some points of a set; `trials` is a slice."""
+    """Return the lanes of a slice of a set's trials."""
     places = _points(len(landscape.space), batch_size, number, TRIALS)[trials]
     return _lanes(landscape, batch_size, landscape.hyperparameters(places))
 
@@ -183,9 +183,9 @@ def searched_steps(landscape, sets=SETS, trials=TRIALS, beyond=BEYOND):
 
 @cache
 def fewest_steps(landscape):
-    """Return the fewest steps there are in the box at each batch size, shape (batch sizes,).
+    """Return the fewest steps in the search space at each batch size, shape (batch sizes,).
 
-    A grid over the box, then ever finer ones about the best point so far.
+    They are searched on a grid, then on finer and finer ones around the best point so far.
     """
     return np.array([_fewest(landscape, size) for size in landscape.batch_sizes])
 
@@ -205,14 +205,14 @@ def _fewest(landscape, batch_size):
 
 
 def true_b_crit(landscape):
-    """Return the critical batch size of the fewest steps there are."""
+    """Return the critical batch size of the fewest steps in the search space."""
     return landscape.b_crit(fewest_steps(landscape))
 
 
 def _losses(landscape, cohort, stretch, rules, far):
-    """Return the steps of measurements and the loss of every lane there; NaN once it is dropped.
+    """Return the steps of measurements and every lane's losses there, NaN after it is dropped.
 
-    Lanes are followed `far` times as long as the race without rungs would follow them.
+    Lanes are followed `far` times as long as in a race without rungs.
     """
     values = {n: np.array([p.values[n] for p in cohort.points]) for n in landscape.space}
     lanes = _lanes(landscape, cohort.batch_size, values)
@@ -245,11 +245,11 @@ def _losses(landscape, cohort, stretch, rules, far):
 
 
 def _curve(grid, stretch, losses):
-    """Return a lane's curve up to where it blew up, and the step of that; None if it did not."""
+    """Return a lane's curve, and the step at which it blew up, None if it did not."""
     blown = np.flatnonzero(np.isposinf(losses))
     steps = np.ceil(grid * stretch).astype(int)
     good = np.isfinite(losses)
-    # a whole step comes after the moment on the grid that it is rounded up from
+    # steps are rounded up, so losses are interpolated at the rounded steps
     steps, log_losses = np.unique(steps[good]), np.log(losses[good])
     loss = np.exp(np.interp(steps / stretch, grid[good], log_losses))
     nothing = np.zeros(len(steps))

@@ -13,7 +13,7 @@ _FOLLOWED = 64.0
 
 
 def made_study(landscape, sampler, trials, *, lanes=8, seed=0, seeds=0, prune=None, **search):
-    """Return a resolved study of a landscape; seeds None are what the sampler has by default."""
+    """Return a resolved study of a landscape; `seeds` None is the sampler's default."""
     race = {"target": landscape.target, "max_steps": landscape.max_steps, "cohort": lanes}
     return resolve(
         {
@@ -34,16 +34,16 @@ def raced(study, landscape, cohort, noise):
 
     Args:
         study: the resolved study.
-        landscape: what is searched.
-        cohort: from the queue.
-        noise: standard deviation of log steps over the seeds of one point; recorded landscapes have
-            their own.
+        landscape: the landscape to search.
+        cohort: a cohort from the queue.
+        noise: standard deviation of log steps over the seeds of a point; recorded landscapes have
+            noise of their own.
     """
     rules = [
         StoppingRules.for_role(point.role, study, cohort.batch_size, cohort.best_steps)
         for point in cohort.points
     ]
-    # those that stay at a rung may be slower than one that goes, and are followed further
+    # lanes kept at a rung may be slower than a dropped one, so all are followed further
     far = 1.0 if cohort.expected_steps is None else _FOLLOWED
     runs = landscape.runs(cohort, rules[0], noise, far)
     if cohort.expected_steps is not None:
@@ -67,7 +67,7 @@ def raced(study, landscape, cohort, noise):
 
 
 class _Playback:
-    """Lanes whose losses are known, for a race that prunes."""
+    """Lanes with known losses, for a race that prunes."""
 
     def __init__(self, runs):
         self._runs, self._step = list(runs), 0
@@ -101,13 +101,13 @@ def _pruned(runs, rules):
 
 
 def run_study(study, landscape, noise=0.05, recorded=None):
-    """Return all results of a study, searches, extensions and replicates, one worker at a time.
+    """Return all results of a study with one worker: searches, extensions and replicates.
 
     Args:
         study: the resolved study.
-        landscape: what is searched.
-        noise: as in `raced`, or its function of the batch size.
-        recorded: results that are there, by batch size.
+        landscape: the landscape to search.
+        noise: as in `raced`, or a function that gives it for a batch size.
+        recorded: results that exist already, by batch size.
     """
     order = list(Role)
     results = {

@@ -1,4 +1,4 @@
-"""Simulated studies of landscapes: the tables that a sweep would have written."""
+"""Simulated studies of landscapes, as the tables that a sweep would write."""
 
 import numpy as np
 import pandas as pd
@@ -10,17 +10,17 @@ SLACK, SEEDS, MAX_STEPS = 1.5, 5, 10**6
 NOISE = 0.05
 """Standard deviation of log steps over the seeds of one point."""
 _GRID = np.array([0.0, *np.unique(np.ceil(1.03 ** np.arange(600))), np.inf])
-"""Steps of the measurements: all first ones, then 3 % apart."""
+"""Steps of the measurements: each of the first ones, then 3 % apart."""
 _WHOLE = ("steps", "steps_before", "source_batch_size", "source_trial")
 
 
 def simulated_study(landscape, number, noise=NOISE, found=None):
-    """Return the study of one set of points: a race at each batch size, the best point repeated.
+    """Return the study of a set of points: a race at each batch size, with re-runs of the best.
 
     Args:
-        landscape: what is searched.
-        number: which set of points, 0 to SETS - 1; it sets the noise too.
-        noise: standard deviation of log steps over the seeds of one point.
+        landscape: the landscape to search.
+        number: number of the set of points, 0 to SETS - 1, which also seeds the noise.
+        noise: standard deviation of log steps over the seeds of a point.
         found: exact steps of every trial, shape (batch sizes, trials); None for those of the set.
     """
     found = searched_steps(landscape)[:, number] if found is None else found

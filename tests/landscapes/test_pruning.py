@@ -29,7 +29,7 @@ def test_pruning_over_the_whole_bank():
 @pytest.mark.slow
 @pytest.mark.long
 @pytest.mark.parametrize("landscape", [TUNED_ON[1], TUNED_ON[2], TUNED_ON[4]])
-def test_pruning_leaves_the_estimate_of_under_tuning_as_it_is(landscape):
+def test_pruning_does_not_change_the_estimate_of_under_tuning(landscape):
     truth, shares, reached = true_b_crit(landscape), {}, {}
     for make in (simulated_study, pruned_study):
         studies = [make(landscape, number) for number in range(SETS)]

@@ -18,7 +18,7 @@ SMALL = Landscape("heavy-ball", 1.0, 1.0, 0.05, dimension=10)
 KNOWN = {4: 6818, 16: 1707, 64: 426, 256: 108, 1024: 31, 4096: 18, 16384: 15}
 
 
-def test_exact_steps_are_those_of_a_race_step_by_step(heavy_ball_steps):
+def test_exact_steps_equal_those_counted_step_by_step(heavy_ball_steps):
     places = np.random.default_rng(0).random((200, 2))
     found = quadratic.steps_to_target(TUNED_ON[0], 1024, places, np.zeros(200, int))
     values = TUNED_ON[0].hyperparameters(places)
@@ -28,12 +28,12 @@ def test_exact_steps_are_those_of_a_race_step_by_step(heavy_ball_steps):
 
 
 @pytest.mark.long
-def test_the_fewest_steps_are_those_known():
+def test_the_fewest_steps_equal_known_ones():
     for steps, known in zip(fewest_steps(TUNED_ON[0]), KNOWN.values(), strict=False):
         assert steps == pytest.approx(known, rel=0.01, abs=1)
 
 
-def test_no_point_is_better_than_the_best():
+def test_no_point_takes_fewer_than_the_fewest_steps():
     found, least = searched_steps(SMALL), fewest_steps(SMALL)
     assert (found.min(axis=-1) >= least[:, None] * (1 - 1e-3)).all()
     assert np.isfinite(found).any(axis=-1).all()
@@ -57,5 +57,5 @@ def test_a_study_follows_from_its_number():
     assert not first.trials.equals(other.trials)
 
 
-def test_held_out_spectra_are_none_of_the_others():
+def test_held_out_spectra_are_different_from_the_others():
     assert not set(HELD_OUT) & set(TUNED_ON)

@@ -34,7 +34,7 @@ def test_a_simulated_study_follows_from_its_seed():
 
 @pytest.mark.slow
 @pytest.mark.long
-def test_batch_sizes_that_learn_together_come_closer_for_no_more_steps():
+def test_a_shared_search_comes_closer_without_more_steps():
     settings = Setting("shared", 64, 16), Setting("halton", 128, 64)
     shared, halton = ([found(TUNED_ON[2], setting, n) for n in range(4)] for setting in settings)
     print(row(settings[0], shared), row(settings[1], halton), sep="\n")

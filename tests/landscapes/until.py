@@ -1,7 +1,8 @@
-"""Whether `[until]` stops at the precision asked for, and for how many steps: a table for docs.
+"""Whether `[until]` stops at the requested precision, and after how many steps: a table for docs.
 
-Run `python -m tests.landscapes.until STUDIES` in the repository: some minutes for each study; with
-`noisy` after it, of a search that learns where seeds scatter strongly, without the last column.
+Run `python -m tests.landscapes.until STUDIES` in the repository, which takes some minutes for each
+study. With `noisy` after it, a search that learns is simulated with strongly scattered seeds, and
+the last column is left out.
 """
 
 import sys
@@ -24,7 +25,7 @@ from tests.landscapes.whole import tables
 
 PLAN = Setting("halton", 32, 32)
 SEEDS = 3
-"""The plan of each study, which is run first."""
+"""Seeds in the plan of each study, which is run first."""
 ASKED = (0.25, 0.15)
 POWERS = tuple(2**power for power in range(2, 19))
 """Candidates of `batch_sizes = "auto"`: twice as many as `BATCH_SIZES`, with the same ends."""
@@ -33,7 +34,7 @@ NOISY_PLAN, NOISY_TOP, NOISY_ASKED = Setting("shared", 32, 16, prune=True), 3, (
 
 @dataclass(frozen=True)
 class Ended:
-    """How a simulated sweep ended: half-width, whether that holds the truth, and costs in steps."""
+    """End of a simulated sweep: half-width, whether the interval holds the truth, and costs."""
 
     width: float
     held: bool
@@ -43,12 +44,12 @@ class Ended:
 
 
 def noisy(batch_size):
-    """Return a spread of seeds such as that of small networks: 40 % at small batch sizes."""
+    """Return a spread of seeds like that of small networks, 40 % at small batch sizes."""
     return 0.05 + 0.35 / (1 + (batch_size / 64) ** 2)
 
 
 def ended(landscape, asked, number, plan=PLAN, top=1, noise=NOISE, auto=False):
-    """Return how a sweep ended of a study with `until`, which chooses its batch sizes if `auto`."""
+    """Return the end of a sweep with `until`, which chooses the batch sizes if `auto`."""
     study = plan.study(landscape, number, SEEDS)
     until = UntilConfig(b_crit=asked, trial_steps=10**9)
     replicates = study.replicates.model_copy(update={"top": top})
@@ -71,7 +72,7 @@ def ended(landscape, asked, number, plan=PLAN, top=1, noise=NOISE, auto=False):
 
 @cache
 def evenly(landscape, times, number):
-    """Return the half-width and the steps with the plan's seeds and trials times a number."""
+    """Return the half-width and the steps for a multiple of the plan's seeds and trials."""
     setting = replace(PLAN, trials=round(PLAN.trials * times))
     study = setting.study(landscape, number, round(SEEDS * times))
     results = [r for some in run_study(study, landscape).values() for r in some]
@@ -80,13 +81,13 @@ def evenly(landscape, times, number):
 
 
 def steps_evenly(landscape, width, number):
-    """Return the steps that equal seeds and trials need for an interval as narrow; none past 8x."""
+    """Return the steps that multiples of seeds and trials, up to 8, need for an equal interval."""
     tried = (evenly(landscape, times, number) for times in (1, 1.5, 2, 3, 4, 6, 8))
     return next((steps for found, steps in tried if found <= width), np.inf)
 
 
 def print_table(studies):
-    """Print one row for each half-width asked for, and choice of batch sizes."""
+    """Print a row for each requested half-width and choice of batch sizes."""
     print(
         "| asked | batch sizes | reached | half-width | coverage | measured | trial-steps | "
         "equal / `until` |"
@@ -110,7 +111,7 @@ def print_table(studies):
 
 
 def print_noisy(studies):
-    """Print a line for each study where seeds scatter strongly."""
+    """Print a line for each study with strongly scattered seeds."""
     for asked, number in product(NOISY_ASKED, range(studies)):
         end = ended(TUNED_ON[-2], asked, number, NOISY_PLAN, NOISY_TOP, noisy)
         more = end.steps / end.planned

@@ -1,9 +1,10 @@
 """Whole simulated studies, from the product's queue to its headline: the table of docs/method.md.
 
-`python -m tests.landscapes.whole quadratic STUDIES.csv` adds a line per study that the file lacks,
-a second or two each, and may be stopped at any time; `... quadratic STUDIES.csv table` makes
-docs/tables/judged.csv. Names of settings after the file, such as `"shared 64"`, leave the others
-out. With `recorded` for `quadratic`, the same of recorded landscapes, and docs/tables/recorded.csv.
+`python -m tests.landscapes.whole quadratic STUDIES.csv` adds a line for each study that the file
+lacks, which takes a second or two each, and may be stopped at any time. Names of settings after the
+file, such as `"shared 64"`, restrict it to these. `... quadratic STUDIES.csv table` writes
+docs/tables/judged.csv. With `recorded` in place of `quadratic`, both use the recorded landscapes
+and docs/tables/recorded.csv.
 """
 
 import csv
@@ -28,7 +29,7 @@ from tests.landscapes.recorded import landscape as recorded
 
 TABLES = Path(__file__).parents[2] / "docs" / "tables"
 STUDIES, LEAST = 201, 5
-"""Studies in a row of the table, and the fewest that make a row."""
+"""Studies in a row of the table, and the fewest for a row to be shown."""
 _COLUMNS = ("landscapes", "name", "search", "value", "low", "high", "fit", "cost", "steps", "most")
 _NAMES = {"sgd": "SGD", "heavy-ball": "heavy ball", "nesterov": "Nesterov"}
 
@@ -48,23 +49,23 @@ REAL_SETTINGS = (SETTINGS[1], SETTINGS[7])
 
 
 def quadratic_rows():
-    """Return rows of the table by group, pairs of an optimizer and landscapes."""
+    """Return the rows of the table by group, pairs of an optimizer and its landscapes."""
     held_out = [(name, [replace(at, optimizer=name) for at in HELD_OUT]) for name in _NAMES]
     tuned_on = [(name, [at for at in TUNED_ON if at.optimizer == name]) for name in _NAMES]
     return {"held out": held_out, "tuned on": [row for row in tuned_on if row[1]]}
 
 
 def recorded_rows():
-    """Return rows of the table by group, pairs of a name and a landscape."""
+    """Return the rows of the table by group, pairs of a name and its one landscape."""
     groups = {"held out": recorded.HELD_OUT, "others": recorded.OTHERS}
     return {g: [(n, [recorded.landscape(n)]) for n in names] for g, names in groups.items()}
 
 
 @dataclass(frozen=True)
 class Bank:
-    """Rows and settings of a bank's table, its file, and the heading of what rows are of.
+    """A bank's table: its rows and settings, its file, and the heading of its row names.
 
-    `curved` tells whether the truth is one that a fit through the fewest steps misses a little.
+    `curved` says whether a fit through the fewest steps differs a little from the truth.
     """
 
     rows: Callable
@@ -81,7 +82,7 @@ BANKS = {
 
 
 def tables(study, results):
-    """Return the tables that a sweep would have written."""
+    """Return the tables that a sweep would write."""
     made = tables_of(study, final_results(study, results))
     trials, curves, boxes = (as_frame(made[n]) for n in (TRIALS_FILE, CURVES_FILE, BOXES_FILE))
     return StudyTables(
@@ -90,11 +91,11 @@ def tables(study, results):
 
 
 def judged(landscape, setting, seed):
-    """Return what one study found.
+    """Return the results of one study.
 
-    These are value, low and high of b_crit as shares of the truth, its value as a share of that of
-    a study without error, trial-steps over the fewest steps there are, and how far the steps of the
-    best points are off: median and greatest but one.
+    These are value, low and high of b_crit relative to the truth, its value relative to that of a
+    study without error, trial-steps over the fewest steps, and the relative errors of the estimated
+    optima: their median and the second largest.
     """
     study = setting.study(landscape, seed, seeds=None)
     results = [result for some in run_study(study, landscape).values() for result in some]
@@ -111,7 +112,7 @@ def judged(landscape, setting, seed):
 
 
 def add_studies(path, bank, names):
-    """Add the studies of a bank that a file lacks, of all rows of the table in turn."""
+    """Add the studies of a bank that a file lacks, taking all rows of the table in turn."""
     path.touch()
     done = {tuple(line[:4]) for line in csv.reader(path.open())}
     groups = bank.rows()
@@ -127,7 +128,7 @@ def add_studies(path, bank, names):
 
 
 def table(path, bank):
-    """Return the table of a bank of the studies in a file."""
+    """Return a bank's table from the studies in a file."""
     names = [*_COLUMNS[:3], "seed", *_COLUMNS[3:]]
     studies = pd.read_csv(path, names=names)
     rows = []

@@ -1,4 +1,4 @@
-"""Data of every kind, made in the true formats, and options that make each workload small."""
+"""Synthetic data of every kind, in the real formats, and options that make each workload small."""
 
 import struct
 
@@ -22,7 +22,7 @@ _SMALL = {
 
 @pytest.fixture
 def small():
-    """Return options by workload; those that it leaves out are small as they are."""
+    """Return options by workload; workloads without any are already small."""
     return _SMALL
 
 
@@ -36,7 +36,7 @@ def of_class(labels, shape, rng):
 
 @pytest.fixture(scope="session")
 def made_data(tmp_path_factory):
-    """Return a folder of made data of every kind, in the true formats."""
+    """Return a folder of synthetic data of every kind, in the real formats."""
     folder, rng = tmp_path_factory.mktemp("data"), np.random.default_rng(0)
     for name in ("mnist", "fashion-mnist"):
         (folder / name).mkdir()
@@ -64,5 +64,5 @@ def made_data(tmp_path_factory):
 
 @pytest.fixture
 def on_made_data(made_data, monkeypatch):
-    """Take the made data."""
+    """Let workloads find the synthetic data."""
     monkeypatch.setenv("BATCHSCALE_DATA", str(made_data))

@@ -11,7 +11,7 @@ def program(**options):
     return resolve("command", {"run": "train --lr {lr}", "target": 0.1} | options)
 
 
-def test_what_is_in_braces_and_not_given_is_a_hyperparameter():
+def test_other_placeholders_are_hyperparameters():
     given = "train {lr} {batch_size} {micro_batch} {seed} {max_steps} {max_examples} {checkpoint}"
     found = program(run=given, environment={"DECAY": "{decay}"}, hyperparameters=["width"])
     assert found.hyperparameters == {"lr", "decay", "width"}
@@ -22,7 +22,7 @@ def test_words_are_split_before_they_are_filled():
     assert found.words({"lr": "1 2"}) == ["train", "--name=a b", "--lr=1 2", "{literal}"]
 
 
-def test_a_shell_is_asked_for_and_given_quoted_values():
+def test_a_shell_gets_quoted_values():
     found = program(run="train --lr {lr} | tee out", shell=True)
     assert found.words({"lr": "1; rm x"}) == ["sh", "-c", "train --lr '1; rm x' | tee out"]
 
@@ -62,17 +62,17 @@ def test_the_target_is_on_the_key_of_its_quantity():
         ({"grace_seconds": float("nan")}, "workload_options.grace_seconds must be"),
     ],
 )
-def test_a_wrong_option_is_told(options, message):
+def test_a_wrong_option_is_refused(options, message):
     with pytest.raises(WorkloadError, match=message):
         program(**options)
 
 
-def test_what_is_required_is_told():
+def test_missing_options_are_named():
     with pytest.raises(WorkloadError, match=r"options\.run is required .*\n.*target is required"):
         resolve("command")
 
 
-def test_a_program_or_folder_that_is_missing_is_told(tmp_path):
+def test_a_missing_program_or_folder_is_refused(tmp_path):
     with pytest.raises(WorkloadError, match="must begin with a program on this machine, got 'no-"):
         program(run="no-such-program", folder=str(tmp_path)).refuse_missing()
     with pytest.raises(WorkloadError, match=r"workload_options\.folder must be a folder"):
@@ -92,7 +92,7 @@ def test_the_record_has_the_command_line_and_the_digests_of_its_files(tmp_path):
     assert record["files"] == {"train.py": hashlib.sha256(b"print()").hexdigest()}
 
 
-def test_a_program_of_a_stranger_is_refused():
+def test_a_program_from_a_strangers_results_is_refused():
     with (
         files_refused(),
         pytest.raises(WorkloadError, match=r"got workload_options\.run = 'x'.*give --run-code"),

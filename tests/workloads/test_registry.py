@@ -32,7 +32,7 @@ class Mine:
 
 @pytest.fixture
 def written(tmp_path):
-    """Write a plug-in file and gives its path."""
+    """Return a function that writes a plug-in file and returns its path."""
 
     def write(code=GOOD, name="mine.py"):
         (tmp_path / name).write_text(code)
@@ -43,7 +43,7 @@ def written(tmp_path):
 
 @pytest.fixture
 def installed(monkeypatch):
-    """Pretends that these entry points are installed."""
+    """Return a function that pretends that some entry points are installed."""
     return lambda *points: monkeypatch.setattr(entry_points, "installed", lambda group: points)
 
 
@@ -73,7 +73,7 @@ def test_a_file_is_imported_once_and_its_objects_pickle(written):
         ("nowhere.py:", "must be given as path/to/file.py:Class, got 'nowhere.py:'"),
     ],
 )
-def test_what_is_not_there_is_said(reference, message):
+def test_an_unknown_reference_is_refused_with_a_hint(reference, message):
     with pytest.raises(WorkloadError, match=message):
         resolve(reference)
 
@@ -105,12 +105,12 @@ def test_what_is_not_there_is_said(reference, message):
         (f"{GOOD}\n    data = ['x' * 10**6]", {}, r"data of .*Mine is \['x{98}$"),
     ],
 )
-def test_a_plug_in_that_cannot_be_used_says_why(written, code, options, message):
+def test_an_unusable_plug_in_is_refused_with_the_reason(written, code, options, message):
     with pytest.raises(WorkloadError, match=message):
         resolve(f"{written(code)}:Mine", options)
 
 
-def test_a_broken_file_can_be_mended_and_tried_again(written):
+def test_a_broken_file_can_be_fixed_and_imported_again(written):
     with pytest.raises(WorkloadError, match="SyntaxError"):
         resolve(f"{written('class Mine(:')}:Mine")
     assert resolve(f"{written()}:Mine").width == 3
@@ -191,7 +191,7 @@ def test_a_plug_in_imports_the_files_beside_it(written, tmp_path):
     assert str(tmp_path) not in sys.path
 
 
-def test_neighbours_of_one_name_do_not_meet(tmp_path):
+def test_files_of_one_name_in_two_folders_are_separate(tmp_path):
     found = []
     for value in (1, 2):
         folder = tmp_path / str(value)
@@ -211,7 +211,7 @@ def test_a_file_may_have_the_name_of_a_package_that_it_imports(written):
     assert resolve(f"{path}:Mine").raised is pytest.ExitCode
 
 
-def test_a_refused_file_imports_no_neighbour(written, tmp_path):
+def test_a_refused_file_imports_nothing_beside_it(written, tmp_path):
     (tmp_path / "beside.py").write_text("raise SystemExit('ran')")
     with registry.files_refused(), pytest.raises(WorkloadError, match="does not run unasked"):
         resolve(f"{written('import beside')}:Mine")

@@ -1,4 +1,4 @@
-"""Every built-in workload and every optimizer in a short sweep, by the real command."""
+"""Every built-in workload, and optimizers of every kind, in short sweeps by the real command."""
 
 import os
 import subprocess
@@ -23,7 +23,7 @@ STUDY = {
 
 @pytest.fixture
 def sweep(tmp_path, made_data):
-    """Sweeps a study file; gives the trials of each study by its name."""
+    """Return a function that sweeps a study file and returns each study's trials by name."""
 
     def run(study):
         (tmp_path / "short.toml").write_text(tomlkit.dumps(STUDY | study))
@@ -59,7 +59,7 @@ def test_every_built_in_workload_trains_in_a_sweep(sweep, small):
 
 
 OPTIMIZERS = ("nesterov", "lamb", "muon", "soap", "schedule-free-adamw")
-"""One of each kind that the engine treats otherwise; `tests/study/engine/test_lanes.py` has all."""
+"""One of each kind that the engine treats differently; `study/engine/test_lanes.py` has all."""
 
 
 def test_an_optimizer_of_every_kind_trains_packed_as_it_does_looped(sweep):

@@ -5,18 +5,18 @@ from workloads import Data, Examples
 from workloads.splits import remarks
 
 
-def test_splits_that_are_sound_need_no_remark():
+def test_sound_splits_need_no_remark():
     assert remarks(Blobs().data()) == []
 
 
-def test_a_validation_set_that_is_trained_on_is_told():
+def test_a_validation_set_that_is_trained_on_is_reported():
     train = Blobs().data().train
     assert remarks(Data(train=train, validation=train.rows(torch.arange(10)))) == [
         "10 of 10 validation examples have the inputs of training examples"
     ]
 
 
-def test_a_label_that_is_not_trained_on_is_told():
+def test_a_label_without_training_examples_is_reported():
     data = Blobs().data()
     train = data.train.rows(torch.nonzero(data.train.targets != 2)[:, 0])
     assert remarks(Data(train=train, validation=data.validation)) == [
@@ -24,7 +24,7 @@ def test_a_label_that_is_not_trained_on_is_told():
     ]
 
 
-def test_counts_are_no_labels():
+def test_counts_are_not_taken_for_labels():
     numbers, inputs = torch.arange(40), torch.rand(40, 2)
     train, validation = (Examples(inputs[at], numbers[at]) for at in (slice(30), slice(30, 40)))
     assert remarks(Data(train=train, validation=validation)) == []

@@ -24,7 +24,7 @@ ROOT = str(Path(workloads.__file__).parents[1])
 
 
 class TestInheritedKit(WorkloadContract):
-    """What a plug-in author writes."""
+    """The kit as a plug-in's author uses it."""
 
     def make(self):
         return DigitsMLP(hidden=(16,))
@@ -112,7 +112,7 @@ BROKEN = [
 
 
 @pytest.mark.parametrize(("kind", "clause", "words"), BROKEN, ids=[b[0].__name__ for b in BROKEN])
-def test_a_broken_clause_is_found_and_told(monkeypatch, kind, clause, words):
+def test_a_broken_clause_is_reported(monkeypatch, kind, clause, words):
     monkeypatch.setattr(contract, "_TRAINING_STEPS", 20)
     broken = {c.name: c.detail for c in check(kind()) if not c.passed}
     assert words in broken[clause]
@@ -132,27 +132,27 @@ class DropoutDigits(DigitsMLP):
     ("kind", "reason"),
     [(BatchNormDigits, "buffer 1.num_batches_tracked changes"), (DropoutDigits, "from torch")],
 )
-def test_what_training_changes_or_draws_is_said_and_no_fault(kind, reason):
+def test_effects_of_training_are_reported_and_not_a_fault(kind, reason):
     found = {clause.name: clause for clause in check(kind())}
     assert [clause for clause in found.values() if not clause.passed] == []
     assert reason in found["computes from its arguments alone"].detail
 
 
 class Rates(DigitsMLP):
-    """Its error is not finite after training at any rate but the greatest."""
+    """A workload whose error is finite only after training at the largest rate."""
 
     def error(self, model, data):
         error = super().error(model, data)
         return torch.where((error > 0.06) & (error < 0.5), math.nan, error)
 
 
-def test_one_good_rate_is_enough_whatever_the_others_end_in():
+def test_one_good_learning_rate_is_enough():
     found = {clause.name: clause for clause in check(Rates())}
     assert found["error falls when trained"].passed
 
 
 class Forgetful(NoisyQuadratic):
-    """Drops the wrong lanes."""
+    """Dynamics whose `keep` drops the wrong lanes."""
 
     def lanes(self, setup):
         class Lanes(QuadraticLanes):
@@ -163,7 +163,7 @@ class Forgetful(NoisyQuadratic):
 
 
 class Restless(NoisyQuadratic):
-    """Has less noise on every call."""
+    """Dynamics with less noise on every call."""
 
     def lanes(self, setup):
         self.noise = self.noise / 2
@@ -171,14 +171,14 @@ class Restless(NoisyQuadratic):
 
 
 class Stuck(NoisyQuadratic):
-    """Has curvatures that every rate is too great for."""
+    """Dynamics with curvatures for which every rate is too large."""
 
     def lanes(self, setup):
         return QuadraticLanes(1e6 * self.curvature, self.noise, setup)
 
 
 class Adamant(NoisyQuadratic):
-    """Knows no optimizer."""
+    """Dynamics that support no optimizer."""
 
     def lanes(self, setup):
         raise WorkloadError(f"only adam is known, got {setup.optimizer}; choose it")
@@ -193,7 +193,7 @@ class Adamant(NoisyQuadratic):
         (Adamant, "target is below the start", "must be known, got: only adam is known"),
     ],
 )
-def test_a_broken_clause_of_own_dynamics_is_found_and_told(kind, clause, words):
+def test_a_broken_clause_of_dynamics_is_reported(kind, clause, words):
     broken = {c.name: c.detail for c in check(kind()) if not c.passed}
     assert words in broken[clause]
 
@@ -236,13 +236,13 @@ class Line:
 """
 
 
-def test_a_plug_in_in_a_file_keeps_the_contract(tmp_path):
+def test_a_plug_in_file_fulfills_the_contract(tmp_path):
     (tmp_path / "line.py").write_text(PLUGIN)
     found = list(check(resolve(f"{tmp_path / 'line.py'}:Line")))
     assert len(found) == 10
     assert [clause for clause in found if not clause.passed] == []
 
 
-def test_the_kits_import_needs_no_pytest():
+def test_importing_the_kit_needs_no_pytest():
     code = "import sys; import workloads.testing; assert 'pytest' not in sys.modules"
     subprocess.run([sys.executable, "-c", code], check=True, env=os.environ | {"PYTHONPATH": ROOT})

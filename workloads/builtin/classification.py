@@ -1,4 +1,4 @@
-"""Built-in classification workloads; a workload of your own may look just like them."""
+"""Built-in classification workloads; your own workloads may look just like them."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -23,16 +23,16 @@ LABEL_SMOOTHING: Mapping[str, Mapping[str, float]] = {
 
 
 def cross_entropy(model: Model, batch: Examples, label_smoothing: Tensor | float = 0.0) -> Tensor:
-    """Return the mean cross-entropy of logits (examples, classes) with labels, a scalar.
+    """Return the mean cross-entropy of logits (examples, classes) and labels, a scalar.
 
     `label_smoothing` is s in [0, 1), in torch's convention (Szegedy et al. 2016): of K classes, the
-    label gets 1 - s + s / K and every other one s / K. Shallue et al. 2018 give the others
-    s' / (K - 1) and the label 1 - s', which is the same for s = s' K / (K - 1).
+    label gets 1 - s + s / K, and each of the others s / K. Shallue et al. 2018 give the label
+    1 - s' and the others s' / (K - 1), which is the same for s = s' K / (K - 1).
     """
     logits = model(batch.inputs)
     if not isinstance(label_smoothing, Tensor) and label_smoothing == 0:
         return nn.functional.cross_entropy(logits, batch.targets)
-    # torch's function takes no tensor for s, which differs between lanes
+    # torch's function does not take s as a tensor, and lanes differ in s
     nats = -nn.functional.log_softmax(logits, dim=-1)
     of_label = nats.gather(-1, batch.targets.unsqueeze(-1))
     return (1 - label_smoothing) * of_label.mean() + label_smoothing * nats.mean()
@@ -46,14 +46,14 @@ def misclassified(model: Model, data: Examples) -> Tensor:
 
 @dataclass(eq=False)
 class _Vectors:
-    """Workloads on vectors of 10 classes, with a fully connected network.
+    """Base of workloads that classify vectors into 10 classes by a fully connected network.
 
     Attributes:
-        hidden: width of each hidden layer; None is the workload's own.
+        hidden: width of each hidden layer; None for the workload's default.
         dropout: dropout of the hidden layers, in [0, 1).
         parameters: instead of `hidden`, the number of weights and biases, met within 2 % by hidden
             layers of equal width.
-        depth: number of these layers; None is 1.
+        depth: number of these layers; None for 1.
         images: training images to keep: a fraction up to 1, a number above.
         classes: classes to keep: a fraction up to 1, a number above.
     """
@@ -70,13 +70,12 @@ class _Vectors:
     error = staticmethod(misclassified)
 
     def _set_network(self, inputs: int, width: int) -> None:
-        """Choose the layers at once, so that wrong options are refused."""
+        """Set the sizes of the layers, which refuses wrong options early."""
         self._inputs, self._classes = inputs, resolve_amount("classes", self.classes, 10)
         ends = (inputs, self._classes)
         self._hidden = hidden_layers(ends, self.hidden, self.parameters, self.depth, (width,))
 
     def model(self) -> nn.Module:
-        """Return a new network."""
         return mlp(self._inputs, self._hidden, self._classes, self.dropout)
 
 
@@ -91,7 +90,6 @@ class DigitsMLP(_Vectors):
         self._set_network(64, 32)
 
     def data(self) -> Data:
-        """Return the digits."""
         return subset(digits(), self.images, self.classes)
 
 
@@ -101,7 +99,7 @@ class FashionMnistMLP(_Vectors):
 
     Attributes:
         pool: side of the squares of pixels that are averaged, 1 or 2.
-        data_dir: folder of the idx files; None searches the usual places.
+        data_dir: folder of the idx files; None for the usual places.
         download: whether missing files may be fetched from the Hugging Face hub.
     """
 
@@ -126,14 +124,13 @@ class FashionMnistMLP(_Vectors):
 
 
 class _DigitImages:
-    """Workloads on scikit-learn's handwritten digits as images, (examples, 1, 8, 8)."""
+    """Base of workloads on scikit-learn's handwritten digits as images, (examples, 1, 8, 8)."""
 
     target = Target(0.05)
     loss = staticmethod(cross_entropy)
     error = staticmethod(misclassified)
 
     def data(self) -> Data:
-        """Return the digits."""
         train, validation = (
             Examples(split.inputs.view(-1, 1, 8, 8), split.targets)
             for split in digits().splits.values()
@@ -145,7 +142,7 @@ class _DigitImages:
 class DigitsCNN(_DigitImages):
     """scikit-learn's handwritten digits, a convolutional network, 5 % validation error.
 
-    `filters` are those of the two 5x5 convolutions, `hidden` the units of the dense layer.
+    `filters` gives the filters of the two 5x5 convolutions, `hidden` the units of the dense layer.
     """
 
     filters: tuple[int, int] = (8, 16)
@@ -154,7 +151,6 @@ class DigitsCNN(_DigitImages):
     study_defaults = {"search": {"space": momentum_space(lr=(1e-3, 3.0))}}
 
     def model(self) -> nn.Module:
-        """Return a new network."""
         return simple_cnn((1, 8, 8), 10, (*self.filters, self.hidden))
 
 
@@ -162,8 +158,8 @@ class DigitsCNN(_DigitImages):
 class DigitsResNet8(_DigitImages):
     """scikit-learn's handwritten digits, a narrow ResNet-8, 5 % validation error.
 
-    It is small enough to show on any machine how normalization changes the curve. `norm` is none,
-    batch, or ghost with at most `ghost` examples; `widths` are the filters of each block.
+    It is small enough to show on any machine how normalization changes the scaling curve. `norm` is
+    none, batch, or ghost with at most `ghost` examples; `widths` gives the filters of each block.
     """
 
     norm: str = "none"
@@ -177,8 +173,7 @@ class DigitsResNet8(_DigitImages):
 
     def __post_init__(self) -> None:
         with torch.device("meta"):
-            self.model()  # refuses wrong options at once
+            self.model()  # refuses wrong options early
 
     def model(self) -> nn.Module:
-        """Return a new network."""
         return resnet8(1, 10, self.widths, self.norm, self.ghost)

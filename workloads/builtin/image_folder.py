@@ -1,4 +1,4 @@
-"""The workload of the user's own images, sorted into one folder a class."""
+"""The workload for a user's own images, sorted into one folder per class."""
 
 from collections.abc import Callable, Mapping
 from functools import cached_property
@@ -30,7 +30,7 @@ _MODELS: Mapping[str, Callable[[Shape, int], nn.Module]] = {
 
 
 class ImageFolder:
-    """Images in one sub-folder a class, a network by name, 25 % validation error."""
+    """Images in one subfolder per class, a network by name, 25 % validation error."""
 
     target = Target(0.25)
     study_defaults: Mapping[str, Any] = {"race": {"max_steps": 100_000}}
@@ -50,14 +50,16 @@ class ImageFolder:
         """Set the images and the network.
 
         Args:
-            folder: has a sub-folder for every class, or sub-folders `train` and `val` (or `valid`,
-                `validation`, `test`) that do; an absolute path, or one in BATCHSCALE_DATA.
+            folder: folder with a subfolder for every class, or with subfolders `train` and `val`
+                (or `valid`, `validation`, `test`) that have them; an absolute path, or one in
+                BATCHSCALE_DATA.
             model: simple-cnn, resnet8, resnet50, alexnet, alexnet-bn or vgg11.
-            size: side that images are resized and cropped to, in pixels.
-            cache: folder for the decoded images, as `folder`; they are then mapped, may be larger
-                than memory, and the lanes are looped. Left out, they are decoded into memory.
-            images: training images to keep: a fraction up to 1, above it a number.
-            classes: classes to keep: a fraction up to 1, above it a number.
+            size: side in pixels to which images are resized and cropped.
+            cache: folder for the decoded images, a path like `folder`. They are then memory-mapped
+                and may be larger than memory, and the lanes are looped. None to decode them into
+                memory.
+            images: training images to keep: a fraction up to 1, a number above.
+            classes: classes to keep: a fraction up to 1, a number above.
 
         Raises:
             WorkloadError: there is no such model.
@@ -77,9 +79,9 @@ class ImageFolder:
         return image_folder(self._files, self._size, cache)
 
     def data(self) -> Data:
-        """Return the images; decoded once."""
+        """Return the images, decoded once."""
         return self._data
 
     def model(self) -> nn.Module:
-        """Return a fresh network, with a logit for every class in the folder."""
+        """Return a new network with a logit for every class in the folder."""
         return _MODELS[self._model]((3, self._size, self._size), self._files.classes)

@@ -1,6 +1,6 @@
 """Image workloads of the large-batch literature: MNIST, Fashion-MNIST, CIFAR-10.
 
-Targets and boxes on CIFAR-10 are taken from the literature.
+The targets and search spaces on CIFAR-10 are taken from the literature.
 """
 
 from collections.abc import Mapping
@@ -26,14 +26,14 @@ from workloads.workload import Data, Target
 
 
 def _defaults(max_steps: int, highest_lr: float) -> Mapping[str, Any]:
-    """Return a search box and a step budget (Shallue et al. 2018; Lee et al. 2021)."""
+    """Return a search space and a step budget (Shallue et al. 2018; Lee et al. 2021)."""
     space = momentum_space(lr=(1e-4, highest_lr), highest_momentum=0.999)
     return {"search": {"space": space}, "race": {"max_steps": max_steps}}
 
 
 @dataclass(eq=False)
 class _Images:
-    """Data that are read once, loss and error of the workloads below.
+    """Base of the workloads below: loss, error, and data that are read once.
 
     Attributes:
         images: training images to keep: a fraction up to 1, a number above.
@@ -51,7 +51,7 @@ class _Images:
     def __post_init__(self) -> None:
         self._classes = resolve_amount("classes", self.classes, 10)
         with torch.device("meta"):
-            self.model()  # refuses wrong options at once
+            self.model()  # refuses wrong options early
 
     @cached_property
     def _data(self) -> Data:
@@ -61,7 +61,6 @@ class _Images:
         raise NotImplementedError
 
     def model(self) -> nn.Module:
-        """Return a new network."""
         raise NotImplementedError
 
     def data(self) -> Data:
@@ -70,7 +69,7 @@ class _Images:
 
 
 class _Idx(_Images):
-    """Workloads on MNIST and Fashion-MNIST; images are (1, 28, 28)."""
+    """Base of workloads on MNIST and Fashion-MNIST; images are (1, 28, 28)."""
 
     source: ClassVar[IdxImages] = MNIST
 
@@ -83,7 +82,7 @@ class _Idx(_Images):
 class MnistMLP(_Idx):
     """MNIST, a fully connected network of Shallue et al. 2018, 3 % validation error.
 
-    `hidden` are the widths of the hidden layers, in the paper one to three of 1,024 units.
+    `hidden` gives the widths of the hidden layers: in the paper, one to three of 1,024 units.
     """
 
     hidden: tuple[int, ...] = (1024,)
@@ -92,7 +91,6 @@ class MnistMLP(_Idx):
     study_defaults = _defaults(40_000, 10.0)
 
     def model(self) -> nn.Module:
-        """Return a new network."""
         return nn.Sequential(Pixels(), *mlp(28 * 28, self.hidden, self._classes))
 
 
@@ -100,7 +98,7 @@ class MnistMLP(_Idx):
 class MnistSimpleCNN(_Idx):
     """MNIST, the Simple CNN of Shallue et al. 2018, 3 % validation error.
 
-    `width` is narrow, base or wide; the paper's `dropout` of the hidden layer is 0.4.
+    `width` is narrow, base or wide. The paper's `dropout` of the hidden layer is 0.4.
     """
 
     width: str = "base"
@@ -110,7 +108,6 @@ class MnistSimpleCNN(_Idx):
     study_defaults = _defaults(40_000, 10.0)
 
     def model(self) -> nn.Module:
-        """Return a new network."""
         return simple_cnn((1, 28, 28), self._classes, sizes_of(self.width), self.dropout)
 
 
@@ -122,7 +119,7 @@ class FashionMnistSimpleCNN(MnistSimpleCNN):
 
 
 class _Cifar10(_Images):
-    """Workloads on CIFAR-10; images are (3, 32, 32)."""
+    """Base of workloads on CIFAR-10; images are (3, 32, 32)."""
 
     def _read(self) -> Data:
         return cifar.cifar10(self.download)
@@ -142,7 +139,6 @@ class Cifar10ResNet8(_Cifar10):
     study_defaults = _defaults(100_000, 10.0)
 
     def model(self) -> nn.Module:
-        """Return a new network."""
         return resnet8(3, self._classes, norm=self.norm, ghost=self.ghost)
 
 
@@ -151,9 +147,9 @@ class Cifar10AlexNet(_Cifar10):
     """CIFAR-10, AlexNet with local response normalization, 25 % validation error.
 
     Attributes:
-        width: filters of the first convolution, a multiple of 3, with which all layers scale; the
-            dense ones have 1,024 units at 96.
-        dropout: of the dense layers, in [0, 1).
+        width: filters of the first convolution, a multiple of 3, with which all layers scale; at 96
+            the dense layers have 1,024 units.
+        dropout: dropout of the dense layers, in [0, 1).
     """
 
     width: int = 96
@@ -164,7 +160,6 @@ class Cifar10AlexNet(_Cifar10):
     _norm = "local-response"
 
     def model(self) -> nn.Module:
-        """Return a new network."""
         dense = 32 * self.width // 3
         return alexnet(cifar.SHAPE, self._classes, self._norm, self.width, dense, self.dropout)
 
@@ -182,7 +177,7 @@ class Cifar10VGG11(_Cifar10):
 
     Attributes:
         width: filters of the first stage; the dense layers have eight times as many units.
-        dropout: of the dense layers, in [0, 1).
+        dropout: dropout of the dense layers, in [0, 1).
     """
 
     width: int = 64
@@ -192,7 +187,6 @@ class Cifar10VGG11(_Cifar10):
     study_defaults = _defaults(100_000, 1.0)
 
     def model(self) -> nn.Module:
-        """Return a new network."""
         return vgg11(cifar.SHAPE, self._classes, self.width, 8 * self.width, self.dropout)
 
 
@@ -214,5 +208,4 @@ class Cifar10ResNet50(_Cifar10):
     study_defaults = _defaults(100_000, 10.0)
 
     def model(self) -> nn.Module:
-        """Return a new network."""
         return resnet50(cifar.SHAPE, self._classes, self.width, self.ghost, self.zero_gamma)

@@ -1,6 +1,6 @@
-"""Language models of bytes or tokens: the target is on the mean cross-entropy per byte, in nats.
+"""Language models of bytes or tokens; the target is on the mean cross-entropy per byte, in nats.
 
-Tokens hold several bytes each, so their own cross-entropy would depend on how they were made.
+A cross-entropy per token would depend on the tokenizer.
 """
 
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ from workloads.workload import Data, Examples, Model, Target
 def cross_entropy_per_token(model: Model, batch: Examples) -> Tensor:
     """Return the mean cross-entropy of logits (examples, positions, tokens), in nats per token.
 
-    The targets of a batch are, for each token, the token that follows it.
+    The target of each token is the token that follows it.
     """
     logits = model(batch.inputs).flatten(0, 1)
     return nn.functional.cross_entropy(logits, batch.targets.flatten().long())
@@ -28,16 +28,16 @@ def cross_entropy_per_token(model: Model, batch: Examples) -> Tensor:
 
 @dataclass(eq=False)
 class _Text:
-    """Workloads on text.
+    """Base of workloads on text.
 
     Attributes:
         path: a file or folder of text, an absolute path or one in BATCHSCALE_DATA, or
-            `hub:owner/name:file`; None reads the modules of Python's standard library.
-        context: length of a window, tokens.
+            `hub:owner/name:file`; None for the modules of Python's standard library.
+        context: length of a window in tokens.
         width: size of the embedding and of every layer.
         layers: number of layers.
-        vocabulary: number of tokens, made from the training text by byte-pair encoding; 256 for its
-            bytes.
+        vocabulary: number of tokens, learned from the training text by byte-pair encoding; 256 for
+            its bytes.
     """
 
     path: str | None = None
@@ -52,7 +52,7 @@ class _Text:
     def __post_init__(self) -> None:
         require_size(self.vocabulary)
         with torch.device("meta"):
-            self.model()  # refuses wrong options at once
+            self.model()  # refuses wrong options early
 
     @property
     def tokens_per_example(self) -> int:
@@ -72,7 +72,6 @@ class _Text:
         return cross_entropy_per_token(model, batch) * self._text.tokens_per_byte
 
     def model(self) -> nn.Module:
-        """Return a new network."""
         raise NotImplementedError
 
 
@@ -80,7 +79,7 @@ class _Text:
 class TextTransformer(_Text):
     """Text by bytes or tokens, a small decoder-only Transformer, 2.3 nats per validation byte.
 
-    It has `layers` blocks of `heads` attention heads, of which `width` is a multiple.
+    It has `layers` blocks with `heads` attention heads each, which must divide `width`.
     """
 
     layers: int = 2
@@ -92,12 +91,11 @@ class TextTransformer(_Text):
     }
 
     def model(self) -> nn.Module:
-        """Return a new network."""
         return Transformer(self.vocabulary, self.context, self.width, self.layers, self.heads)
 
 
 class TextLSTM(_Text):
-    """Text by bytes or tokens, a small LSTM, 2.3 nats per byte on validation.
+    """Text by bytes or tokens, a small LSTM, 2.3 nats per validation byte.
 
     Its state starts at zero in each window.
     """
@@ -108,5 +106,4 @@ class TextLSTM(_Text):
     }
 
     def model(self) -> nn.Module:
-        """Return a new network."""
         return LSTM(self.vocabulary, self.width, self.layers)

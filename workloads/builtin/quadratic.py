@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 from workloads.errors import WorkloadError
 from workloads.workload import Floats, LaneSetup, Target, tail_rate
 
-# d = 100: holds every optimum from a batch of 4 on; that of batch 1 (lr 2e-6) would cost the others
+# with 100 directions, these contain the optima of all batch sizes from 4; including that of batch
+# size 1, a learning rate of 2e-6, would make the other searches worse
 _LR = {"low": 1e-5, "high": 4.0, "scale": "log"}
 _MOMENTUM = {"low": 0.0, "high": 0.9999, "scale": "reverse-log"}
 
@@ -43,7 +44,7 @@ class NoisyQuadratic:
             target: expected loss to get below, above 0.
 
         Raises:
-            WorkloadError: one of them is outside its range.
+            WorkloadError: an argument is outside its range.
         """
         if not (isinstance(dimension, int) and dimension >= 1):
             raise WorkloadError(f"`dimension` must be an integer of at least 1, got {dimension}")
@@ -63,7 +64,7 @@ class NoisyQuadratic:
         """Return lanes at theta_0, velocity 0.
 
         Raises:
-            WorkloadError: the optimizer is not one whose recursion is known.
+            WorkloadError: the recursion of the optimizer is unknown.
         """
         if setup.optimizer not in _FORMS:
             raise WorkloadError(
@@ -92,8 +93,8 @@ _FORMS: Mapping[str, _Form] = {
 }
 
 _Map = tuple[Floats, Floats]
-"""An affine map of the k second moments per direction, of theta, of v where there is one, and of
-the average of theta. Matrix (k, k, lanes, dimension), offset (k, lanes, dimension)."""
+"""An affine map of the k second moments per direction: of theta, and of v and the average of theta
+if there are any. Matrix (k, k, lanes, dimension), offset (k, lanes, dimension)."""
 
 
 class QuadraticLanes:
@@ -133,7 +134,8 @@ class QuadraticLanes:
     def measure(self) -> tuple[Floats, ...]:
         """Return the expected loss of every lane as loss and as error, each of shape (lanes,).
 
-        With averages, that of the weights that the target does not count on is a third.
+        With averages, there is a third: the expected loss of the weights if the error is that of
+        the averages, and that of the averages if the error is that of the weights.
         """
         raw = self._loss()
         if not self.quantities:
@@ -152,9 +154,9 @@ class QuadraticLanes:
             self._tail = self._tail[lanes]
 
     def _loss(self, of: int = 0) -> Floats:
-        """Return the expected loss of theta, or of its average, whose moment is the last."""
+        """Return the expected loss of theta, or with `of=-1` that of its average."""
         with np.errstate(over="ignore", invalid="ignore"):
-            # moments of a diverging lane may overflow to minus infinity, which must not pass as low
+            # moments of a diverging lane may overflow to minus infinity, which is not a low loss
             loss: Floats = 0.5 * (np.abs(self._moments[of]) @ self._h)
         return loss
 

@@ -1,15 +1,15 @@
-"""The workloads that come with batchscale; named here, imported when asked for."""
+"""The table of the workloads that come with batchscale, which does not import them."""
 
 from collections.abc import Mapping
 from typing import NamedTuple
 
 
 class BuiltIn(NamedTuple):
-    """A workload of batchscale's own."""
+    """A built-in workload."""
 
     attribute: str  # its class, as module:attribute, the module in `workloads.builtin`
-    data: str  # where its data come from
-    summary: str  # what it is
+    data: str  # source of its data
+    summary: str
 
 
 _DIGITS = "scikit-learn"

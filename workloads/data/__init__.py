@@ -1,1 +1,1 @@
-"""Data sets of the built-in workloads: from installed packages, or files that the user has."""
+"""Data sets of the built-in workloads, from installed packages or the user's files."""

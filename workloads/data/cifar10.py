@@ -20,7 +20,7 @@ from workloads.workload import Data
 SHAPE = (3, 32, 32)
 CLASSES = 10
 VALIDATION = 10
-"""One in ten images validates: the last 5,000 of 50,000."""
+"""One image in ten is for validation: the last 5,000 of 50,000."""
 HUB = HubImages(
     repository="uoft-cs/cifar10", file="plain_text/train-00000-of-00001.parquet", image="img"
 )
@@ -30,7 +30,7 @@ _BATCHES = [f"data_batch_{number}" for number in range(1, 6)]
 _PIXELS = 3 * 32 * 32
 
 _MOST_BYTES = 2**28
-"""Size that no such file has; the true ones have 31 MB."""
+"""Upper bound on the size of a file; the real ones have 31 MB."""
 
 Arrays = tuple[NDArray[np.uint8], NDArray[np.integer]]
 
@@ -38,15 +38,15 @@ Arrays = tuple[NDArray[np.uint8], NDArray[np.integer]]
 def cifar10(download: bool) -> Data:
     """Return 45,000 training and 5,000 validation images of bytes, (examples, 3, 32, 32).
 
-    The five training files are searched in BATCHSCALE_DATA and its usual subfolders, in the binary
-    or the Python form of the authors' page, or fetched from the hub if `download`. The last tenth
-    validates; the test file is not used.
+    The five training files are looked for in BATCHSCALE_DATA and its usual subfolders, in the
+    authors' binary or Python format, or fetched from the hub if `download`. The last tenth is for
+    validation; the test file is not used.
 
     Raises:
         WorkloadError: no files are found, they are damaged, or the hub cannot be reached.
     """
     folders = places(_SUBFOLDERS)
-    files = next((found for place in folders if (found := _files(place))), [])
+    files = next((paths for folder in folders if (paths := _files(folder))), [])
     if files:
         images, labels = _joined(files)
     elif download:
@@ -64,17 +64,14 @@ def cifar10(download: bool) -> Data:
 
 def _files(folder: Path) -> list[Path]:
     """Return the five files of a folder, binary or pickled; none if the first is missing."""
-    found = [
-        paths
-        for suffix in _READERS
-        if os.path.isfile((paths := [folder / f"{name}{suffix}" for name in _BATCHES])[0])
-    ]
-    if len(found) > 1:
+    forms = [[folder / f"{name}{suffix}" for name in _BATCHES] for suffix in _READERS]
+    present = [paths for paths in forms if os.path.isfile(paths[0])]
+    if len(present) > 1:
         raise WorkloadError(
-            f"a folder must hold CIFAR-10 in one form, got {found[0][0].name} and "
-            f"{found[1][0].name} in {folder}; put one of them elsewhere"
+            f"a folder must hold CIFAR-10 in one form, got {present[0][0].name} and "
+            f"{present[1][0].name} in {folder}; put one of them elsewhere"
         )
-    paths = found[0] if found else []
+    paths = present[0] if present else []
     missing = [path.name for path in paths if not path.is_file()]
     if missing:
         raise WorkloadError(
@@ -121,9 +118,9 @@ def _from_pickle(path: Path) -> Arrays:
     batch: Any = read_pickle(_content(path), path)
     batch = batch if isinstance(batch, dict) else {}
     images, labels = (batch.get(key, batch.get(key.encode())) for key in ("data", "labels"))
-    whole = isinstance(images, np.ndarray) and isinstance(labels, list)
     if (
-        not whole
+        not isinstance(images, np.ndarray)
+        or not isinstance(labels, list)
         or images.dtype != np.uint8
         or images.shape != (len(labels), _PIXELS)
         or not all(type(label) is int and abs(label) < 2**31 for label in labels)

@@ -1,4 +1,4 @@
-"""Handwritten digits that scikit-learn ships: 1,797 gray images of 8x8 pixels, 10 classes."""
+"""Handwritten digits from scikit-learn: 1,797 gray images of 8x8 pixels, 10 classes."""
 
 import torch
 
@@ -9,7 +9,7 @@ VALIDATION = 450
 
 def digits() -> Data:
     """Return 1,347 training and 450 validation images, pixels in [0, 1], classes balanced."""
-    # imported here: it takes a second, and workers are given the data
+    # imported here, since it takes a second and workers get the data from the driver
     from sklearn.datasets import load_digits
     from sklearn.model_selection import train_test_split
 

@@ -1,4 +1,4 @@
-"""Files of the Hugging Face hub: an optional extra, and the only use of a network."""
+"""Files of the Hugging Face hub: an optional extra, and the only network access."""
 
 import importlib
 import io
@@ -21,14 +21,14 @@ class HubImages:
 
     repository: str  # owner/name
     file: str  # the parquet file in it
-    image: str = "image"  # its columns
-    label: str = "label"
+    image: str = "image"  # column of the images
+    label: str = "label"  # column of the labels
 
 
 def hub_file(repository: str, file: str, remedy: str) -> Path:
-    """Return the local path of a file of a hub data set, owner/name, fetched if it is not there.
+    """Return the local path of a file in a hub data set, owner/name; download it on first use.
 
-    The remedy says what else the user can do, for messages.
+    Messages end with `remedy`, what else the user can do.
 
     Raises:
         WorkloadError: the path leads outside, the extra is missing, or the hub is out of reach.
@@ -57,10 +57,10 @@ def hub_file(repository: str, file: str, remedy: str) -> Path:
 def hub_images(source: HubImages, remedy: str) -> tuple[NDArray[np.uint8], NDArray[np.integer]]:
     """Return images (examples, height, width, 3) and labels (examples,) from the hub.
 
-    The hub stores them as PNG in parquet. `remedy` says what else the user can do, for messages.
+    The hub stores them as PNG in parquet. Messages end with `remedy`, what else the user can do.
 
     Raises:
-        WorkloadError: the file is damaged, or another than expected.
+        WorkloadError: the file is damaged, or not the one expected.
     """
     path = hub_file(source.repository, source.file, remedy)
     try:
@@ -72,6 +72,6 @@ def hub_images(source: HubImages, remedy: str) -> tuple[NDArray[np.uint8], NDArr
     except (pa.ArrowException, OSError, ValueError, KeyError, TypeError) as error:
         raise WorkloadError(
             f"a file of the hub must hold images of one size and integer labels, got {path}: "
-            f"{error}; delete it, so that it is fetched again, or {remedy}"
+            f"{error}; delete it to have it fetched again, or {remedy}"
         ) from error
     return images, labels

@@ -1,4 +1,4 @@
-"""MNIST and data sets in its form: 60,000 gray images of 28x28 pixels in two idx files."""
+"""MNIST and data sets in its format: 60,000 gray images of 28x28 pixels in two idx files."""
 
 import math
 import os
@@ -20,37 +20,37 @@ from workloads.workload import Data, Examples
 
 CLASSES = 10
 TRAIN = 55_000
-"""Training images of the 60,000, as in Shallue et al. 2018; the other 5,000 validate."""
+"""Training images of the 60,000, as in Shallue et al. 2018; the rest is for validation."""
 
 _IMAGES, _LABELS = "train-images-idx3-ubyte", "train-labels-idx1-ubyte"
 
 _MEAN_WITHIN = 0.001
-"""How near a mean pixel must be to that of a known set, of 255."""
+"""Largest difference, of 255, from the mean pixel of a known set that identifies it."""
 
 _UNSIGNED_BYTES = 0x08
 _MOST_BYTES = 2**28
-"""Size that no such file has; the largest known ones have 47 MB."""
+"""Upper bound on the size of a file; the largest known one has 47 MB."""
 
 Arrays = tuple[NDArray[np.uint8], NDArray[np.integer]]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class IdxImages:
-    """A data set in the form of MNIST."""
+    """A data set in MNIST's format."""
 
     name: str  # in messages
     subfolder: str  # its usual folder in BATCHSCALE_DATA
     hub: HubImages
-    first_labels: tuple[int, ...]  # of its first 20 training images; tell it from the others
-    mean_pixel: float  # of its training images, from 0 to 255; so does this
+    first_labels: tuple[int, ...]  # of its first 20 training images, which identify it
+    mean_pixel: float  # of its training images, from 0 to 255, which identifies it too
     package: Path | None = None  # folder of a system package that provides it
     remedy: str = ""  # how to install that package
 
     def read(self, data_dir: str | None, download: bool) -> Arrays:
         """Return all 60,000 images (60,000, 28, 28) and labels (60,000,).
 
-        The idx files, plain or gzipped, are those of `data_dir`, or of the usual places if it is
-        None; with `download`, missing ones are fetched from the hub.
+        The idx files, plain or gzipped, are taken from `data_dir`, or from the usual places if it
+        is None; with `download`, missing files are fetched from the hub.
 
         Raises:
             WorkloadError: no files are found, they are damaged, or the hub cannot be reached.
@@ -58,7 +58,7 @@ class IdxImages:
         folders = places([self.subfolder], self.package)
         if data_dir is not None:
             folders = [Path(data_dir).expanduser()]
-        folder = next((place for place in folders if _file(place, _IMAGES) is not None), None)
+        folder = next((place for place in folders if _paths(place, _IMAGES)), None)
         if folder is not None:
             images, labels = self._from_folder(folder)
         elif download:
@@ -82,7 +82,7 @@ class IdxImages:
         return images, labels
 
     def _from_folder(self, folder: Path) -> Arrays:
-        if _file(folder, _LABELS) is None:
+        if not _paths(folder, _LABELS):
             raise WorkloadError(
                 f"{self.name} needs the file {_LABELS}[.gz] beside the images, got none in "
                 f"{folder}; add it"
@@ -90,7 +90,7 @@ class IdxImages:
         return _read(folder, _IMAGES), _read(folder, _LABELS)
 
     def _refuse_others(self, images: NDArray[np.uint8], labels: NDArray[np.integer]) -> None:
-        """Refuse the files of another well-known set, which have the same names and shapes."""
+        """Refuse the files of another known set, which have the same names and shapes."""
         first, mean = tuple(labels[: len(self.first_labels)].tolist()), float(images.mean())
         for other in (MNIST, FASHION_MNIST):
             of_labels = first == other.first_labels
@@ -127,18 +127,14 @@ FASHION_MNIST = IdxImages(
 
 
 def _read(folder: Path, name: str) -> NDArray[np.uint8]:
-    """Return the array of a file that is there plain, gzipped, or both ways with one content."""
-    found = [read_idx(path) for path in _paths(folder, name)]
-    if not all(np.array_equal(found[0], other) for other in found[1:]):
+    """Return the array of a file, plain or gzipped; if there are both, they must be equal."""
+    first, *others = [read_idx(path) for path in _paths(folder, name)]
+    if not all(np.array_equal(first, other) for other in others):
         raise WorkloadError(
-            f"{name} and {name}.gz must hold the same, got two contents in {folder}; delete the "
-            "one that is out of date"
+            f"{name} and {name}.gz must hold the same array, got two in {folder}; delete the one "
+            "that is out of date"
         )
-    return found[0]
-
-
-def _file(folder: Path, name: str) -> Path | None:
-    return next(iter(_paths(folder, name)), None)
+    return first
 
 
 def _paths(folder: Path, name: str) -> list[Path]:
@@ -148,8 +144,8 @@ def _paths(folder: Path, name: str) -> list[Path]:
 def fashion_mnist(data_dir: str | None, pool: int, download: bool) -> Data:
     """Return 55,000 training and 5,000 validation images, (examples, (28 / pool)^2) in [0, 1].
 
-    `pool` is the side of the squares of pixels that are averaged, 1 or 2; the other arguments are
-    those of `IdxImages.read`.
+    Squares of `pool` x `pool` pixels are averaged, with `pool` 1 or 2; `IdxImages.read` describes
+    the other arguments.
     """
     check_pool(pool)
     images, labels = FASHION_MNIST.read(data_dir, download)
@@ -163,7 +159,7 @@ def fashion_mnist(data_dir: str | None, pool: int, download: bool) -> Data:
 
 
 def check_pool(pool: int) -> int:
-    """Return the side of the squares that are averaged; refuse all but 1 and 2."""
+    """Return the side of the squares of pixels that are averaged; refuse all but 1 and 2."""
     if pool not in {1, 2}:
         raise WorkloadError(f"`pool` must be 1 or 2, got {pool}")
     return pool

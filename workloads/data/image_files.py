@@ -1,4 +1,4 @@
-"""Which files of a folder are images to train on, which validate, and of which class each is."""
+"""Image files of a folder: those for training, those for validation, and the class of each."""
 
 import os
 from collections.abc import Mapping, Sequence
@@ -12,16 +12,16 @@ SUFFIXES = frozenset(
     ".bmp .gif .jfif .jpe .jpeg .jpg .pbm .pgm .png .pnm .ppm .webp".split()  # noqa: SIM905
 )
 EVERY = 10
-"""Without a validation folder, every tenth image of a class validates."""
+"""Without a validation folder, every tenth image of a class is for validation."""
 
-_UNREAD = frozenset(".avif .dng .exr .heic .heif .jp2 .jxl .tif .tiff".split())  # noqa: SIM905
-"""Images that are not read; a class that lost them would be another class."""
+_UNREADABLE = frozenset(".avif .dng .exr .heic .heif .jp2 .jxl .tif .tiff".split())  # noqa: SIM905
+"""Formats that cannot be read; they are refused, since ignoring them would change a class."""
 _TRAIN = ("train", "training")
 _VALIDATION = (("val", "valid", "validation"), ("test", "testing"))
-"""Names of the folder that validates; those of the second group count without one of the first."""
-_OF_THE_SYSTEM = frozenset({"__macosx", "@eadir", "$recycle.bin", "system volume information"})
-_MOST_COUNTS = 8
-"""Classes in a message."""
+"""Names of the validation folder; the second group counts only without one of the first."""
+_SYSTEM_FOLDERS = frozenset({"__macosx", "@eadir", "$recycle.bin", "system volume information"})
+_MOST_LISTED = 8
+"""Most classes that a message lists."""
 
 File = tuple[Path, int]
 """An image and its class."""
@@ -30,7 +30,7 @@ ByClass = Mapping[str, list[Path]]
 
 @dataclass(frozen=True, slots=True)
 class ImageFiles:
-    """Images that train and that validate, each with its class, and the number of classes."""
+    """Training and validation images, each with its class, and the number of classes."""
 
     train: list[File]
     validation: list[File]
@@ -40,14 +40,14 @@ class ImageFiles:
 def find_images(folder: Path, images: float = 1.0, classes: float = 1.0) -> ImageFiles:
     """Return the images of a folder of classes, or of its `train` and `val` folders of classes.
 
-    Without `val`, every tenth image of a class validates, in the order of their names. Hidden files
-    and folders, whose names begin with a dot, and those of operating systems are left out. `images`
-    (training images, sampled once) and `classes` (the first by name) keep a fraction up to 1, a
-    number above.
+    Without `val`, every tenth image of a class, in the order of names, is for validation. Hidden
+    files and folders, whose names begin with a dot, and those of operating systems are left out.
+    `images` (training images, sampled once) and `classes` (the first by name) keep a fraction up to
+    1, a number above.
 
     Raises:
         WorkloadError: there is no such folder, a class lacks images for training or validation, or
-            a folder holds what is neither left out nor read.
+            a folder holds an image that cannot be read.
     """
     if not os.path.isdir(folder):  # Path.is_dir raises for names that are too long
         raise WorkloadError(f"`folder` must be a folder of images, got {folder}; check the path")
@@ -57,13 +57,13 @@ def find_images(folder: Path, images: float = 1.0, classes: float = 1.0) -> Imag
         raise WorkloadError(
             f"`folder` must be readable, got {folder}: {error}; check your access to it"
         ) from error
-    there = sorted({*train, *validation})
-    if not there:
+    every = sorted({*train, *validation})
+    if not every:
         raise WorkloadError(
             f"`folder` must have a subfolder for every class, got none in {folder}; sort the "
             "images into them"
         )
-    names = there[: resolve_amount("classes", classes, len(there))]
+    names = every[: resolve_amount("classes", classes, len(every))]
     _refuse_lacking_classes(folder, names, train, validation)
     trained, validated = (
         [(path, number) for number, name in enumerate(names) for path in part[name]]
@@ -74,7 +74,7 @@ def find_images(folder: Path, images: float = 1.0, classes: float = 1.0) -> Imag
 
 
 def _by_class(folder: Path) -> tuple[ByClass, ByClass]:
-    """Return the images that train and those that validate, each by class."""
+    """Return the training and the validation images, each by class."""
     training = _split(folder, _TRAIN)
     if training is None:
         every = _classes(folder)
@@ -84,33 +84,33 @@ def _by_class(folder: Path) -> tuple[ByClass, ByClass]:
             for name, files in every.items()
         }
         return train, validation
-    validating = next((found for names in _VALIDATION if (found := _split(folder, names))), None)
+    validating = next((place for names in _VALIDATION if (place := _split(folder, names))), None)
     if validating is None:
         raise WorkloadError(
-            f"beside {training.name} must be a folder of images that validate, named "
+            f"beside {training.name} must be a folder of validation images, named "
             f"{', '.join(sum(_VALIDATION, ()))}, got none in {folder}; add one, or give "
-            f"{training} to let every tenth image validate"
+            f"{training} to validate on every tenth image"
         )
     return _classes(training), _classes(validating)
 
 
 def _split(folder: Path, names: Sequence[str]) -> Path | None:
-    """Return the folder of a split; one that holds images itself is a class of that name."""
-    found = [
+    """Return the folder of a split; one that contains images itself is a class of that name."""
+    places = [
         place
         for place in _subfolders(folder)
         if place.name.casefold() in names and _subfolders(place) and not _images(place)
     ]
-    if len(found) > 1:
+    if len(places) > 1:
         raise WorkloadError(
             "`folder` must have one folder for each split, got "
-            f"{' and '.join(place.name for place in found)} in {folder}; rename all but one"
+            f"{' and '.join(place.name for place in places)} in {folder}; rename all but one"
         )
-    return found[0] if found else None
+    return places[0] if places else None
 
 
 def _classes(folder: Path) -> ByClass:
-    found = {}
+    classes = {}
     for place in _subfolders(folder):
         for nested in _subfolders(place):
             if any(path.suffix.lower() in SUFFIXES for path in nested.rglob("*")):
@@ -119,15 +119,15 @@ def _classes(folder: Path) -> ByClass:
                     f"class {place.name!r}; move them up, or name the folders of a split train "
                     "and val"
                 )
-        found[place.name] = _images(place)
-    return found
+        classes[place.name] = _images(place)
+    return classes
 
 
 def _images(folder: Path) -> list[Path]:
-    found = []
+    images = []
     for path in _visible(folder):
         suffix = path.suffix.lower()
-        if suffix in _UNREAD:
+        if suffix in _UNREADABLE:
             raise WorkloadError(
                 f"an image must be one of {', '.join(sorted(SUFFIXES))}, got {path}; convert or "
                 "remove it"
@@ -137,8 +137,8 @@ def _images(folder: Path) -> list[Path]:
                 raise WorkloadError(
                     f"an image must be a regular file, got {path}; replace or remove it"
                 )
-            found.append(path)
-    return found
+            images.append(path)
+    return images
 
 
 def _subfolders(folder: Path) -> list[Path]:
@@ -146,11 +146,11 @@ def _subfolders(folder: Path) -> list[Path]:
 
 
 def _visible(folder: Path) -> list[Path]:
-    """Return what is in a folder, by name, without what the user did not put there."""
+    """Return the content of a folder, by name, without hidden and system files."""
     return sorted(
         path
         for path in folder.iterdir()
-        if not path.name.startswith(".") and path.name.casefold() not in _OF_THE_SYSTEM
+        if not path.name.startswith(".") and path.name.casefold() not in _SYSTEM_FOLDERS
     )
 
 
@@ -161,11 +161,11 @@ def _refuse_lacking_classes(
     lacking = [name for name in names if 0 in counts[name]]
     if not lacking:
         return
-    shown = [*lacking, *(name for name in names if name not in lacking)][:_MOST_COUNTS]
-    told = ", ".join(f"{name!r} {counts[name][0]} and {counts[name][1]}" for name in shown)
+    shown = [*lacking, *(name for name in names if name not in lacking)][:_MOST_LISTED]
+    listed = ", ".join(f"{name!r} {counts[name][0]} and {counts[name][1]}" for name in shown)
     more = f" and {len(names) - len(shown):,} more classes" if len(names) > len(shown) else ""
     raise WorkloadError(
-        f"every class must have images for training and for validation, got {told}{more} in "
+        f"every class must have images for training and for validation, got {listed}{more} in "
         f"{folder}; without train and val folders every tenth image validates, so a class needs at "
         f"least {EVERY} images ({', '.join(sorted(SUFFIXES))}); add images, or remove the class"
     )

@@ -22,12 +22,12 @@ IN_MEMORY = 2**32
 def image_folder(files: ImageFiles, size: int, cache: Path | None) -> Data:
     """Return the images as bytes, (examples, 3, size, size).
 
-    The shorter side is resized to `size`, the longer one cropped. They are held in memory or, with
-    a folder as `cache`, in a file there, made on first use and mapped, so that it may be larger
-    than memory.
+    The shorter side is resized to `size`, the longer one cropped. The images are kept in memory or,
+    if `cache` is a folder, in a file there that is made on first use and memory-mapped, and may be
+    larger than memory.
 
     Raises:
-        WorkloadError: they take too much memory, or an image cannot be decoded.
+        WorkloadError: the images need too much memory, or one cannot be decoded.
     """
     if size < 1:
         raise WorkloadError(f"`size` must be at least 1 pixel, got {size}")
@@ -52,26 +52,26 @@ def image_folder(files: ImageFiles, size: int, cache: Path | None) -> Data:
 
 
 def _cached(cache: Path, files: Sequence[File], size: int) -> Path:
-    """Return the file of the decoded images, of another name after any original changed."""
+    """Return the file of the decoded images, whose name changes with any original."""
     try:
-        whole = cache / f"images-{_digest(files, size)}.bytes"
-        if not whole.is_file() or whole.stat().st_size != len(files) * 3 * size * size:
-            with replacing(whole) as file:
+        path = cache / f"images-{_digest(files, size)}.bytes"
+        if not path.is_file() or path.stat().st_size != len(files) * 3 * size * size:
+            with replacing(path) as file:
                 for image in _decoded(files, size):
                     file.write(image.numpy().tobytes())
     except OSError as error:
         raise WorkloadError(
             f"`cache` must be a folder that can be written, got {cache}: {error}; choose another"
         ) from error
-    return whole
+    return path
 
 
 def _digest(files: Sequence[File], size: int) -> str:
-    """Return a name for the decoded images, by path, size and times of every original."""
+    """Return a digest of the path, size and times of every original."""
     digest = hashlib.sha256(f"{size}\0".encode())
     for path, _ in files:
         status = path.stat()
-        # the time of status too: tools that copy in place may restore the modification time
+        # ctime too, since tools that copy in place may restore the modification time
         state = (status.st_size, status.st_mtime_ns, status.st_ctime_ns)
         digest.update(f"{path}\0{state}\0".encode(errors="surrogateescape"))
     return digest.hexdigest()[:16]
@@ -83,7 +83,7 @@ def _decoded(files: Sequence[File], size: int) -> Iterator[Tensor]:
 
 
 def _square(image: Tensor, size: int) -> Tensor:
-    """Return the middle of a resized image, (3, size, size), contiguous."""
+    """Return the center of a resized image, (3, size, size), contiguous."""
     height, width = image.shape[1:]
     scale = size / min(height, width)
     if scale != 1:

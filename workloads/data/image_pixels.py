@@ -1,4 +1,4 @@
-"""The colors of an image file; what 8-bit RGB would tell otherwise than the file is refused."""
+"""The colors of an image file; images that 8-bit RGB cannot represent are refused."""
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -13,20 +13,20 @@ from workloads.errors import WorkloadError
 
 _FORMATS = ("BMP", "GIF", "JPEG", "PNG", "PPM", "WEBP")
 _MODES = frozenset({"1", "L", "LA", "P", "PA", "RGB", "RGBA", "RGBX", "CMYK", "YCbCr"})
-"""Pillow's names of pixels of at most 8 bits per color."""
+"""Pillow's names of pixel formats with at most 8 bits per color."""
 _PHOTO = "MPO"
-"""A JPEG file of cameras: further frames are previews and depths of the first."""
+"""A camera's JPEG file whose further frames are previews and depth maps of the first."""
 _DEEP: Mapping[str, Callable[[Any], bool]] = {
     "PNG": lambda tile: str(tile[3]).endswith(";16B"),
     "PPM": lambda tile: tile[0].startswith("ppm") and tile[3][-1] > 255,
 }
-"""By format, whether a decoder and its arguments mean more than 8 bits, which Pillow cuts off."""
+"""By format, whether a decoder's arguments mean more than 8 bits, which Pillow would cut off."""
 
 
 def read_pixels(source: Path | IO[bytes], name: object) -> NDArray[np.uint8]:
-    """Return an image's colors, (height, width, 3); gray is repeated in each of them.
+    """Return an image's colors, (height, width, 3); gray images have three equal channels.
 
-    CMYK becomes RGB as in Pillow, without a color profile. Messages call the image by its name.
+    CMYK becomes RGB as in Pillow, without a color profile. `name` stands for the image in messages.
 
     Raises:
         WorkloadError: it is damaged, has more than 8 bits per color, transparent pixels, or several
@@ -35,15 +35,15 @@ def read_pixels(source: Path | IO[bytes], name: object) -> NDArray[np.uint8]:
     try:
         with Image.open(source, formats=_FORMATS) as image:
             if image.format == "PNG":
-                image.verify()  # its checksums, which decoding does not look at
+                image.verify()  # the checksums, which decoding ignores
         if not isinstance(source, Path):
             source.seek(0)
         with Image.open(source, formats=_FORMATS) as image:
             _check(image, name)
-            # by way of RGBA, else Pillow warns of palettes with alpha
+            # through RGBA, since Pillow warns about palettes with alpha
             plain = image.convert("RGBA") if image.has_transparency_data else image
             if plain.mode == "RGBA" and plain.getchannel("A").getextrema()[0] != 255:
-                # the colors of transparent pixels are arbitrary, and so is any background
+                # transparent pixels have arbitrary colors, and so would any background
                 raise WorkloadError(
                     f"an image must be opaque, got transparent pixels in {name}; save it on a "
                     "background"
@@ -56,7 +56,7 @@ def read_pixels(source: Path | IO[bytes], name: object) -> NDArray[np.uint8]:
             f"an image must be readable, got {name}, which is none of {', '.join(_FORMATS)}; "
             "replace or remove it"
         ) from error
-    except Exception as error:  # Pillow's readers raise whatever a damaged file leads to
+    except Exception as error:  # a damaged file may raise anything in Pillow
         raise WorkloadError(
             f"an image must be readable, got {name}: {error}; replace or remove it"
         ) from error
@@ -73,5 +73,5 @@ def _check(image: ImageFile, name: object) -> None:
     frames = getattr(image, "n_frames", 1)
     if frames > 1 and image.format != _PHOTO:
         raise WorkloadError(
-            f"an image must have one frame, got {frames} in {name}; save the one that you mean"
+            f"an image must have one frame, got {frames} in {name}; save the one you want"
         )

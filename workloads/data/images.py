@@ -1,4 +1,4 @@
-"""Labeled images as bytes: their split, and subsets of classes or images."""
+"""Labeled images as bytes: splits, and subsets of classes or images."""
 
 import math
 from dataclasses import replace
@@ -16,9 +16,9 @@ _SEED = 2018
 
 
 def split(images: Bytes, labels: NDArray[np.integer], train: int) -> Data:
-    """Return data of images (examples, channels, height, width); the first `train` ones train.
+    """Return images (examples, channels, height, width) as data, the first `train` for training.
 
-    They stay bytes: a model's first layer makes floats of a batch.
+    They stay bytes; a model's first layer converts a batch to floats.
     """
     inputs, targets = torch.from_numpy(images), torch.tensor(labels, dtype=torch.int64)
     return Data(
@@ -28,7 +28,7 @@ def split(images: Bytes, labels: NDArray[np.integer], train: int) -> Data:
 
 
 def check_labels(labels: NDArray[np.integer], classes: int, source: object) -> None:
-    """Refuse labels of a source that are not 0 to `classes` - 1."""
+    """Refuse labels outside 0 to `classes` - 1; messages name the source."""
     wrong = labels[(labels < 0) | (labels >= classes)]
     if wrong.size:
         raise WorkloadError(
@@ -42,9 +42,9 @@ def subset(data: Data, images: float = 1.0, classes: float = 1.0) -> Data:
     `images` (training images, sampled once) and `classes` (the first ones, in both splits) keep a
     fraction up to 1, a number above.
     """
-    there = int(data.train.targets.max()) + 1
-    kept = resolve_amount("classes", classes, there)
-    if kept < there:
+    available = int(data.train.targets.max()) + 1
+    kept = resolve_amount("classes", classes, available)
+    if kept < available:
         splits: dict[str, Any] = {
             name: Examples(*(tensor[split.targets < kept] for tensor in split))
             for name, split in data.splits.items()
@@ -60,12 +60,12 @@ def subset(data: Data, images: float = 1.0, classes: float = 1.0) -> Data:
 
 
 def sample_indices(count: int, examples: int) -> NDArray[np.int64]:
-    """Return `count` sorted indices below `examples`; fewer are a subset of more."""
+    """Return `count` sorted indices below `examples`; a smaller sample is a subset of a larger."""
     return np.sort(np.random.default_rng(_SEED).permutation(examples)[:count])
 
 
 def resolve_amount(name: str, asked: float, available: int) -> int:
-    """Return how many an option means: a fraction in (0, 1], rounded up, or a number above 1."""
+    """Return the number that an option gives: a fraction in (0, 1], rounded up, or a number > 1."""
     if not 0 < asked <= available or (asked > 1 and asked != int(asked)):
         raise WorkloadError(
             f"`{name}` must be a fraction in (0, 1] or an integer from 2 to {available:,}, got "

@@ -1,4 +1,4 @@
-"""Files as tensors of bytes, read only where they are indexed."""
+"""Memory-mapped files as tensors of bytes."""
 
 import warnings
 from pathlib import Path
@@ -9,10 +9,9 @@ from torch import Tensor
 
 
 def mapped(file: Path) -> Tensor:
-    """Return the bytes of a file of any size but 0, memory-mapped and read-only, shape (bytes,).
+    """Return the bytes of a file that is not empty, memory-mapped and read-only, shape (bytes,).
 
-    `torch.from_file` would not do: it maps writable memory, of which the system grants no more than
-    there is.
+    `torch.from_file` maps writable memory, which the system may refuse beyond its own size.
     """
     with warnings.catch_warnings():
         # torch cannot express read-only memory; nothing writes to data

@@ -1,8 +1,8 @@
-"""Reading of pickles that hold numpy arrays and plain values; all others are refused.
+"""A reader for pickles of numpy arrays and plain values, which refuses all others.
 
-A pickle is a program for a small machine. The machine here knows only the operations that make
-arrays and plain values; it calls nothing that a pickle names, and its time and memory are bounded
-by the size of the pickle.
+A pickle is a program for a small stack machine. The machine here has only the operations that make
+arrays and plain values. It never calls what a pickle names, and its time and memory are bounded by
+the size of the pickle, which Python's own unpickler does not promise.
 """
 
 import pickletools
@@ -19,11 +19,11 @@ _MARK: Final = object()
 
 
 class _UnfitError(Exception):
-    """The pickle is damaged, or holds something else."""
+    """The pickle is damaged, or contains something else."""
 
 
 class _Array:
-    """A numpy array whose shape and content are still to come."""
+    """A numpy array whose shape and content follow later in the pickle."""
 
     array: np.ndarray[Any, Any] | None = None
 
@@ -35,7 +35,7 @@ class _Array:
 
 
 class _Type:
-    """A numpy number type as pickled: kind and size, then byte order."""
+    """A pickled numpy dtype of numbers: kind and size, then byte order."""
 
     def __init__(self, code: object) -> None:
         self._code, self._order = _word(code), "="
@@ -52,7 +52,7 @@ class _Type:
 
 
 class _Function:
-    """A function that a pickle may name, under the name of its module."""
+    """The name of a function, with its module, that a pickle may use."""
 
     def __init__(self, module: object, name: object) -> None:
         self.name = f"{_word(module)}.{_word(name)}"
@@ -80,11 +80,11 @@ _CALLS: Mapping[str, Callable[..., Any]] = {
     "numpy.dtype": lambda code, *_: _Type(code),
     "_codecs.encode": _latin1,
 }
-"""All that a pickle may name, and what is done in its place."""
+"""The functions that a pickle may name, and what runs in their place."""
 
 
 class _Machine:
-    """The stack and the memo of a pickle that is being read."""
+    """The stack and the memo of the unpickler."""
 
     def __init__(self, size: int) -> None:
         self.stack: list[Any] = []
@@ -92,7 +92,7 @@ class _Machine:
         self._size = self._bytes_left = size
 
     def check(self, number: int) -> None:
-        """Refuse a length or a place that a pickle of this size cannot have."""
+        """Refuse a length or an index that is too large for a pickle of this size."""
         if number > self._size:
             raise _UnfitError(f"{number:,} in {self._size:,} bytes")
 
@@ -135,7 +135,7 @@ class _Machine:
 
     def set_items(self, values: list[Any]) -> None:
         keys = values[::2]
-        # others take long to hash when they are nested
+        # nested tuples may take very long to hash
         if len(values) % 2 or not all(isinstance(key, str | bytes | int) for key in keys):
             raise _UnfitError("a key that is neither text nor integer")
         self.top(dict).update(zip(keys, values[1::2], strict=True))
@@ -151,7 +151,7 @@ class _Machine:
             raise _UnfitError("a call of something that is not a function")
         made = _CALLS[function.name](*arguments)
         if isinstance(made, bytes):
-            # a text may be named many times, and each call copies it
+            # each call makes a copy, of a text that may be used many times
             self._bytes_left -= len(made)
             if self._bytes_left < 0:
                 raise _UnfitError("more bytes than the pickle has")
@@ -198,20 +198,20 @@ _OPERATIONS: Mapping[str, Callable[[_Machine, Any], None]] = {
     "REDUCE": lambda machine, _: machine.call(),
     "BUILD": lambda machine, _: machine.build(),
 }
-"""By name in `pickletools`; the other operations make what is not taken."""
+"""Allowed operations by their names in `pickletools`."""
 
 
 def read_pickle(content: bytes, source: object) -> Any:
     """Return the content of a pickle of dicts, lists, strings, bytes, numbers and number arrays.
 
-    One from Python 2 has its strings as bytes. Messages name the source.
+    Strings pickled by Python 2 become bytes. Messages name the source.
 
     Raises:
-        WorkloadError: it holds anything else, or is not a pickle.
+        WorkloadError: it contains anything else, or is not a pickle.
     """
     try:
         return _result(content)
-    except Exception as error:  # a damaged pickle leads to errors of every kind
+    except Exception as error:  # a damaged pickle may raise anything
         raise WorkloadError(
             f"a pickle must be whole and hold arrays and plain values only, got "
             f"{type(error).__name__}: {error} in {source}; fetch the file again from its source"

@@ -1,4 +1,4 @@
-"""Where the files of a data set are searched."""
+"""The folders in which the files of a data set are searched."""
 
 import os
 from collections.abc import Sequence
@@ -11,29 +11,28 @@ VARIABLE = "BATCHSCALE_DATA"
 
 
 def places(subfolders: Sequence[str], otherwise: Path | None = None) -> list[Path]:
-    """Return the folders to search, the likeliest first.
+    """Return the folders to search, in order.
 
-    These are the subfolders of BATCHSCALE_DATA, then itself; or, if it is not set, `otherwise`, the
-    folder of a system package. A folder that the user named must hold the files: others would not
-    be the user's data.
+    These are the subfolders of BATCHSCALE_DATA, then BATCHSCALE_DATA itself. Only if it is not set,
+    `otherwise`, the folder of a system package, is searched.
     """
-    asked = os.environ.get(VARIABLE)
-    if asked:
-        # a subfolder by name goes first: files of the same names may belong to another data set
-        return [*(Path(asked) / name for name in subfolders), Path(asked)]
+    root = os.environ.get(VARIABLE)
+    if root:
+        # the subfolders first, since the root may have another set's files of the same names
+        return [*(Path(root) / name for name in subfolders), Path(root)]
     return [] if otherwise is None else [otherwise]
 
 
 def place_of(option: str, path: str) -> Path:
-    """Return the place of an option's path, an absolute one or one in BATCHSCALE_DATA."""
-    asked, place = os.environ.get(VARIABLE), Path(path).expanduser()
-    # workers run in folders of their own, where a relative path would lead elsewhere
-    if not place.is_absolute() and not asked:
+    """Return the full path that an option gives, absolute or relative to BATCHSCALE_DATA."""
+    root, place = os.environ.get(VARIABLE), Path(path).expanduser()
+    # workers have other working directories, so a relative path would lead elsewhere
+    if not place.is_absolute() and not root:
         raise WorkloadError(
             f"`{option}` must be an absolute path, or one in {VARIABLE}, got {path!r} and no "
             f"{VARIABLE}; give the full path, or --data-dir"
         )
-    return Path(asked or "") / place
+    return Path(root or "") / place
 
 
 def searched_text(folders: Sequence[Path]) -> str:

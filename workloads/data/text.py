@@ -1,7 +1,8 @@
-"""Text in windows of a fixed length: Python's standard library, or the user's files.
+"""Text in windows of a fixed length, from Python's standard library or the user's files.
 
-A window is an example: its inputs are `context` tokens, its targets the token after each. Windows
-follow each other without overlap of their inputs. Tokens are bytes, or made from the training text.
+Each window is an example: its inputs are `context` tokens, its targets the token after each one.
+The inputs of consecutive windows do not overlap. Tokens are bytes, or learned from the training
+text.
 """
 
 import os
@@ -22,13 +23,13 @@ from workloads.errors import WorkloadError
 from workloads.workload import Data, Examples
 
 TRAIN_BYTES, VALIDATION_BYTES = 2**20, 2**14
-"""Sizes of the default corpus; no corpus validates on more."""
+"""Sizes of the default corpus; validation uses no more of any other corpus."""
 EVERY = 10
-"""Every tenth file, or the last tenth of a single file, validates."""
+"""Every tenth file, or the last tenth of a single file, is for validation."""
 IN_MEMORY = 2**28
-"""Largest file that is read into memory, bytes; larger ones are mapped."""
+"""Largest file that is read into memory, in bytes; larger ones are mapped."""
 MOST_IN_MEMORY, MOST_BYTES = 2**32, 2**42
-"""Most bytes of a folder of text, and of a single file, which may be mapped."""
+"""Most bytes of a folder of text, and of a single file, which is mapped if it is large."""
 
 _HUB = "hub:"
 _PACKED = {
@@ -40,7 +41,7 @@ _PACKED = {
     b"7z\xbc\xaf\x27\x1c": "the 7z file",
     b"PAR1": "the parquet file",
 }
-"""How files begin that hold text in another form."""
+"""First bytes of files that are not plain text."""
 _LONGEST = max(map(len, _PACKED))
 
 
@@ -49,27 +50,27 @@ class Text:
     """Windows of text, inputs and targets (windows, context) of tokens."""
 
     data: Data
-    tokens_per_byte: float  # of the text that validates; 1 where tokens are bytes
+    tokens_per_byte: float  # of the validation text; 1 if tokens are bytes
 
 
 def text(path: str | None, context: int, vocabulary: int = BYTES) -> Text:
     """Return windows of text.
 
-    At most 16 KiB validate. The training set of a file over 256 MiB is mapped and not read.
+    At most 16 KiB are for validation. The training text of a file over 256 MiB is memory-mapped.
 
     Args:
-        path: a file, whose last tenth validates; a folder, of which every tenth file validates, in
+        path: a file, the last tenth for validation; a folder, every tenth file for validation, in
             the order of their paths; `hub:owner/name:file`, a file on the Hugging Face hub; None
             for the text of `library`. A path is absolute, or in BATCHSCALE_DATA.
         context: tokens in a window's inputs, >= 1.
-        vocabulary: number of tokens, made from the training text; 256 for its bytes.
+        vocabulary: number of tokens, learned from the training text; 256 for its bytes.
 
     Raises:
-        WorkloadError: there is no such file, it is too short, or too large to make tokens from.
+        WorkloadError: there is no such file, it is too short, or too large to learn tokens from.
     """
     if context < 1:
         raise WorkloadError(f"`context` must be at least 1 token, got {context}")
-    place = None if path is None else _found(path)
+    place = None if path is None else _place(path)
     is_mapped = False
     if place is None:
         train, validation = library()
@@ -87,32 +88,31 @@ def text(path: str | None, context: int, vocabulary: int = BYTES) -> Text:
     if vocabulary != BYTES:
         tokenizer = Tokenizer.learned(train.numpy().tobytes(), vocabulary)
         train, validation = (tokenizer.encoded(t.numpy().tobytes()) for t in (train, validation))
-    trained, validated = _windows(train, context), _windows(validation, context)
-    if not is_mapped:
-        trained = Examples(*(part.contiguous() for part in trained))
-    for name, count in (("training", len(trained.inputs)), ("validation", len(validated.inputs))):
-        if count == 0:
+    data = Data(
+        train=_windows(train, context, copy=not is_mapped),
+        validation=_windows(validation, context),
+        mapped=is_mapped,
+    )
+    for name, examples in (("training", data.train), ("validation", data.validation)):
+        if examples.size == 0:
             raise WorkloadError(
                 f"text must give at least one window of {context} + 1 tokens for {name}, got none "
                 f"in {path or 'the library'}; give more text or a shorter `context`"
             )
-    validating = Examples(*(part.contiguous() for part in validated))
-    data = Data(train=trained, validation=validating, mapped=is_mapped)
     return Text(data, len(validation) / size)
 
 
 def library() -> tuple[Tensor, Tensor]:
     """Return 1 MiB of training and 16 KiB of validation bytes from Python's standard library.
 
-    The modules directly in the library's folder, in the order of their names; every tenth
-    validates. The text is the same on every machine with the same Python. Other releases have other
-    text, so their results must not be compared.
+    It consists of the modules at the top level, in the order of their names, every tenth for
+    validation. It is the same on every machine with the same release of Python; results with
+    different releases are not comparable.
     """
-    files = sorted(Path(sysconfig.get_path("stdlib")).glob("*.py"))
-    return _by_file(files, TRAIN_BYTES)
+    return _by_file(sorted(Path(sysconfig.get_path("stdlib")).glob("*.py")), TRAIN_BYTES)
 
 
-def _found(path: str) -> Path:
+def _place(path: str) -> Path:
     if path.startswith(_HUB):
         repository, _, file = path.removeprefix(_HUB).partition(":")
         return hub_file(repository, file, "give a file")
@@ -126,7 +126,7 @@ def _found(path: str) -> Path:
 
 
 def _files_in(folder: Path) -> list[Path]:
-    """Return the files of a folder and its subfolders, by path; hidden ones are left out."""
+    """Return the files in a folder and its subfolders, by path, without hidden ones."""
     files = sorted(
         file
         for file in folder.rglob("*")
@@ -137,13 +137,13 @@ def _files_in(folder: Path) -> list[Path]:
     if total > MOST_IN_MEMORY:
         raise WorkloadError(
             f"the files of a text folder must have at most {MOST_IN_MEMORY:,} bytes, got {total:,} "
-            f"in {folder}; join them in one file, which may be larger than memory"
+            f"in {folder}; join them into one file, which may be larger than memory"
         )
     return files
 
 
 def _check(file: Path, most: int) -> int:
-    """Return the size of a file of text; a packed one would be learned as it is packed."""
+    """Return the size of a text file; refuse one that is too large, unreadable or packed."""
     try:
         size = checked_size(file, most)
         with file.open("rb") as opened:
@@ -159,10 +159,10 @@ def _check(file: Path, most: int) -> int:
 
 
 def _by_file(files: list[Path], budget: int | None) -> tuple[Tensor, Tensor]:
-    """Return training and validation bytes; every tenth file validates."""
-    validating = set(files[EVERY - 1 :: EVERY])
-    training = [file for file in files if file not in validating]
-    return _joined(training, budget), _joined(sorted(validating), VALIDATION_BYTES)
+    """Return training and validation bytes, the latter from every tenth file."""
+    validation = files[EVERY - 1 :: EVERY]
+    train = [file for index, file in enumerate(files, 1) if index % EVERY]
+    return _joined(train, budget), _joined(validation, VALIDATION_BYTES)
 
 
 def _joined(files: Iterable[Path], budget: int | None) -> Tensor:
@@ -189,10 +189,11 @@ def _by_position(file: Path) -> tuple[Tensor, Tensor, bool]:
     return content[:cut], content[cut:].clone(), larger
 
 
-def _windows(content: Tensor, context: int) -> Examples:
-    """Return views of consecutive windows, and of the byte after each byte in them."""
+def _windows(content: Tensor, context: int, *, copy: bool = True) -> Examples:
+    """Return consecutive windows and the tokens after theirs, as copies or as views."""
     if len(content) <= context:
         none = content[:0].view(0, 1).expand(0, context)
         return Examples(none, none)
     windows = content.unfold(0, context + 1, context)
-    return Examples(windows[:, :-1], windows[:, 1:])
+    views = Examples(windows[:, :-1], windows[:, 1:])
+    return Examples(*(part.contiguous() for part in views)) if copy else views

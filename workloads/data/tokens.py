@@ -1,7 +1,7 @@
-"""A tokenizer made from a corpus: byte-pair encoding (Gage 1994; Sennrich et al. 2016).
+"""A tokenizer learned from a corpus: byte-pair encoding (Gage 1994; Sennrich et al. 2016).
 
-Text is cut into words first, so that no token crosses from one to the next; then the most frequent
-pair of tokens becomes a token of its own, again and again.
+Text is first split into words, which tokens do not cross; then the most frequent pair of tokens is
+merged into a new token, again and again.
 """
 
 import heapq
@@ -17,15 +17,15 @@ from workloads.errors import WorkloadError
 BYTES = 256
 """Tokens 0 to 255 are the bytes."""
 MOST_TOKENS = 32_768
-_LEAST = 2
-"""A pair that never repeats becomes no token."""
+_LEAST_COUNT = 2
+"""Occurrences that a pair needs to be merged."""
 _WORD = re.compile(rb" ?[A-Za-z_]+| ?[0-9]+| ?[^\sA-Za-z_0-9]+|\s+", re.DOTALL)
 
 _Pair = tuple[int, int]
 
 
 def require_size(vocabulary: int) -> None:
-    """Refuse a number of tokens that is no integer from 256 to `MOST_TOKENS`."""
+    """Refuse a number of tokens that is not an integer from 256 to `MOST_TOKENS`."""
     if not isinstance(vocabulary, int) or not BYTES <= vocabulary <= MOST_TOKENS:
         raise WorkloadError(
             f"`vocabulary` must be an integer from {BYTES} (bytes) to {MOST_TOKENS:,}, got "
@@ -37,14 +37,14 @@ class Tokenizer:
     """Byte-pair merges in the order in which they were learned."""
 
     def __init__(self, merges: list[_Pair]) -> None:
-        """Take merges; the token of the first is 256."""
+        """Number the merges' tokens from 256."""
         self._tokens = {pair: BYTES + rank for rank, pair in enumerate(merges)}
 
     @classmethod
     def learned(cls, text: bytes, tokens: int) -> "Tokenizer":
-        """Return the tokenizer of a text, of at most `tokens` from 256 (bytes) to `MOST_TOKENS`.
+        """Return the tokenizer of a text with at most `tokens` tokens, from 256 to `MOST_TOKENS`.
 
-        Of pairs as frequent, the one of lower tokens is first.
+        Equally frequent pairs are merged in the order of their tokens.
         """
         return cls(_merges(Counter(_WORD.findall(text)), tokens - BYTES))
 
@@ -72,7 +72,7 @@ class Tokenizer:
 
 
 def _merges(counts: Counter[bytes], merges: int) -> list[_Pair]:
-    """Return the merges of words with their counts."""
+    """Return the merges that byte-pair encoding learns from the counts of words."""
     words, times = [list(word) for word in counts], list(counts.values())
     pairs: Counter[_Pair] = Counter()
     places: defaultdict[_Pair, set[int]] = defaultdict(set)
@@ -83,7 +83,7 @@ def _merges(counts: Counter[bytes], merges: int) -> list[_Pair]:
     learned: list[_Pair] = []
     while queue and len(learned) < merges:
         negative, pair = heapq.heappop(queue)
-        if -negative != pairs[pair] or negative > -_LEAST:  # another entry has its count now
+        if -negative != pairs[pair] or negative > -_LEAST_COUNT:  # outdated, or too rare
             continue
         learned.append(pair)
         changed: set[_Pair] = set()
@@ -105,7 +105,7 @@ def _count(
     pairs: Counter[_Pair],
     places: defaultdict[_Pair, set[int]],
 ) -> None:
-    """Add a word's pairs, `times` each; a place stays where a pair has gone, and costs no more."""
+    """Add a word's pairs, `times` each; `places` may keep words that a pair has left."""
     for pair in zip(word, word[1:], strict=False):
         pairs[pair] += times
         places[pair].add(index)

@@ -1,4 +1,4 @@
-"""What a workload does when it is called: its state, what it writes into, which way its error goes.
+"""Examination of a workload by calling it: its state, its writes, the direction of its error.
 
-Admission, the contract and the engine ask here, before anything is trained.
+Admission, the contract and the engine examine a workload here before anything is trained.
 """

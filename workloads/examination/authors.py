@@ -1,19 +1,19 @@
-"""Whose code it is: that of a workload's author is examined, that of libraries is not."""
+"""Who wrote a module: a workload's author, whose code is examined, or a library."""
 
 import sysconfig
 import types
 from pathlib import Path
 
 _AUTHORS: set[str] = set()
-"""Installed packages that hold a workload, so that their files are the author's all the same."""
+"""Packages of examined workloads, which count as the author's even where they are installed."""
 OURS = {"workloads", "study", "analysis", "batchscale"}
 _LIBRARY = str(Path(sysconfig.get_path("stdlib")).resolve())
 _INSTALLED = {"site-packages", "dist-packages"}
-"""Folders of installed packages, of which an environment may have several."""
+"""Names of the folders of installed packages; an environment may have several."""
 
 
 def watch(workload: object) -> None:
-    """Count the package of a workload as its author's, also where it is installed."""
+    """Count the package of a workload as its author's, even if it is installed."""
     _AUTHORS.add(type(workload).__module__.partition(".")[0])
 
 
@@ -27,5 +27,5 @@ def written_by_the_author(module: types.ModuleType | None) -> bool:
     file = getattr(module, "__file__", None)
     if file is None:
         return module.__name__ == "__main__"
-    place = Path(file).resolve()
-    return not str(place).startswith(_LIBRARY) and _INSTALLED.isdisjoint(place.parts)
+    path = Path(file).resolve()
+    return not str(path).startswith(_LIBRARY) and _INSTALLED.isdisjoint(path.parts)

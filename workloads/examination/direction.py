@@ -1,5 +1,6 @@
-"""Whether an error falls when the model learns: an accuracy in its place rises, without a word."""
+"""Whether an error falls when the model learns: an accuracy returned in its place would rise."""
 
+import sys
 from collections.abc import Callable, Sequence
 
 import torch
@@ -13,13 +14,13 @@ from workloads.workload import Examples, Workload
 _SEEDS = (0, 1)
 _STEPS = 60
 _STEP_SIZE = 0.05
-"""Length of an update relative to the parameters."""
-_ENOUGH = 0.4
-"""Part of the loss at which learning ends."""
-_LEARNT = 0.7
-"""Part of the loss that is left where a model has learnt its examples."""
-_RISEN = {"error": 0.2, "loss": 0.1}
-"""Mean rise that no error makes on examples that are learnt; of a loss, relative to its start."""
+"""Norm of an update relative to the norm of the parameters."""
+_FINAL_LOSS = 0.4
+"""Learning ends when this fraction of the initial loss is left."""
+_LEARNT_LOSS = 0.7
+"""A model whose loss is above this fraction of the initial loss has not learnt its examples."""
+_RISE = {"error": 0.2, "loss": 0.1}
+"""Largest mean rise on learnt examples that passes as noise; for a loss, relative to its start."""
 
 
 def refuse_rising(workload: Workload, make: Callable[[int], nn.Module], examples: Examples) -> None:
@@ -32,11 +33,11 @@ def refuse_rising(workload: Workload, make: Callable[[int], nn.Module], examples
             before = _measured(workload, model, examples)
             learn(workload, model, examples)
             after = _measured(workload, model, examples)
-        scale = 1.0 if quantity == "error" else abs(before[1])
+        scale = 1.0 if quantity == "error" else max(abs(before[1]), sys.float_info.min)
         rises.append((after[1] - before[1]) / scale)
-        if after[0] > _LEARNT * before[0] or rises[-1] < 0:
+        if not (after[0] <= _LEARNT_LOSS * before[0] and rises[-1] >= 0):  # neither if one is NaN
             return
-    if sum(rises) / len(rises) <= _RISEN[quantity]:
+    if sum(rises) / len(rises) <= _RISE[quantity]:
         return
     raise WorkloadError(
         f"lower must be better, got an error that rises from {before[1]:.4g} to {after[1]:.4g} on "
@@ -53,11 +54,11 @@ def _measured(workload: Workload, model: nn.Module, examples: Examples) -> tuple
 
 
 def learn(
-    workload: Workload, model: nn.Module, examples: Examples, enough: float = _ENOUGH
+    workload: Workload, model: nn.Module, examples: Examples, enough: float = _FINAL_LOSS
 ) -> None:
-    """Let a model learn a few examples by plain SGD, in steps of a length relative to its own.
+    """Train a model on a few examples by plain SGD, with updates of fixed relative norm.
 
-    It ends where this part of the loss is left, or after some steps.
+    Training ends when the fraction `enough` of the initial loss is left, or after some steps.
     """
     trained = [parameter for parameter in model.train().parameters() if parameter.requires_grad]
     first = None
@@ -69,16 +70,15 @@ def learn(
             if now < enough * first:
                 return
             pieces = gradient(loss, trained)
-        length = float(_norm(pieces))
-        if not 0 < length < float("inf"):
+        norm = _norm(pieces)
+        if not 0 < norm < float("inf"):
             return
         with torch.no_grad():
-            rate = _STEP_SIZE * float(_norm(trained)) / length
+            rate = _STEP_SIZE * _norm(trained) / norm
             for parameter, piece in zip(trained, pieces, strict=True):
                 parameter.sub_(rate * piece)
 
 
-def _norm(tensors: Sequence[Tensor]) -> Tensor:
-    lengths = torch.stack([torch.linalg.vector_norm(tensor.detach()) for tensor in tensors])
-    norm: Tensor = torch.linalg.vector_norm(lengths)
-    return norm
+def _norm(tensors: Sequence[Tensor]) -> float:
+    norms = torch.stack([torch.linalg.vector_norm(tensor.detach()) for tensor in tensors])
+    return float(torch.linalg.vector_norm(norms))

@@ -1,4 +1,4 @@
-"""Whether loss, error and quantities are means over examples, so that portions may be measured."""
+"""Whether loss, error and quantities are means over examples, which can be measured in portions."""
 
 import math
 from collections.abc import Callable, Mapping
@@ -11,7 +11,7 @@ from workloads.soundness import Measure, copied, sound_number
 from workloads.workload import Examples
 
 _PARTS = 7
-"""Parts of many examples: small enough that a count in one byte overflows in none."""
+"""Portions of the examples, few enough to be quick, and small enough for counts in one byte."""
 _WHOLE = (
     "take the mean over examples, in float32, or write `whole = True` in the workload, so that "
     "loss and error are always measured on the whole validation set at once"
@@ -19,9 +19,9 @@ _WHOLE = (
 
 
 def sound_mean(name: str, measure: Measure, model: nn.Module, examples: Examples) -> float:
-    """Return a workload's loss or error on a few examples, checked to be a mean over them."""
+    """Return a workload's loss or error on a few examples; refuse one that is not their mean."""
     with torch.no_grad():
-        # copies, so that a model that writes into its inputs is blamed for that alone
+        # on a copy, since a model that writes into its inputs is refused elsewhere, by name
         whole = sound_number(name, measure(model, copied(examples)))
         try:
             single = [
@@ -40,17 +40,17 @@ def sound_mean(name: str, measure: Measure, model: nn.Module, examples: Examples
 def require_portions(
     measured: Callable[[Examples], Mapping[str, float]], examples: Examples, near: float
 ) -> None:
-    """Refuse what is another number on many examples than on parts of them.
+    """Refuse a measurement of many examples that differs from the mean over portions of them.
 
-    A few do not tell, where counts overflow or a number of examples is chosen. `near` is how far
-    rounding may part them, relatively.
+    A few examples would not reveal a count that overflows, or an error on a fixed number of
+    examples. `near` is the relative difference that rounding may cause.
     """
     count = examples.size
     size = -(-count // _PARTS)
     parts = [examples.rows(slice(start, start + size)) for start in range(0, count, size)]
-    found = [(measured(part), part.size / count) for part in parts]
+    portions = [(measured(part), part.size / count) for part in parts]
     for name, value in measured(examples).items():
-        mean = sum(share * of_part[name] for of_part, share in found)
+        mean = sum(share * values[name] for values, share in portions)
         _require(name, value, mean, f"{count} of them", near)
 
 

@@ -1,8 +1,8 @@
-"""What a workload does besides computing: found by calling it, as training will, a few times.
+"""Side effects of a workload, observed by calling it a few times as training will.
 
 Training may run lanes together as one traced program, measure in portions, and resume from a file.
-That is sound only where loss, error and model compute from their arguments, parameters and buffers
-alone. `observe` tells the others apart, and refuses what no way of training could make right.
+That is correct only if loss, error and model compute from their arguments, parameters and buffers
+alone. `observe` returns every other effect, and refuses those that no mode of training could honor.
 """
 
 import warnings
@@ -36,59 +36,59 @@ from workloads.workload import Examples, Workload
 
 _SEEDS = (0, 1)
 _PASSES = 3
-_REMEDY = "keep it as an attribute or a buffer of the model, which each trial has of its own"
+_REMEDY = "keep it as an attribute or a buffer of the model, of which each trial has its own"
 
 
 @dataclass(frozen=True, slots=True)
 class Observation:
     """What training and measuring change besides parameters, and draw besides batches."""
 
-    # a member of the model that changes while it trains and is no parameter, or that differs from
-    # model to model; only buffers can share a trace
+    # a member of the model, not a parameter, that changes in training or differs between models;
+    # only buffers can share a trace
     state: str | None = None
-    buffer: bool = False  # whether only buffers change, which a checkpoint holds
+    buffer: bool = False  # whether only buffers change, which a checkpoint contains
     draws: str | None = None  # names of the generators that training draws from
-    measure_draws: str | None = None  # the same of a measurement
-    # what it does to a parameter that no trace keeps, as a hook on its gradient, in words
+    measure_draws: str | None = None  # names of the generators that a measurement draws from
+    # what it does to a parameter that a trace would lose, such as a hook on its gradient, in words
     touches: str | None = None
 
     @property
     def resumable(self) -> bool:
-        """Whether parameters, buffers and generators are all that a checkpoint must hold."""
+        """Whether a checkpoint needs only parameters, buffers and generators."""
         return self.state is None or self.buffer
 
     @property
     def may_pack(self) -> bool:
-        """Whether all that there is beside computing are draws from torch, and buffers."""
-        computes = self.measure_draws is None and self.touches is None
-        return self.draws in {None, "torch"} and self.resumable and computes
+        """Whether the only effects are buffers, and draws from torch in training."""
+        others = self.measure_draws or self.touches
+        return self.draws in {None, "torch"} and self.resumable and not others
 
     def words(self) -> list[str]:
-        """Return what was seen, a phrase each; none where there is nothing but computing."""
-        seen = {
+        """Return a phrase for each effect."""
+        phrases = {
             f"{self.state} changes while it trains, or differs between models": self.state,
             f"training draws random numbers from {self.draws}": self.draws,
             f"measuring draws random numbers from {self.measure_draws}": self.measure_draws,
             str(self.touches): self.touches,
         }
-        return [phrase for phrase, found in seen.items() if found]
+        return [phrase for phrase, effect in phrases.items() if effect]
 
 
 def observe(
     workload: Workload, make: Callable[[int], nn.Module], train: Examples, validation: Examples
 ) -> Observation:
-    """Return what a workload does besides computing, on copies of a few examples.
+    """Return the side effects of a workload on copies of a few examples.
 
-    `make` returns a new model for a seed, on the device of the examples. What no way of training
-    could make right is refused, such as a zero gradient.
+    `make` returns a new model for a seed, on the device of the examples. A workload that cannot be
+    trained in any mode is refused, for example one with a zero gradient.
     """
     with forked(train.tensors[0].device), warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # the author's own; each trial would repeat them
+        warnings.simplefilter("ignore")  # from the author's code; each trial would repeat them
         return _Observer(workload, make).observed(train, validation)
 
 
 class _Observer:
-    """Two models of a workload: one that is called, and one that must not notice."""
+    """Two models of a workload: one that is called, and one that must stay unchanged."""
 
     def __init__(self, workload: Workload, make: Callable[[int], nn.Module]) -> None:
         watch(workload)
@@ -100,7 +100,7 @@ class _Observer:
         self._reads = Reads()
 
     def observed(self, train: Examples, validation: Examples) -> Observation:
-        """Train and measure a few times; return what changed."""
+        """Train and measure a few times; return the effects."""
         seed_all(0)
         differing = _first(changed(snapshot(model=self._called), snapshot(model=self._other)))
         state, buffer, draws = self._while_training(train)
@@ -115,17 +115,17 @@ class _Observer:
         )
 
     def _while_training(self, train: Examples) -> tuple[str | None, str | None, str | None]:
-        """Return a Python member and a buffer that training changes, and a generator it uses."""
+        """Return a Python member and a buffer that training changes, and generators it uses."""
         device = train.tensors[0].device
         own, held = snapshot(model=self._called), held_by(self._called)
         shared: Snapshot = {}
         buffers, generators = _buffers(self._called), states(device)
         largest, first = 0.0, FirstCall(self._workload)
         for number in range(_PASSES):
-            # not the first call, which may read a file once, and import much
+            # the first call may read a file, and import modules
             with self._reads if number else nullcontext():
                 largest = max(largest, self._gradient(train))
-            if number == 0:  # what the first call only fills, a cache, is not refused
+            if number == 0:  # it may also fill a cache
                 first.require_constant(partial(self._train_on_others, train))
                 shared = self._shared()
                 now = snapshot(model=self._called)
@@ -134,8 +134,8 @@ class _Observer:
         _refuse_shared(changed(shared, self._shared()))
         if not keeps(self._called, held):
             raise WorkloadError(
-                "a model must keep its parameters, whose memory training shares, but puts others "
-                "in their place; write into them, such as p.data.clamp_() for p.data = ..."
+                "a model must keep its parameters, whose memory training shares, but replaces "
+                "them; write into them, for example p.data.clamp_() in place of p.data = ..."
             )
         if largest == 0:
             raise WorkloadError(
@@ -146,10 +146,10 @@ class _Observer:
         members = changed(own, snapshot(model=self._called))
         _refuse_switch(members)
         after = _buffers(self._called)
-        late, random = changed(buffers, after), drawn(generators, states(device))
-        if after.keys() != buffers.keys():  # a new model lacks what a checkpoint would hold
-            return _first(members) or _first(late), None, random
-        return _first(members), _first(late), random
+        written, random = changed(buffers, after), drawn(generators, states(device))
+        if after.keys() != buffers.keys():  # a new model lacks a buffer that a checkpoint has
+            return _first(members) or _first(written), None, random
+        return _first(members), _first(written), random
 
     def _gradient(self, train: Examples) -> float:
         """Take a training pass; return the largest element of the gradient."""
@@ -165,13 +165,13 @@ class _Observer:
         return max(float(piece.abs().max()) for piece in pieces if piece.numel())
 
     def _train_on_others(self, train: Examples, workload: Workload) -> None:
-        """Call a workload on a new model and as many examples, of which half are others."""
+        """Call a workload on a new model and as many examples, half of which are different."""
         others = train.rows(torch.arange(train.size) // 2)
         with torch.enable_grad():
             workload.loss(self._make(_SEEDS[0]).train(), augmented(workload, others))
 
     def _while_measuring(self, validation: Examples) -> str | None:
-        """Return a generator that measuring uses."""
+        """Return the generators that measuring uses."""
         device = validation.tensors[0].device
         self._called.eval()
         try:
@@ -188,8 +188,8 @@ class _Observer:
             self._called.train()
         if member is not None:
             raise WorkloadError(
-                "a measurement must leave the model as it is, since how many there are depends on "
-                f"the study: {member} changes while `loss` and `error` are computed in "
+                "a measurement must leave the model as it is, since the number of measurements "
+                f"depends on the study: {member} changes while `loss` and `error` are computed in "
                 "evaluation mode; change it only `if self.training`"
             )
         return random
@@ -199,7 +199,7 @@ class _Observer:
         return {**snapshot(workload=self._workload), **other}
 
     def _everything(self) -> Snapshot:
-        """Return what a measurement may not change; no parameter changes that is not written."""
+        """Return what a measurement may not change: of the parameters, those that were written."""
         parameters = dict(self._called.named_parameters())
         written = {f"parameter {name}": parameters[name] for name in self._writes.found}
         return {**snapshot(model=self._called), **_buffers(self._called), **_contents(written)}
@@ -219,7 +219,7 @@ def _buffers(model: nn.Module) -> Snapshot:
 
 
 def _contents(named: Mapping[str, Tensor]) -> Snapshot:
-    return {name: (tuple(held.shape), held.dtype, digest(held)) for name, held in named.items()}
+    return {name: (tuple(t.shape), t.dtype, digest(t)) for name, t in named.items()}
 
 
 def _first(paths: list[str]) -> str | None:
@@ -231,7 +231,7 @@ def _refuse_shared(paths: list[str]) -> None:
     if paths:
         raise WorkloadError(
             "what all trials share must not change while one trains or is measured, since the "
-            f"result would depend on which others ran before: {_first(paths)} changes; {_REMEDY}"
+            f"result would depend on which trials ran before: {_first(paths)} changes; {_REMEDY}"
         )
 
 

@@ -1,8 +1,8 @@
-"""Python state around a model: what a trace would freeze, since it is no tensor operation.
+"""Python state around a model, which a trace would freeze because it is not a tensor operation.
 
-A snapshot holds the values that a model or a workload can reach by its own code: attributes,
+A snapshot contains the values that the code of a model or a workload can reach: attributes,
 closures, class attributes, globals of the files that its author wrote, and states of generators.
-Two snapshots tell which of them a call has changed.
+Comparing two snapshots shows which of them a call has changed.
 """
 
 import gc
@@ -27,32 +27,32 @@ from workloads.examination.values import STATES
 Snapshot = Mapping[str, Any]
 """Values by path, for example `model.net.calls`; comparable with `==`."""
 
-_MOST = 200_000
-"""Values of a snapshot at most."""
-UNSEEN = f"one of more than {_MOST:,} values"
-"""Path that stands for what lies beyond; it always counts as changed."""
+_MOST_VALUES = 200_000
+"""Most values in a snapshot."""
+UNSEEN = f"one of more than {_MOST_VALUES:,} values"
+"""Path that stands for all further values; it always counts as changed."""
 CACHED = "<cached"
-"""Begins the step of a path to what a function keeps in its cache."""
-_SHORT = 100
-"""Longer lists and mappings of plain values, as a vocabulary, are one value."""
+"""Prefix of the path step to a value in a function's cache."""
+_LONGEST_LISTED = 100
+"""Longer lists and mappings of plain values, such as a vocabulary, count as one value."""
 _TENSORS = {"_parameters", "_buffers", "_modules", "_non_persistent_buffers_set"}
 _PLAIN = (type(None), bool, int, float, complex, str, bytes)
 _HOLDERS = {"types", "collections", "argparse", "_thread", "multiprocessing", "__main__"}
-"""Modules of Python whose objects hold what their users put there."""
+"""Standard modules whose objects hold what their users put there."""
 _WHOLE_FILE = {"globals", "modules"}
-"""Names by which a function may reach all globals of its file."""
+"""Names through which a function may reach all globals of its file."""
 
 
 def snapshot(**roots: object) -> Snapshot:
-    """Return the Python values that objects reach, by path; the names of `roots` begin the paths.
+    """Return the Python values reachable from objects, by path; names of `roots` begin the paths.
 
-    Parameters and buffers are left out: they are tensors that training handles itself.
+    Parameters and buffers are left out, since training handles them itself.
     """
     return _walked(roots).values
 
 
 def tensors_beside(model: nn.Module) -> Mapping[str, Tensor | np.ndarray[Any, Any]]:
-    """Return the tensors and arrays that a model reaches, by path, without its parameters."""
+    """Return the tensors and arrays reachable from a model, by path, except its parameters."""
     buffers = {f"buffer {name}": buffer for name, buffer in model.named_buffers()}
     return {**_walked({"model": model}).tensors, **buffers}
 
@@ -68,33 +68,35 @@ def _walked(roots: Mapping[str, object]) -> "_Walk":
 
 
 def changed(before: Snapshot, after: Snapshot) -> list[str]:
-    """Return the paths whose value differs, or that only one of two snapshots has."""
+    """Return the paths whose values differ between two snapshots, or that only one of them has."""
     return [
-        path for path in {**before, **after} if before.get(path, _MOST) != after.get(path, _MOST)
+        path
+        for path in {**before, **after}
+        if (path in before, before.get(path)) != (path in after, after.get(path))
     ]
 
 
 class _Walk:
-    """A walk along references, each object once."""
+    """A traversal of references that visits each object once."""
 
     def __init__(self) -> None:
         self.values: dict[str, Any] = {}
         self.tensors: dict[str, Tensor | np.ndarray[Any, Any]] = {}
         self.seen: set[int] = set()
-        self._kept: list[object] = []  # an object freed here could hand its id to another one
+        self._alive: list[object] = []  # a temporary, if freed, could pass on its id
 
     def visit(self, path: str, value: object) -> None:
-        """Record a value, or what it refers to."""
+        """Record a value, or follow its references."""
         if id(value) in self.seen:
             return
-        if len(self.values) >= _MOST:
+        if len(self.values) >= _MOST_VALUES:
             self.values[UNSEEN] = object()
             return
         if isinstance(value, _PLAIN):
             self.values[path] = (type(value), repr(value))
             return
         self.seen.add(id(value))
-        self._kept.append(value)
+        self._alive.append(value)
         if isinstance(value, Tensor | np.ndarray):
             self.tensors[path] = value
         for kinds, state in STATES:
@@ -125,13 +127,13 @@ def _of_object(value: Any) -> Iterator[tuple[str, Any]]:
 
 
 def _of_library(value: Any) -> Iterator[tuple[str, Any]]:
-    """Yield what a copy of an object would be made from, as of a range or a date."""
+    """Yield what pickle would store of an object, for example a range or a date."""
     try:
-        made_from = value.__reduce_ex__(4)
-    except Exception:  # noqa: BLE001 - a lock or a file has no copy, and no model computes with it
+        reduced = value.__reduce_ex__(4)
+    except Exception:  # noqa: BLE001 - such as a lock or a file, which no model computes with
         return
-    if isinstance(made_from, tuple):
-        yield from _of_sequence(made_from[1:3])
+    if isinstance(reduced, tuple):
+        yield from _of_sequence(reduced[1:3])
 
 
 def _attributes(value: Any) -> Iterator[tuple[str, Any]]:
@@ -142,7 +144,7 @@ def _attributes(value: Any) -> Iterator[tuple[str, Any]]:
 def _of_module(module: nn.Module) -> Iterator[tuple[str, Any]]:
     for name, member in list(vars(module).items()):
         if name not in _TENSORS:
-            # hooks are numbered through the process, so their keys say nothing about the model
+            # the keys of hooks are a counter of the process, not of the model
             hooks = "_hooks" in name and isinstance(member, Mapping)
             yield f".{name}", list(member.values()) if hooks else member
     for name, tensor in (*module._parameters.items(), *module._buffers.items()):
@@ -167,7 +169,7 @@ def _of_function(function: Any) -> Iterator[tuple[str, Any]]:
     for name, cell in zip(function.__code__.co_freevars, function.__closure__ or (), strict=True):
         try:
             yield f"<local {name}>", cell.cell_contents
-        except ValueError:  # a name that is not bound yet
+        except ValueError:  # not bound yet
             continue
     for place, default in enumerate(function.__defaults__ or ()):
         yield f"<default {place}>", default
@@ -178,7 +180,7 @@ def _of_function(function: Any) -> Iterator[tuple[str, Any]]:
     for name in function.__globals__ if names & _WHOLE_FILE else names:
         if name in function.__globals__:
             yield f"<global {name}>", function.__globals__[name]
-        else:  # imported where it is used, perhaps from beside a plug-in
+        else:  # imported inside the function, perhaps from beside a plug-in
             for module in {name, f"{package}.{name}"} & sys.modules.keys():
                 yield f"<import {name}>", sys.modules[module]
 
@@ -198,17 +200,17 @@ def _of_file(module: types.ModuleType) -> Iterator[tuple[str, Any]]:
 
 
 def _of_cached(cached: Any) -> Iterator[tuple[str, Any]]:
-    """Yield a function behind a cache, and what it has kept there that can change."""
+    """Yield a cached function, and the values in its cache that can change."""
     yield "", cached.__wrapped__
     held = [part for part in gc.get_referents(cached) if part is not vars(cached)]
-    if cached.cache_parameters()["maxsize"] is None:  # then one dict holds them
+    if cached.cache_parameters()["maxsize"] is None:  # an unbounded cache is one dict
         held = [value for part in held if type(part) is dict for value in part.values()]
-    kept = (value for value in held if value is not cached.__wrapped__ and not _fixed(value))
-    yield from ((f"{CACHED} {place}>", value) for place, value in enumerate(kept))
+    mutable = (value for value in held if value is not cached.__wrapped__ and not _fixed(value))
+    yield from ((f"{CACHED} {place}>", value) for place, value in enumerate(mutable))
 
 
 def _fixed(value: Any) -> bool:
-    """Return whether a cache's value cannot change by itself; also for a part of the cache."""
+    """Return whether a cached value is immutable, or part of the cache itself."""
     if type(value) is dict and value:
         return type(next(iter(value.values()))).__name__ == "_lru_list_elem"
     parts = value if isinstance(value, tuple) else (value,)
@@ -235,7 +237,7 @@ def _of_sequence(values: Any) -> Iterator[tuple[str, Any]]:
 
 def _of_items(items: list[tuple[Any, Any]]) -> Iterator[tuple[str, Any]]:
     parts = (part for _, v in items for part in (v if isinstance(v, tuple) else (v,)))
-    if len(items) > _SHORT and all(isinstance(part, _PLAIN) for part in parts):
+    if len(items) > _LONGEST_LISTED and all(isinstance(part, _PLAIN) for part in parts):
         yield "", repr(items)
     else:
         yield from ((f"[{key!r:.40}]", value) for key, value in items)
@@ -259,4 +261,4 @@ _PARTS: tuple[tuple[Any, Callable[[Any], Iterator[tuple[str, Any]]]], ...] = (
     ((list, tuple, deque), _of_sequence),
     (object, _of_object),
 )
-"""Kinds of values that refer to others, and how; the first kind that fits counts."""
+"""Types that refer to other values, with the function that yields these; the first match counts."""

@@ -1,4 +1,4 @@
-"""Values that a snapshot compares as a whole, and what is compared of each kind."""
+"""Values that a snapshot compares as a whole, and how each kind is compared."""
 
 import ctypes
 import hashlib
@@ -15,10 +15,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-_HASHED = 1 << 20
-"""Tensors of more elements are told by place and version in place of their content."""
-_LARGE = 1 << 24
-"""Arrays, which have no version, by their place, unless they cannot change."""
+_MOST_HASHED = 1 << 20
+"""Tensors with more elements are compared by identity and version instead of content."""
+_MOST_COPIED = 1 << 24
+"""Writeable arrays, which have no version, with more elements are compared by address."""
 _ITERATORS = (
     *(type(iter(kind())) for kind in (list, tuple, str, dict, set)),
     *(getattr(itertools, name) for name in ("count", "cycle", "repeat", "chain", "islice")),
@@ -29,7 +29,7 @@ _ITERATORS = (
 
 
 def digest(value: Tensor | np.ndarray[Any, Any]) -> bytes:
-    """Return a digest of the elements of a tensor, or of an array of no objects."""
+    """Return a digest of the elements of a tensor, or of an array without objects."""
     if isinstance(value, Tensor):
         if value.layout is torch.sparse_coo:
             value = value.detach().coalesce()
@@ -44,9 +44,9 @@ def digest(value: Tensor | np.ndarray[Any, Any]) -> bytes:
 def _content(value: Any) -> tuple[Any, ...]:
     kind = (tuple(value.shape), value.dtype)
     if isinstance(value, Tensor):
-        if value.numel() > _HASHED or value.is_meta:
+        if value.numel() > _MOST_HASHED or value.is_meta:
             return (*kind, id(value), value._version)
-    elif value.size > (_LARGE if value.flags.writeable else _HASHED):
+    elif value.size > (_MOST_COPIED if value.flags.writeable else _MOST_HASHED):
         return (*kind, value.ctypes.data)
     elif value.dtype.hasobject:
         return (*kind, repr(value))
@@ -59,25 +59,25 @@ def _position(iterator: Any) -> Any:
         try:
             return repr(iterator.__reduce__())
         except TypeError:
-            return object()  # equal to nothing: an iterator that cannot be read counts as used
+            return object()  # equal to nothing: an unreadable iterator counts as changed
 
 
 def _place(file: io.IOBase) -> Any:
-    """Return where in a file the next read is; None for one that is only written, as a log."""
+    """Return the position of the next read from a file; None for one only written, like a log."""
     if file.closed or not file.readable() or not file.seekable():
         return None
     try:
         return file.tell()
     except OSError:
-        return object()  # between two lines of a loop over them: counts as read
+        return object()  # a loop over its lines disables tell(): counts as changed
 
 
 def _block(memory: Any) -> bytes | None:
-    """Return what a block of memory holds; None for one that is large, or given back."""
+    """Return the content of a block of memory; None for one that is large or closed."""
     if isinstance(memory, mmap.mmap) and memory.closed:
         return None
-    with memoryview(memory) as seen:
-        return seen.tobytes() if seen.nbytes <= _LARGE else None
+    with memoryview(memory) as view:
+        return view.tobytes() if view.nbytes <= _MOST_COPIED else None
 
 
 STATES: tuple[tuple[Any, Callable[[Any], Any]], ...] = (
@@ -98,4 +98,5 @@ STATES: tuple[tuple[Any, Callable[[Any], Any]], ...] = (
     (io.IOBase, _place),
     ((np.generic, torch.dtype, torch.device, torch.Size), repr),
 )
-"""Kinds of values that are compared as a whole, and what is compared."""
+"""Types compared as a whole, with the function that returns what is compared; the first match
+counts."""

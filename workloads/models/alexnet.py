@@ -1,23 +1,20 @@
-"""AlexNet, with local response normalization or batch normalization, for images of any size."""
+"""AlexNet with local response or batch normalization, for images of any size."""
 
 from collections.abc import Callable, Mapping
 
 from torch import nn
 
 from workloads.errors import WorkloadError
-from workloads.models.layers import Pixels, he_initialised
+from workloads.models.layers import Pixels, check_sizes, dropout_layers, he_initialized
 
 SMALL_IMAGE = 128
-"""Images with a smaller side keep their size through the first convolution."""
+"""The first convolution keeps the size of images with a smaller side."""
 
 _NORMS: Mapping[str, Callable[[int], nn.Module]] = {
     "local-response": lambda _: nn.LocalResponseNorm(5, alpha=5e-4, k=2.0),
     "batch": nn.BatchNorm2d,
 }
-"""After which the first two convolutions, or all of them, are normalised.
-
-Krizhevsky's alpha of 1e-4 multiplies the sum over 5 channels, torch's the mean.
-"""
+"""Normalizations. Torch's alpha multiplies the mean over 5 channels, Krizhevsky's 1e-4 the sum."""
 
 
 def alexnet(
@@ -30,16 +27,24 @@ def alexnet(
 ) -> nn.Sequential:
     """Return AlexNet in one tower (Krizhevsky et al. 2012), or AlexNet-BN (You et al. 2017).
 
-    Five convolutions of 96, 256, 384, 384 and 256 filters, with 3x3 max-pooling by 2 after the
-    first, the second and the last, and two dense layers. The first convolution is the paper's,
-    11x11 by 4, for sides from 128 on; smaller images get 5x5 by 1. The network maps (examples,
-    channels, height, width) to (examples, classes). `norm` is local-response, in the first two
-    layers, or batch, in all five; `width` the filters of the first convolution, to which the others
-    keep their ratios; dropout, in [0, 1), is of a dense layer's inputs.
+    It has five convolutions of 96, 256, 384, 384 and 256 filters, with 3x3 max-pooling of stride 2
+    after the first, the second and the last, and two hidden dense layers. The first convolution is
+    the paper's, 11x11 with stride 4, for sides of at least 128, and 5x5 with stride 1 for smaller
+    ones. The network maps (examples, channels, height, width) to (examples, classes).
+
+    Args:
+        image: channels, height and width of the images.
+        classes: number of logits.
+        norm: local-response, after the first two convolutions, or batch, after all five.
+        width: filters of the first convolution, with which those of the others scale.
+        dense: units of each hidden dense layer.
+        dropout: of the inputs of the hidden dense layers, in [0, 1).
 
     Raises:
-        WorkloadError: a side of the images is below 15, or the norm unknown.
+        WorkloadError: a side of the images is below 15, the norm unknown, a size below 1, or the
+            dropout outside [0, 1).
     """
+    check_sizes(width=width, dense=dense)
     if norm not in _NORMS:
         raise WorkloadError(f"`norm` must be one of {', '.join(_NORMS)}, got {norm!r}")
     channels, *sides = image
@@ -66,19 +71,19 @@ def alexnet(
     network = nn.Sequential(
         *layers,
         nn.Flatten(),
-        nn.Dropout(dropout),
+        *dropout_layers(dropout),
         nn.Linear(second * left[0] * left[1], dense),
         nn.ReLU(),
-        nn.Dropout(dropout),
+        *dropout_layers(dropout),
         nn.Linear(dense, dense),
         nn.ReLU(),
         nn.Linear(dense, classes),
     )
-    return he_initialised(network)
+    return he_initialized(network)
 
 
 def _pooled(side: int) -> int:
-    """Return the length of a side after three poolings."""
+    """Return the length of a side after the three poolings."""
     for _ in range(3):
         side = (side - 3) // 2 + 1
     return side

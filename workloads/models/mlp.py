@@ -1,4 +1,4 @@
-"""Fully connected networks, and families of them with one number of parameters."""
+"""Fully connected networks, and families of them with equal numbers of parameters."""
 
 from bisect import bisect_right
 from collections.abc import Sequence
@@ -7,50 +7,47 @@ from itertools import pairwise
 from torch import nn
 
 from workloads.errors import WorkloadError
+from workloads.models.layers import check_sizes, dropout_layers
 
 TOLERANCE = 0.02
-"""Largest relative difference from the number of parameters wanted."""
+"""Largest relative difference from the requested number of parameters."""
 
 
 def mlp(inputs: int, hidden: Sequence[int], classes: int, dropout: float = 0.0) -> nn.Sequential:
     """Return a fully connected ReLU network from flattened (examples, ...) to (examples, classes).
 
-    `hidden` has the width of each hidden layer, none for a linear network; `dropout` is of each.
+    `hidden` has the width of each hidden layer, and is empty for a linear network. Each hidden
+    layer has the same `dropout`.
 
     Raises:
         WorkloadError: a width is below 1, or the dropout outside [0, 1).
     """
     if any(width < 1 for width in hidden):
         raise WorkloadError(f"`hidden` must give widths of at least 1, got {list(hidden)}")
-    if not 0 <= dropout < 1:
-        raise WorkloadError(f"`dropout` must lie in [0, 1), got {dropout}")
+    dropout_layers(dropout)  # refused even without hidden layers
     layers: list[nn.Module] = [nn.Flatten()]
     for before, after in pairwise([inputs, *hidden]):
-        layers += [nn.Linear(before, after), nn.ReLU()]
-        if dropout:
-            layers.append(nn.Dropout(dropout))
+        layers += [nn.Linear(before, after), nn.ReLU(), *dropout_layers(dropout)]
     return nn.Sequential(*layers, nn.Linear([inputs, *hidden][-1], classes))
 
 
 def parameter_count(ends: tuple[int, int], width: int, depth: int) -> int:
-    """Return the weights and biases of a network with `depth` >= 1 hidden layers of one width."""
+    """Return the number of parameters of a network with `depth` >= 1 equal hidden layers."""
     inputs, classes = ends
     hidden = (depth - 1) * width * (width + 1)
     return (inputs + 1) * width + hidden + (width + 1) * classes
 
 
 def width_for(ends: tuple[int, int], parameters: int, depth: int) -> int:
-    """Return the width at which a network of `depth` hidden layers has some parameters, within 2 %.
+    """Return the width at which `depth` hidden layers give a number of parameters, within 2 %.
 
-    Wide and deep networks are comparable at one size (Chen et al. 2018). Of two widths that are
+    Wide and deep networks are comparable at equal size (Chen et al. 2018). Of two widths that are
     equally close, the smaller is returned.
 
     Raises:
         WorkloadError: an argument is below 1, or no width is within 2 %.
     """
-    for name, value in (("parameters", parameters), ("depth", depth)):
-        if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-            raise WorkloadError(f"`{name}` must be an integer of at least 1, got {value!r}")
+    check_sizes(parameters=parameters, depth=depth)
     widths = range(1, parameters + 1)
     below = bisect_right(widths, parameters, key=lambda width: parameter_count(ends, width, depth))
     counts = {width: parameter_count(ends, width, depth) for width in (max(1, below), below + 1)}
@@ -73,8 +70,8 @@ def hidden_layers(
 ) -> tuple[int, ...]:
     """Return the widths of the hidden layers that a workload's options ask for.
 
-    These are `hidden` itself; or `depth` (None is 1) layers of one width, with so many `parameters`
-    in all; or the default. `ends` are the numbers per example and the number of logits.
+    These are `hidden` itself; or `depth` (None is 1) layers of equal width, such that the network
+    has `parameters` weights and biases; or the default. `ends` are the sizes of input and output.
 
     Raises:
         WorkloadError: the options contradict one another, or have no solution.

@@ -6,10 +6,11 @@ from itertools import pairwise
 import torch
 from torch import Tensor, nn
 
-from workloads.models.layers import GHOST, Norm, Pixels, he_initialised, normalization
+from workloads.errors import WorkloadError
+from workloads.models.layers import GHOST, Norm, Pixels, check_sizes, he_initialized, normalization
 
 SMALL_IMAGE = 64
-"""Images with a smaller side keep their size through ResNet-50's first layer."""
+"""ResNet-50's first layer keeps the size of images with a smaller side."""
 
 
 class PreActivationBlock(nn.Module):
@@ -22,7 +23,7 @@ class PreActivationBlock(nn.Module):
     def __init__(self, before: int, after: int, stride: int, norm: Norm) -> None:
         """Create a block to `after` >= `before` channels; stride 2 halves the image."""
         super().__init__()
-        # without normalisation, whose shift would undo it, a convolution has a bias of its own
+        # normalization would cancel a bias
         bias = isinstance(norm(1), nn.Identity)
         self.branch = nn.Sequential(
             norm(before),
@@ -51,9 +52,16 @@ def resnet8(
     """Return the pre-activation ResNet of 6n + 2 layers with n = 1, one block per width.
 
     Each block but the first halves the image. The network maps (examples, channels, height, width)
-    to (examples, classes). `widths` are the filters of the blocks, rising (Shallue et al. 2018: 16,
-    32, 64); `norm` is none, batch, or ghost with at most `ghost` examples.
+    to (examples, classes). `widths` are the filters of the blocks, in increasing order (Shallue et
+    al. 2018: 16, 32, 64); `norm` is none, batch, or ghost with at most `ghost` examples.
+
+    Raises:
+        WorkloadError: the widths or the norm are none of these.
     """
+    if not widths or min(widths) < 1 or list(widths) != sorted(widths):
+        raise WorkloadError(
+            f"`widths` must be numbers of filters in increasing order, got {list(widths)}"
+        )
     make = normalization(norm, ghost)
     blocks = [
         PreActivationBlock(before, after, 1 if number == 0 else 2, make)
@@ -69,17 +77,17 @@ def resnet8(
         nn.Flatten(),
         nn.Linear(widths[-1], classes),
     )
-    return he_initialised(network)
+    return he_initialized(network)
 
 
 class BottleneckBlock(nn.Module):
     """A 1x1, a 3x3 and a 1x1 convolution, each batch-normalized (He et al. 2016).
 
-    The 3x3 convolution is the one that halves the image, as in Goyal et al. 2017.
+    The 3x3 convolution has the stride, as in Goyal et al. 2017.
     """
 
     def __init__(self, before: int, width: int, stride: int, norm: Norm) -> None:
-        """Create a block to four times `width` channels; stride 2 halves the image."""
+        """Create a block from `before` to 4 `width` channels; stride 2 halves the image."""
         super().__init__()
         after = 4 * width
         self.branch = nn.Sequential(
@@ -114,15 +122,16 @@ def resnet50(
     The network maps (examples, channels, height, width) to (examples, classes).
 
     Args:
-        image: channels, height and width of the images. For sides below 64, the first layer is a
-            3x3 convolution without pooling, which keeps the image's size; else the paper's.
+        image: channels, height and width of the images. If a side is below 64, the first layer is a
+            3x3 convolution without pooling, which keeps the image's size; else it is the paper's.
         classes: number of logits.
-        width: filters of the first stage, doubled at each; the paper's is 64.
+        width: filters of the first stage, doubled from stage to stage; the paper's is 64.
         ghost: most examples of a ghost batch; None normalizes over the whole batch.
-        zero_gamma: whether every block starts as its shortcut, the scale of its last
-            normalization being zero (Goyal et al. 2017).
+        zero_gamma: whether the scale of every block's last normalization starts at zero, so that
+            the block starts as its shortcut (Goyal et al. 2017).
     """
-    make = normalization("batch" if ghost is None else "ghost", ghost or GHOST)
+    check_sizes(width=width)
+    make = nn.BatchNorm2d if ghost is None else normalization("ghost", ghost)
     channels, *sides = image
     small = min(sides) < SMALL_IMAGE
     first = nn.Conv2d(channels, width, *((3, 1, 1) if small else (7, 2, 3)), bias=False)
@@ -136,7 +145,7 @@ def resnet50(
             layers.append(BottleneckBlock(before, width << stage, stride, make))
             before = 4 * (width << stage)
     layers += [nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(before, classes)]
-    network = he_initialised(nn.Sequential(*layers))
+    network = he_initialized(nn.Sequential(*layers))
     if zero_gamma:
         for block_ in network:
             if isinstance(block_, BottleneckBlock):

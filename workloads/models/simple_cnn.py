@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from torch import nn
 
 from workloads.errors import WorkloadError
-from workloads.models.layers import Pixels
+from workloads.models.layers import Pixels, dropout_layers
 
 Sizes = tuple[int, int, int]
 """Filters of the two convolutions, and units of the hidden layer."""
@@ -23,16 +23,18 @@ def simple_cnn(
     """Return two 5x5 convolutions, each with ReLU and 2x2 max-pooling, and a hidden dense layer.
 
     The network maps (examples, channels, height, width) to (examples, classes), for images with
-    sides of at least 4. The paper's dropout, of the hidden units, is 0.4.
+    sides of at least 4. The paper's `dropout` of the hidden layer is 0.4.
 
     Raises:
-        WorkloadError: a size is below 1, or the dropout outside [0, 1).
+        WorkloadError: a size is below 1, a side below 4, or the dropout outside [0, 1).
     """
     if min(sizes) < 1:
         raise WorkloadError(f"a layer's size must be at least 1, got {list(sizes)}")
-    if not 0 <= dropout < 1:
-        raise WorkloadError(f"`dropout` must lie in [0, 1), got {dropout:g}")
     channels, height, breadth = image
+    if min(height, breadth) < 4:
+        raise WorkloadError(
+            f"Simple CNN's images must have sides of at least 4 pixels, got {height}x{breadth}"
+        )
     first, second, hidden = sizes
     return nn.Sequential(
         Pixels(),
@@ -45,7 +47,7 @@ def simple_cnn(
         nn.Flatten(),
         nn.Linear(second * (height // 4) * (breadth // 4), hidden),
         nn.ReLU(),
-        *([nn.Dropout(dropout)] if dropout else []),
+        *dropout_layers(dropout),
         nn.Linear(hidden, classes),
     )
 

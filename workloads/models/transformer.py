@@ -7,12 +7,13 @@ import torch
 from torch import Tensor, nn
 
 from workloads.errors import WorkloadError
+from workloads.models.layers import check_sizes
 
 
 class CausalAttention(nn.Module):
-    """Attention of every position to itself and earlier ones, in several heads.
+    """Multi-head attention of each position to itself and earlier ones.
 
-    Written as plain matrix products, which `torch.func.vmap` can transform with their gradients.
+    Written as plain matrix products, which `torch.func.vmap` can transform together with gradients.
     """
 
     def __init__(self, width: int, heads: int) -> None:
@@ -35,7 +36,7 @@ class CausalAttention(nn.Module):
 
 
 class TransformerBlock(nn.Module):
-    """Attention and a dense layer, each normalized before and added to its input (pre-norm)."""
+    """Attention and a dense layer, each with layer norm before it and a skip connection."""
 
     def __init__(self, width: int, heads: int) -> None:
         """Create a block whose dense layer is four times as wide."""
@@ -59,10 +60,7 @@ class Transformer(nn.Module):
     def __init__(self, symbols: int, context: int, width: int, layers: int, heads: int) -> None:
         """Create a model for up to `context` tokens of `symbols` >= 2; `heads` divide `width`."""
         super().__init__()
-        sizes = {"context": context, "width": width, "layers": layers, "heads": heads}
-        for name, size in sizes.items():
-            if size < 1:
-                raise WorkloadError(f"`{name}` must be at least 1, got {size}")
+        check_sizes(context=context, width=width, layers=layers, heads=heads)
         if width % heads:
             raise WorkloadError(f"`width` must be a multiple of `heads`, got {width} and {heads}")
         self.tokens = nn.Embedding(symbols, width)
@@ -70,7 +68,7 @@ class Transformer(nn.Module):
         self.blocks = nn.Sequential(*(TransformerBlock(width, heads) for _ in range(layers)))
         self.last = nn.LayerNorm(width)
         self.logits = nn.Linear(width, symbols, bias=False)
-        # small: with torch's own unit variance, tokens would drown the positions and the blocks
+        # with torch's unit variance, tokens would drown out the positions and the blocks
         nn.init.normal_(self.tokens.weight, std=0.02)
 
     def forward(self, tokens: Tensor) -> Tensor:

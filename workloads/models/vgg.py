@@ -3,10 +3,10 @@
 from torch import nn
 
 from workloads.errors import WorkloadError
-from workloads.models.layers import Pixels, he_initialised
+from workloads.models.layers import Pixels, check_sizes, dropout_layers, he_initialized
 
 STAGES = ((1, 1), (1, 2), (2, 4), (2, 8), (2, 8))
-"""Convolutions of a stage, and their filters as multiples of the first stage's."""
+"""Number of convolutions in each stage, and their filters as a multiple of the first stage's."""
 
 
 def vgg11(
@@ -18,13 +18,15 @@ def vgg11(
 ) -> nn.Sequential:
     """Return eight 3x3 convolutions in five stages, each max-pooled, and three dense layers.
 
-    The network maps (examples, channels, height, width) to (examples, classes). `width` are the
-    filters of the first stage (the paper's: 64), `dense` the units of the two hidden dense layers
-    (4,096), whose dropout lies in [0, 1).
+    The network maps (examples, channels, height, width) to (examples, classes). `width` is the
+    number of filters in the first stage (64 in the paper), `dense` that of units in each hidden
+    dense layer (4,096), whose `dropout` lies in [0, 1).
 
     Raises:
-        WorkloadError: a side of the images is below 32.
+        WorkloadError: a side of the images is below 32, a size below 1, or the dropout outside
+            [0, 1).
     """
+    check_sizes(width=width, dense=dense)
     before, height, breadth = image
     if min(height, breadth) < 32:
         raise WorkloadError(
@@ -41,10 +43,10 @@ def vgg11(
         nn.Flatten(),
         nn.Linear(before * (height // 32) * (breadth // 32), dense),
         nn.ReLU(),
-        nn.Dropout(dropout),
+        *dropout_layers(dropout),
         nn.Linear(dense, dense),
         nn.ReLU(),
-        nn.Dropout(dropout),
+        *dropout_layers(dropout),
         nn.Linear(dense, classes),
     )
-    return he_initialised(network)
+    return he_initialized(network)

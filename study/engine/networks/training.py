@@ -20,7 +20,7 @@ from workloads.command import Command
 from workloads.errors import WorkloadError
 from workloads.examination.loading import first_data
 from workloads.examination.observation import Observation, observe
-from workloads.examination.samples import FEW, few, telling
+from workloads.examination.samples import FEW, few, with_extremes
 from workloads.items import Items
 from workloads.randomness import forked, seed_all
 from workloads.soundness import augmented, quantities, sound_model, sound_values
@@ -132,7 +132,7 @@ def load(
     layers = fresh_model(loaded, 0).named_modules()
     norm = next((name for name, module in layers if isinstance(module, _BatchNorm)), None)
     # the last ones tell most, and all would need more memory than a batch
-    last = telling(loaded.data.train).rows(slice(-FEW, None)).to(device)
+    last = with_extremes(loaded.data.train).rows(slice(-FEW, None)).to(device)
     make, mixing = partial(fresh_model, loaded, 0), None
     if observed.draws is None:
         mixing = mixing_of(loaded.plain_loss, make, last, precision)

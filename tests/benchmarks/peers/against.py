@@ -1,4 +1,4 @@
-"""What the two comparisons with a user's own script share: options, runs, tables."""
+"""What the comparisons with a user's own scripts share: options, runs, tables."""
 
 import argparse
 import json
@@ -83,9 +83,9 @@ def study_data(chosen: argparse.Namespace) -> dict[str, Any]:
 
 
 def compare(chosen: argparse.Namespace, peers: Mapping[str, tuple[str, Mapping[str, Any]]]) -> None:
-    """Run a sweep and each of its peers, interleaved, and shows both tables.
+    """Run a sweep and its peers, interleaved, and show both tables.
 
-    `peers` gives script and settings of the job for each, by the name it is shown under.
+    `peers` maps the name of each peer in the tables to its script and the settings of its job.
     """
     data = study_data(chosen)
     study = studies.resolved(data)

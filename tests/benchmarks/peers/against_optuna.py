@@ -1,19 +1,19 @@
-"""Compares `batchscale sweep` to scripts that use Optuna alone: a plain one, and a clever one.
+"""Compare `batchscale sweep` with scripts that use Optuna alone, a plain and a clever one.
 
-Both sides try the same points at the same batch sizes, on the same data split, to the same target,
-within the same step budget, measured at the same steps; wall-clock of the whole command, from
-process start to exit. The plain peer, peer_optuna.py, runs one trial after the other in one
-process: a loop with torch.optim.SGD, batches by indexing, no Ray and no DataLoader. Torch uses as
-many threads as it likes, as in most users' scripts; --threads 1,default measures both. The clever
-peer, peer_lanes.py, trains 16 lanes at once under vmap, stops them at 1.5 times the fewest steps,
-and uses as many processes as batchscale has workers. batchscale uses as many workers as there are
-cores, of one thread each.
+Both sides try the same points at the same batch sizes, with the same data split, target, step
+budget and measured steps. The wall-clock time is that of the whole command, from process start to
+exit. The plain peer, peer_optuna.py, runs one trial after another in one process: a loop with
+torch.optim.SGD, batches by indexing, no Ray and no DataLoader. Torch uses its default number of
+threads, as in most users' scripts; --threads 1,default measures both. The clever peer,
+peer_lanes.py, trains 16 lanes at once under vmap, stops them at 1.5 times the fewest steps, and
+uses as many processes as batchscale has workers. batchscale uses one worker per core, with one
+thread each.
 
-What is not equal: initial weights and the order of the data, so that steps to target agree only
-statistically; and when hopeless trials stop. batchscale stops a trial at 1.5 times the fewest steps
-of its batch size, the peer's run to the budget (--peer-slack lets it do the same).
+Not equal: initial weights and the order of the data, so steps to target agree only statistically;
+and when hopeless trials stop. batchscale stops a trial at 1.5 times the fewest steps of its batch
+size, the plain peer's trials run to the budget (--peer-slack stops them too).
 
-Not compared: what either would find with a search that learns, and several such processes at once.
+Not compared: the results of a search that learns, and several plain peers at once.
 """
 
 from tests.benchmarks.measuring import positive
@@ -23,7 +23,7 @@ Peers = dict[str, tuple[str, dict[str, int | None]]]
 
 
 def threads(text: str) -> list[int | None]:
-    """Reads numbers of threads, or `default`, with commas between them."""
+    """Read numbers of threads, or `default`, separated by commas."""
     return [None if part == "default" else positive(part) for part in text.split(",")]
 
 

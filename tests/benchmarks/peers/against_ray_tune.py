@@ -1,22 +1,22 @@
-"""Compares `batchscale sweep` to a script that uses Ray Tune as it is made to be used.
+"""Compare `batchscale sweep` with a script that uses Ray Tune as intended.
 
-Both sides try the same points at the same batch sizes, on the same data split, to the same target,
-within the same step budget, measured at the same steps, with as many workers; wall-clock of the
-whole command, from process start to exit. The peer, peer_ray_tune.py, is one Tuner per batch size
-with OptunaSearch, a function trainable, a torch DataLoader and torch.optim.SGD. That its trials ran
-the given points is checked against its results.
+Both sides try the same points at the same batch sizes, with the same data split, target, step
+budget, measured steps and number of workers. The wall-clock time is that of the whole command, from
+process start to exit. The peer, peer_ray_tune.py, runs one Tuner per batch size with OptunaSearch,
+a function trainable, a torch DataLoader and torch.optim.SGD. Its results are checked to be for the
+given points.
 
---peer usual is the script that Tune's guides lead to: a DataLoader, a report at each evaluation.
---peer lean is the same with the two dearest of its habits given up: batches by plain indexing, and
-one report at the end, which leaves no learning curve in Tune's results.
+--peer usual is the script that Tune's guides suggest: a DataLoader, a report at each evaluation.
+--peer lean avoids the two most expensive parts: it draws batches by plain indexing, and reports
+once at the end, which leaves no learning curve in Tune's results.
 
-What is not equal: initial weights and the order of the data, so that steps to target agree only
-statistically; and when hopeless trials stop. batchscale stops a trial at 1.5 times the fewest steps
-of its batch size, the peer's run to the budget: no part of Ray Tune does that by itself
-(--peer-slack gives the usual peer a stopper that does).
+Not equal: initial weights and the order of the data, so steps to target agree only statistically;
+and when hopeless trials stop. batchscale stops a trial at 1.5 times the fewest steps of its batch
+size, the peer's trials run to the budget, since Ray Tune has no such rule (--peer-slack gives the
+usual peer a stopper with that rule).
 
-Not compared: what either would find with a search that learns, schedulers such as ASHA, which trade
-the fewest steps for time, and more than one machine.
+Not compared: the results of a search that learns, schedulers such as ASHA, which trade the fewest
+steps for time, and more than one machine.
 """
 
 from tests.benchmarks.peers.against import compare, options

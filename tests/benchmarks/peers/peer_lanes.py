@@ -1,9 +1,9 @@
-"""What a user who knows torch.func writes: 16 lanes at once under vmap, hopeless ones stopped.
+"""The script of a user who knows torch.func: 16 lanes at once under vmap, hopeless ones stopped.
 
-The peer that `against_optuna.py --peer lanes` runs, as `python peer_lanes.py JOB.json OUT.json`. It
-uses batchscale's model and data and nothing else of it. Batch sizes are shared among as many
-processes as the job has workers, the most expensive first; at each, the points of an Optuna study
-are trained 16 at a time, and all stop at 1.5 times the fewest steps so far.
+`against_optuna.py --peer clever` runs it as `python peer_lanes.py JOB.json OUT.json`. Of
+batchscale, it uses only the model and the data. Batch sizes are shared among as many processes as
+the job has workers, the most expensive first; at each one, the points of an Optuna study are
+trained 16 at a time, and all stop at 1.5 times the fewest steps so far.
 """
 
 import json
@@ -27,7 +27,7 @@ LANES, SLACK = 16, 1.5
 
 
 class Lanes:
-    """Networks that train together at one batch size, each on batches of its own."""
+    """Networks that train together at one batch size, each on its own batches."""
 
     def __init__(self, job: dict[str, Any], task: dict[str, Any], points: list[Any]) -> None:
         workload = WORKLOADS[job["workload"]]()
@@ -51,7 +51,7 @@ class Lanes:
         self.momentum = torch.tensor([point["momentum"] for point in points])
 
     def race(self, fewest: float) -> tuple[list[int | None], int]:
-        """Return each lane's steps to the target, and the step at which all stopped."""
+        """Return each lane's steps to target, and the step at which all stopped."""
         inputs, targets = self.data.train
         lanes, examples = len(self.lr), len(inputs)
         velocity = {name: torch.zeros_like(value) for name, value in self.parameters.items()}

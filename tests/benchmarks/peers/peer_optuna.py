@@ -1,10 +1,9 @@
-"""What a user of Optuna and PyTorch writes today, without Ray: one process, one loop per trial.
+"""The usual script of a user of Optuna and PyTorch, without Ray: one process, one loop per trial.
 
-The peer that `against_optuna.py` runs, as `python peer_optuna.py JOB.json OUT.json`. It uses
-batchscale's model and data and nothing else of it. For each batch size one Optuna study, whose
-trials run one after the other; batches are cut from a shuffled order by indexing, which for data in
-memory is several times faster than a DataLoader. Torch keeps its own number of threads unless the
-job names one.
+`against_optuna.py` runs it as `python peer_optuna.py JOB.json OUT.json`. Of batchscale, it uses
+only the model and the data. Each batch size has an Optuna study, whose trials run one after
+another; batches are taken from a shuffled order by indexing, which for data in memory is several
+times faster than a DataLoader. Torch uses its default number of threads unless the job gives one.
 """
 
 import json
@@ -24,7 +23,7 @@ WORKLOADS = {"digits-mlp": DigitsMLP, "fashion-mnist-mlp": FashionMnistMLP}
 
 
 class Trainer:
-    """Trains networks of one workload at one batch size."""
+    """A trainer for networks of one workload at one batch size."""
 
     def __init__(self, job: dict[str, Any], task: dict[str, Any], data: Any) -> None:
         self.workload = WORKLOADS[job["workload"]]()
@@ -37,7 +36,7 @@ class Trainer:
         self.fewest = math.inf
 
     def train(self, lr: float, momentum: float) -> dict[str, Any]:
-        """Trains one network until the target, the budget or a loss that is not finite."""
+        """Train a network until the target, the budget or a loss that is not finite."""
         model = self.workload.model()
         optimizer = torch.optim.SGD(
             model.parameters(), lr=lr, momentum=momentum, nesterov=momentum > 0

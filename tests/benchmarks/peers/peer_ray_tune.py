@@ -1,17 +1,17 @@
-"""What a user of Ray Tune and PyTorch writes today: the fewest steps to a target, per batch size.
+"""The usual script of a user of Ray Tune and PyTorch: the fewest steps to a target, per batch size.
 
-The peer that `against_ray_tune.py` runs, as `python peer_ray_tune.py JOB.json OUT.json`. It uses
-batchscale's model and data and nothing else of it. For each batch size one `Tuner`: OptunaSearch
-proposes (here: the given points), a function trainable feeds a torch `DataLoader` to
-`torch.optim.SGD` and reports each evaluation, as many trials at once as there are cores.
+`against_ray_tune.py` runs it as `python peer_ray_tune.py JOB.json OUT.json`. Of batchscale, it uses
+only the model and the data. Each batch size has a `Tuner`: OptunaSearch proposes points (here, the
+given ones), and a function trainable trains with a torch `DataLoader` and `torch.optim.SGD` and
+reports each evaluation, with as many trials at once as there are cores.
 
-Written to be fast where Ray Tune lets it be:
+It is written to be fast where Ray Tune allows it:
 
 - One Ray for all batch sizes; no dashboard, no loggers, no console output of Tune.
 - The data are put into Ray's object store once per batch size, not read by every trial.
-- `reuse_actors=True` has an effect for function trainables: a worker process goes on to its next
-  trial instead of starting another, which would import torch first. Seen on two busy cores: 16
-  trials of 50 steps took 2.6 s with it and 29 s without (--no-reuse-actors). Off by default in Ray.
+- `reuse_actors=True`, off by default in Ray, lets a worker process run further trials, instead of
+  a new process that has to import torch. On two busy cores, 16 trials of 50 steps took 2.6 s with
+  it and 29 s without (--no-reuse-actors).
 - No worker processes in the DataLoader: the data are in memory, and processes cost more.
 - `drop_last=True`: every step has exactly the batch size, as in batchscale.
 - One torch thread per worker, as many workers as cores.
@@ -33,7 +33,7 @@ os.environ |= {
     "RAY_USAGE_STATS_ENABLED": "0",
 }
 
-# only now, since Ray reads these when it is imported
+# after these, which Ray reads when it is imported
 import optuna
 import ray
 import torch
@@ -48,14 +48,14 @@ WORKLOADS = {"digits-mlp": DigitsMLP, "fashion-mnist-mlp": FashionMnistMLP}
 
 
 def batches(inputs: Tensor, targets: Tensor, size: int, how: str) -> Iterator[tuple[Tensor, ...]]:
-    """Yields shuffled batches for ever, epoch after epoch."""
+    """Yield shuffled batches, epoch after epoch, without end."""
     if how == "dataloader":
         loader = DataLoader(
             TensorDataset(inputs, targets), batch_size=size, shuffle=True, drop_last=True
         )
         while True:
             yield from loader
-    while True:  # plain indexing: what DataLoader costs per example is spared
+    while True:  # plain indexing avoids the DataLoader's cost per example
         order = torch.randperm(len(inputs))
         for start in range(0, len(inputs) - size + 1, size):
             rows = order[start : start + size]
@@ -65,7 +65,7 @@ def batches(inputs: Tensor, targets: Tensor, size: int, how: str) -> Iterator[tu
 def train(
     config: dict[str, float], data: dict[str, Any], task: dict[str, Any], job: dict[str, Any]
 ) -> None:
-    """Trains one network; stops at the target, the budget or a loss that is not finite."""
+    """Train a network until the target, the budget or a loss that is not finite."""
     torch.set_num_threads(1)
     began = time.time()
     model = WORKLOADS[job["workload"]]().model()
@@ -93,7 +93,7 @@ def train(
             error = (logits.argmax(dim=1) != targets).float().mean().item()
         finite = math.isfinite(running.item()) and math.isfinite(validation)
         reached = finite and error < job["target"]
-        # to minimise: steps, then nearness to the target, divergence last
+        # minimized: steps, then the distance to the target, divergence last
         missed = budget * (1 + error) if finite else 3 * budget
         last = reached or not finite or step == budget
         if last or job["report"] == "each":
@@ -113,7 +113,7 @@ def train(
 
 
 class StopLate(tune.Stopper):
-    """Stops trials that are past `slack` times the fewest steps so far."""
+    """A stopper of trials that are past `slack` times the fewest steps so far."""
 
     def __init__(self, slack: float) -> None:
         self.slack, self.fewest = slack, math.inf

@@ -1,7 +1,7 @@
-"""Measures what averaged weights cost: whole races, with each kind of average and without.
+"""Measure the cost of averaged weights, in whole races with each kind of average and without.
 
-Training and measuring of a cohort that spends its budget, in processor time on one thread, in the
-mode that the study gets by default. Each first race, which makes the traces, is not counted.
+A cohort trains and is measured to the end of its budget, in the mode that the study gets by
+default. The processor time on one thread is reported, without the first race, which traces.
 Not measured: networks on a GPU.
 """
 
@@ -40,7 +40,7 @@ def race(resolved: ResolvedStudy, trainable: Trainable, batch_size: int) -> floa
 
 
 def cases(chosen: Any, batch_size: int) -> dict[str, Callable[[], float]]:
-    """Return the races to compare, each run once before."""
+    """Return the races to compare, after a first run of each."""
     study = {
         "workload": WORKLOADS[chosen.workload],
         "batch_sizes": [batch_size],

@@ -1,12 +1,12 @@
-"""Measures the engine against a bare training loop of the same model, one training step at a time.
+"""Compare a training step of the engine with a bare training loop of the same model.
 
 bare: what one would write by hand in torch for one run: a module, `torch.optim.SGD` with Nesterov
-      momentum, shuffled indices, one gather a step; nothing else, no harness, no evaluation.
-looped: the engine's lanes one after another, as for a model that vmap cannot take.
+      momentum, shuffled indices, one gather per step; no harness, no evaluation.
+looped: the engine's lanes one after another, as for a model that vmap does not support.
 packed: the engine's lanes together, in packs of the size that a study gets by default ("auto").
 
-All on one thread, with the same data, in one process. The time is of a training step of one lane:
-that of a step of all lanes divided by their number. Not measured: evaluation.
+All run on one thread, with the same data, in one process. Times are per training step of one lane:
+the time of a step of all lanes divided by their number. Not measured: evaluation.
 """
 
 import time
@@ -44,7 +44,7 @@ from tests.benchmarks.measuring import (
 WORKLOADS = {"digits": "digits-mlp", "fashion": "fashion-mnist-mlp"}
 LR, MOMENTUM = 1e-3, 0.9
 SECONDS = 0.2
-"""Length of one timing: enough steps to take about so long."""
+"""Approximate length of one timing."""
 
 
 def bare(training: LoadedWorkload, batch_size: int) -> Callable[[int], None]:
@@ -71,7 +71,7 @@ def bare(training: LoadedWorkload, batch_size: int) -> Callable[[int], None]:
 def engine(
     training: LoadedWorkload, batch_size: int, lanes: int, pack: int | None
 ) -> Callable[[int], Any]:
-    """Return the engine's loop over steps: in packs of `pack` lanes, or looped if that is None."""
+    """Return the engine's loop over steps, in packs of `pack` lanes, or looped if it is None."""
     seeds = list(range(lanes))
     rule = UpdateSettings(
         optimizer=OPTIMIZERS["nesterov"],
@@ -89,8 +89,8 @@ def engine(
 
 
 def timing(train: Callable[[int], Any], lanes: int) -> Callable[[], float]:
-    """Return a function that times enough steps, as seconds for a step of one lane."""
-    train(3)  # whatever is done only once
+    """Return a function that times some steps, in seconds per step and lane."""
+    train(3)  # to warm up
     began = time.perf_counter()
     train(2)
     steps = max(2, round(SECONDS / ((time.perf_counter() - began) / 2)))
@@ -106,7 +106,7 @@ def timing(train: Callable[[int], Any], lanes: int) -> Callable[[], float]:
 def measured(
     study: ResolvedStudy, training: LoadedWorkload, batch_size: int, lanes: list[int], repeats: int
 ) -> Any:
-    """Times every way to train at one batch size, interleaved."""
+    """Time every way to train at a batch size, interleaved."""
     limit = study.pack_at(batch_size)
     ways: dict[str, Callable[[], Callable[[int], Any]]] = {
         "bare": partial(bare, training, batch_size),

@@ -1,16 +1,16 @@
-"""Measures training on a GPU: trial-steps a second, against a bare loop and the card's floor.
+"""Measure trial-steps per second on a GPU, against a bare loop and the limit of the card.
 
-The Simple CNN on made images of the shape of MNIST (made_images.py), at 13 batch sizes.
+The Simple CNN is trained on synthetic images of MNIST's shape (made_images.py), at 13 batch sizes.
 
-bare: what one would write by hand for one trial: a module, `torch.optim.SGD`, indexing; no more.
+bare: what one would write by hand for one trial: a module, `torch.optim.SGD`, indexing.
 packed: the engine's lanes, one for each trial, in packs of the size that a study gets by default.
-floor: what no program can beat on this card: the greater of the time to move a step's bytes
-    (parameters, gradients, momentum and activations, each once in and once out) at the rate at
-    which the card was measured to copy, and the time to do its operations (three forward passes) at
-    the rate at which it was measured to multiply large matrices.
+floor: a lower bound on the time of a step on this card: the larger of the time to move its bytes
+    (parameters, gradients, momentum and activations, each once in and once out) at the card's
+    measured rate of copying, and the time of its operations (three forward passes) at the card's
+    measured rate of multiplying large matrices.
 
-Then a complete sweep, timed: as many trials at every batch size, to the end, by several workers
-that share the card. With --device cpu the script can be tried out.
+Then a complete sweep is timed, with as many trials at every batch size, by several workers that
+share the card. --device cpu is for trying out the script.
 """
 
 import argparse
@@ -50,7 +50,7 @@ LEAST_SECONDS = 1.0
 _PER_PARAMETER = 8 * 4
 """Bytes: read by both passes, gradient out and in, momentum in and out, parameter in and out."""
 _PER_ACTIVATION = 4 * 4
-"""Bytes: the value out and in, and so its gradient."""
+"""Bytes: the value out and in, and its gradient out and in."""
 
 
 def study_of(chosen: argparse.Namespace) -> dict[str, Any]:
@@ -67,13 +67,13 @@ def study_of(chosen: argparse.Namespace) -> dict[str, Any]:
 
 
 def wait(device: str) -> None:
-    """Wait until the device has done what it was given."""
+    """Wait until the device is idle."""
     if device == "cuda":
         torch.cuda.synchronize()
 
 
 def timed(work: Callable[[int], Any], device: str, seconds: float) -> Callable[[], float]:
-    """Return a function that times a unit of work, in seconds; `work` does so many units."""
+    """Return a function that times one unit of work in seconds; `work` does a number of units."""
     work(3)  # traces, captured graphs, libraries
     wait(device)
     began = time.perf_counter()
@@ -91,7 +91,7 @@ def timed(work: Callable[[int], Any], device: str, seconds: float) -> Callable[[
 
 
 def rates(device: str, seconds: float) -> tuple[float, float]:
-    """Return bytes and operations that the device was measured to do in a second."""
+    """Return the bytes copied and the operations done per second, measured on the device."""
     size = 4096 if device == "cuda" else 512
     one, other = (torch.randn(size, size, device=device) for _ in range(2))
     out = torch.empty_like(one)
@@ -111,7 +111,7 @@ def rates(device: str, seconds: float) -> tuple[float, float]:
 
 
 def work_of(training: LoadedWorkload) -> tuple[int, int, int]:
-    """Return the parameters, the activations of one example, and its operations forward."""
+    """Return the numbers of parameters, and of activations and forward operations per example."""
     from study.planning.dry_build import model_size
 
     model, sizes = fresh_model(training, 0), []
@@ -123,7 +123,7 @@ def work_of(training: LoadedWorkload) -> tuple[int, int, int]:
 
 
 def floor(training: LoadedWorkload, batch_size: int, rate: tuple[float, float]) -> float:
-    """Return the least seconds of a training step of one lane."""
+    """Return a lower bound on the seconds of a training step of one lane."""
     parameters, activations, flops = work_of(training)
     moving = _PER_PARAMETER * parameters + _PER_ACTIVATION * activations * batch_size
     return max(moving / rate[0], 3 * flops * batch_size / rate[1])
@@ -167,7 +167,7 @@ def steps(chosen: argparse.Namespace, training: LoadedWorkload, pack: Callable[[
 
 
 def name_of(device: str) -> str:
-    """Return what the card calls itself."""
+    """Return the name of the card."""
     return torch.cuda.get_device_name() if device == "cuda" else "CPU"
 
 

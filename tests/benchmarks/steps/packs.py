@@ -1,11 +1,11 @@
-"""Measures how many lanes are best computed together, and what the automatic choice costs.
+"""Measure how many lanes are best computed together, and the cost of the automatic choice.
 
-A training step of one lane of built-in models, on one thread: the engine's lanes looped, and in
-packs of 1 to 32. best: the fastest of them all; auto: what a study gets by default. The last column
-is the time of auto by that of the best. MNIST and CIFAR-10 are made up of noise with --made.
+Training steps of built-in models on one thread are timed per lane, with the lanes looped and in
+packs of 1 to 32. best: the fastest of all; auto: what a study gets by default. The last column is
+the ratio of their times. With --made, MNIST and CIFAR-10 are noise.
 
-CPU seconds of this process, not wall-clock, and the least of the repeats: other work on the machine
-only ever adds. Not measured: evaluation.
+The CPU time of this process is reported, not wall-clock time, and the minimum of the repeats, since
+other work on the machine can only add to it. Not measured: evaluation.
 """
 
 import argparse
@@ -42,7 +42,7 @@ MODELS = (
     "text-transformer",
     "text-lstm",
 )
-"""Built-in workloads whose data come with Python, scikit-learn or Debian; after a plus the norm."""
+"""Built-in workloads with data from Python, scikit-learn or Debian; a plus precedes the norm."""
 MADE = (
     "mnist-mlp",
     "cifar10-resnet8",
@@ -51,13 +51,13 @@ MADE = (
     "cifar10-vgg11",
     "cifar10-resnet50",
 )
-"""Further ones, of images that nobody reads."""
+"""Built-in workloads that are timed on noise."""
 SECONDS = 0.15
-"""CPU time of one timing: enough steps to take about so long."""
+"""Approximate CPU time of one timing."""
 
 
 def timing(train: Callable[[int], Any], lanes: int) -> tuple[Callable[[], float], float]:
-    """Return a function that times steps, as CPU seconds for a step of one lane; and one of all."""
+    """Return a function that gives CPU seconds per step and lane, and those of a step of all."""
     train(1)  # traces
     began = time.process_time()
     train(1)
@@ -75,7 +75,7 @@ def timing(train: Callable[[int], Any], lanes: int) -> tuple[Callable[[], float]
 def measured(
     training: LoadedWorkload, batch_size: int, chosen: argparse.Namespace
 ) -> dict[str, list[float]]:
-    """Times every way to train at one batch size, interleaved; no larger packs once it is slow."""
+    """Time every way to train at a batch size, interleaved; skip larger packs than a slow one."""
     cases = {"looped": timing(engine(training, batch_size, 1, None), 1)[0]}
     for pack in chosen.packs:
         cases[str(pack)], once = timing(engine(training, batch_size, pack, pack), pack)

@@ -1,15 +1,15 @@
-"""Measures ways to compute the gradients of all lanes in a packed step, and what each costs first.
+"""Measure ways to compute the gradients of all lanes in a packed step, with their start-up costs.
 
-vmap:          `vmap(grad_and_value(loss))` as written, all of torch.func's dispatch at every step.
-traced:        the operations that it comes down to, run one by one from Python.
-tidied:        the same without those that do nothing (`study.engine.networks.tracing.trace`).
-compiled:      tidied, run by torch's own interpreter: the engine's
-(`study.engine.networks.tracing.compile_trace`).
-torch.compile: the same function fused into C++ by torch's compiler, which needs one on the machine.
+vmap:          `vmap(grad_and_value(loss))` as written, with torch.func's dispatch at every step.
+traced:        the operations that it runs, called one by one from Python.
+tidied:        traced without no-ops (`study.engine.networks.tracing.trace`).
+compiled:      tidied, run by torch's own interpreter, as the engine does
+               (`study.engine.networks.tracing.compile_trace`).
+torch.compile: the same function compiled to C++, which needs a compiler on the machine.
 
-`first` is the time until a way has its first result for a new number of lanes and batch size, after
-one for another number of lanes. A race lasts about a second and passes through several numbers of
-lanes; the study through as many batch sizes: so it counts. One thread, digits, one process.
+`first` is the time until the first result for a new number of lanes and batch size, after one for
+another number of lanes. It matters because a race lasts about a second and has several numbers of
+lanes, at each batch size of a study. One thread, digits, one process.
 Not measured: the optimizer's update, drawing and gathering batches.
 """
 
@@ -42,7 +42,7 @@ Gradients = Callable[..., Any]
 
 
 def gradients_of(training: LoadedWorkload) -> Gradients:
-    """Return the gradients and losses of all lanes on their batches, as torch.func writes it."""
+    """Return a torch.func function of the gradients and losses of all lanes on their batches."""
     model = fresh_model(training, 0).train()
     layout, computation = Layout(model), Computation(model, training.loss)
 
@@ -54,7 +54,7 @@ def gradients_of(training: LoadedWorkload) -> Gradients:
 
 
 def inputs_for(training: LoadedWorkload, lanes: int, batch_size: int) -> Inputs:
-    """Return parameters and a batch for every lane."""
+    """Return the parameters and a batch of every lane."""
     models = [fresh_model(training, seed) for seed in range(lanes)]
     parameters = torch.stack([Layout(model).flatten(model) for model in models])
     train = training.data.train
@@ -72,7 +72,7 @@ WAYS: dict[str, Callable[[Gradients, Inputs], Gradients]] = {
 
 
 def first(way: str, function: Gradients, inputs: Inputs) -> tuple[Gradients, float]:
-    """Make a program; return it with the seconds until its first result."""
+    """Return a program and the seconds until its first result."""
     began = time.perf_counter()
     program = WAYS[way](function, inputs)
     program(*inputs)
@@ -80,7 +80,7 @@ def first(way: str, function: Gradients, inputs: Inputs) -> tuple[Gradients, flo
 
 
 def timed(program: Gradients, inputs: Inputs, seconds: float = 0.1) -> Callable[[], float]:
-    """Return a function that times a step, over as many as fill some time."""
+    """Return a function that times a step, averaged over some time."""
     for _ in range(3):
         program(*inputs)
     began = time.perf_counter()
@@ -108,7 +108,7 @@ def main() -> None:
     function = gradients_of(training)
     rows, measured = [], []
     with torch.no_grad():
-        for way in chosen.ways:  # whatever a way does once per process
+        for way in chosen.ways:  # to exclude what a way does once per process
             first(way, function, inputs_for(training, 3, 5))
         for lanes, size in [(n, b) for n in chosen.lanes for b in chosen.batch_sizes]:
             progress(f"{lanes} lanes, batch size {size}")

@@ -1,9 +1,9 @@
-"""Compares a real training run with the sum of its steps, as `batchscale cost` times them.
+"""Compare a real training run with the sum of its steps, as `batchscale cost` times them.
 
-At some batch sizes of recorded studies, the fastest trial is trained alone again, from step 0 to
-the step at which it reached the target, and measured on the validation set ten times on the way.
-The sum is the number of steps times `step_seconds`, and of measurements times `evaluation_seconds`.
-Loading data and building the model are in neither. The steps are timed anew before each run.
+At some batch sizes of recorded studies, the fastest trial is trained again, alone, from step 0 to
+the step at which it reached the target, with ten measurements on the validation set. The sum is the
+number of steps times `step_seconds` plus the number of measurements times `evaluation_seconds`.
+Neither includes loading the data or building the model. Steps are timed anew before each run.
 """
 
 import time
@@ -40,12 +40,12 @@ MEASUREMENTS = 10
 def once(
     resolved: ResolvedStudy, trainable: LoadedWorkload, trial: TrialResult, seconds: float
 ) -> Timing:
-    """Return the seconds of a step and of a measurement, then those of a run with its counts."""
+    """Return the seconds of a step, of a measurement and of a run, and its counts of both."""
     size, point, steps = trial.batch_size, trial.point, trial.outcome.stopped_at
     row = timed_steps(resolved, trainable, point, size, seconds)
     lanes = build_lanes(resolved, trainable, Cohort(batch_size=size, points=(point,)))
     ends = [-(-steps * part // MEASUREMENTS) for part in range(1, 1 + MEASUREMENTS)]
-    ends = list(dict.fromkeys(ends))  # of fewer than ten steps, each once
+    ends = list(dict.fromkeys(ends))  # distinct, if there are fewer than ten steps
     began = time.perf_counter()
     for before, end in zip([0, *ends], ends, strict=False):
         lanes.advance(end - before)
@@ -75,7 +75,7 @@ def main() -> None:
     chosen = parser.parse_args()
     torch.set_num_threads(chosen.threads)
     if chosen.cpu_time:
-        time.perf_counter = time.process_time  # what is timed inside reads the same clock
+        time.perf_counter = time.process_time  # for the timing inside batchscale too
     cases = {}
     for folder in chosen.folders:
         results = ResultsFolder.at(folder)

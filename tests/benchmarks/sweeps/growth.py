@@ -1,16 +1,17 @@
-"""Measures how cost grows with the number of trials and of batch sizes.
+"""Measure how cost grows with the number of trials and of batch sizes.
 
 sweep: `batchscale sweep` of a small study, and of the same study with ten times the trials, or ten
-times the batch sizes. Wall-clock, CPU time and the driver's peak memory, as ratios: ten times the
-work should cost at most ten times as much, plus what is fixed. The last column leaves out what is
-fixed: the ratio of the trainings alone, from the first cohort's start to the last part.
+times the batch sizes. Wall-clock time, CPU time and the driver's peak memory are given as ratios:
+ten times the work should cost at most ten times as much, plus a fixed cost. The last column leaves
+out the fixed cost: it is the ratio of training times, from the first cohort's start to the last
+part.
 
 records: folders with 1,000 and 10,000 recorded trials at 20 batch sizes, about 50 measurements
-each, 16 trials to a part, filled by sweeps of made-up learning curves (made_up.py). CPU time of:
-reading the parts, as a resumed sweep does first; writing the tables from them (consolidation); and
-the whole commands `status`, `analyze`, and `sweep` again where nothing is missing. The sweep that
-fills a folder is timed too, once. --profile prints where the first two, status and analyze spend
-their time.
+each, 16 trials per part, filled by sweeps of made-up learning curves (made_up.py). The CPU time is
+given for reading the parts, as a resumed sweep does first; for writing the tables from them
+(consolidation); and for the commands `status`, `analyze`, and `sweep` with nothing missing. The
+sweep that fills a folder is also timed, once. --profile prints where the first two, status and
+analyze spend their time.
 
 Not measured: growth of the data, of the model, or over several machines.
 """
@@ -63,14 +64,14 @@ class Ended:
 
 
 def swept(data: Mapping[str, Any], workers: int) -> Ended:
-    """Sweeps a study."""
+    """Sweep a study."""
     with tempfile.TemporaryDirectory(prefix="benchmark-") as folder:
         result = studies.sweep(Path(folder), data, workers=workers, results="results")
         return Ended(finished=result.finished, phases=studies.phases(result))
 
 
 def sweeps(chosen: argparse.Namespace) -> dict[str, list[Ended]]:
-    """Sweeps the base study and its two enlargements, interleaved, and shows the ratios."""
+    """Sweep the base study and its two enlargements, interleaved, and show the ratios."""
     make = studies.WORKLOADS[chosen.workload]
     # as large on average: ten times as many batch sizes should cost ten times the training
     few, many = spaced(chosen.sizes), spaced(chosen.sizes * FACTOR)
@@ -133,7 +134,7 @@ def recorded_study(sizes: int, trials: int) -> dict[str, Any]:
 
 
 def read(folder: Path) -> int:
-    """Reads all parts, as a resumed sweep does; gives the number of trials."""
+    """Read all parts, as a resumed sweep does; return the number of trials."""
     from study.storage.parts import Parts
     from study.storage.study_folder import read_study_toml
 
@@ -150,14 +151,14 @@ def consolidate(folder: Path) -> int:
 
 
 def at(folder: Path) -> "ResultsFolder":
-    """Return a results folder as batchscale takes it."""
+    """Return batchscale's object for a results folder."""
     from analysis.tables.folder import ResultsFolder
 
     return ResultsFolder.at(folder)
 
 
 def command(*words: str) -> None:
-    """Run a command in this process, for the profile; what it prints is dropped."""
+    """Run a command in this process, for the profile, without its output."""
     import contextlib
 
     from study.commands.app import app
@@ -175,14 +176,14 @@ class Took:
 
 
 def called(work: Callable[[Path], int], folder: Path) -> Took:
-    """Times a call in this process."""
+    """Time a call in this process."""
     began = time.process_time()
     work(folder)
     return Took(seconds=time.process_time() - began)
 
 
 def commanded(*words: str | Path) -> Took:
-    """Times a command, process start to exit, with its children."""
+    """Time a command, process start to exit, with its children."""
     return _took(run([studies.BATCHSCALE, *words]))
 
 
@@ -191,7 +192,7 @@ def _took(finished: Finished) -> Took:
 
 
 def records(chosen: argparse.Namespace) -> dict[str, Any]:
-    """Times what reads recorded trials, on a small and a large folder, and shows the ratios."""
+    """Time what reads recorded trials, on a small and a large folder, and show the ratios."""
     counts = {"fewer": max(1, chosen.recorded // FACTOR), "all": chosen.recorded}
     with tempfile.TemporaryDirectory(prefix="benchmark-") as place:
         folders, made, lengths, filled = {}, {}, {}, {}
@@ -201,7 +202,7 @@ def records(chosen: argparse.Namespace) -> dict[str, Any]:
             folders[name], filled[name] = result.folder, [_took(result.finished)]
             made[name] = sum(cohort.trials for cohort in studies.cohorts(result.folder))
             progress(f"made {made[name]:,} trials in {result.finished.seconds:.0f} s")
-            read(result.folder)  # so that no timed call imports anything
+            read(result.folder)  # to import everything before the timing
         cases: dict[str, Callable[[], Took]] = {}
         for name, folder in folders.items():
             again = [
@@ -241,7 +242,7 @@ def show_records(
     made: Mapping[str, int],
     lengths: Mapping[str, int],
 ) -> None:
-    """Shows the seconds for both folders side by side."""
+    """Show the times for both folders side by side."""
     rows = []
     for what in dict.fromkeys(name.partition("|")[0] for name in runs):
         few = [took.seconds for took in runs[f"{what}|fewer"]]
@@ -272,7 +273,7 @@ def show_records(
 
 
 def profile(folder: Path) -> None:
-    """Prints the functions that take most of the time, over all that they call."""
+    """Print the functions that take most of the time, with and without what they call."""
     works: dict[str, Callable[[], object]] = {
         "read the parts": partial(read, folder),
         "consolidate": partial(consolidate, folder),

@@ -1,9 +1,9 @@
-"""Measures a very large study: 100 batch sizes x 1,000 trials through the real orchestrator.
+"""Measure a very large study: 100 batch sizes x 1,000 trials through the real orchestrator.
 
-Training is made up (made_up.py), so that what is left is driver, Ray, search, parts and tables.
-Shown for each fifth of the sweep: trials per second and the driver's memory at its end. Then what
-the folder holds, and what commands on so many recorded trials take: `sweep` with nothing missing,
-with a part missing at each of the ten largest batch sizes, `status` and `analyze`.
+Training is made up (made_up.py), which leaves driver, Ray, search, parts and tables. For each fifth
+of the sweep, trials per second and the driver's memory at its end are shown; then the size of the
+results folder, and the cost of commands on it: `sweep` with nothing missing and with ten parts
+missing, `status` and `analyze`.
 
 Not measured: training; object stores, where each file costs a request.
 """
@@ -40,12 +40,12 @@ def loaded_study(sizes: int, trials: int, lanes: int) -> dict[str, Any]:
 
 
 def moments(finished: Finished) -> list[float]:
-    """Return when each cohort was reported, in seconds since the sweep's start."""
+    """Return the time of each cohort's report, in seconds since the sweep's start."""
     return [when for when, line in finished.lines if line.startswith("batch size ")]
 
 
 def memory_at(finished: Finished, when: float) -> int:
-    """Return the driver's memory at a moment, in bytes."""
+    """Return the driver's peak memory up to a time, in bytes."""
     return max((rss for at, rss in finished.root_rss if at <= when), default=0)
 
 
@@ -69,7 +69,7 @@ def fifths(finished: Finished, trials: int) -> list[list[str]]:
 
 
 def show_folder(folder: Path) -> dict[str, int]:
-    """Shows and gives the number of files of a results folder, and their bytes."""
+    """Print and return the number of files in a results folder, and their bytes."""
     files = [path for path in folder.rglob("*") if path.is_file()]
     held = {"files": len(files), "bytes": sum(path.stat().st_size for path in files)}
     held["parts"] = sum(path.match("parts/*.parquet") for path in files)
@@ -81,7 +81,7 @@ def show_folder(folder: Path) -> dict[str, int]:
 
 
 def commands(folder: Path, workers: int) -> dict[str, Finished]:
-    """Run what reads all recorded trials."""
+    """Run the commands that read all recorded trials."""
     again: list[str | Path] = [
         *(studies.BATCHSCALE, "sweep", folder / "study.toml"),
         *("--results", folder.parent, "--workers", str(workers), "--run-code"),
@@ -97,7 +97,7 @@ def commands(folder: Path, workers: int) -> dict[str, Finished]:
 
 
 def command_row(name: str, finished: Finished) -> Sequence[str]:
-    """Return a row: seconds in all, until the first new part, and the peak of the driver."""
+    """Return a row: total seconds, seconds to the first new part, and the driver's peak memory."""
     new = moments(finished)
     first = number(new[0]) if new else ""
     return [name, number(finished.seconds), first, number(finished.processes[0].peak_rss / MIB)]

@@ -1,15 +1,15 @@
-"""Measures the memory of a sweep: of the driver, of each worker and of Ray's own processes.
+"""Measure the memory of a sweep: of the driver, each worker and Ray's own processes.
 
 The process tree of `batchscale sweep` is sampled five times a second on digits and on
-Fashion-MNIST. Three numbers for every process, each at its own peak:
+Fashion-MNIST. Three numbers are given for each process, each at its own peak:
 
-RSS: pages that the process has in memory, those shared with others counted in full, so that a sum
-     counts them again and again. The kernel's high-water mark: no peak between samples is missed.
-PSS: shared pages divided by how many processes share them: can be added up over processes.
-USS: pages of the process alone: what one more such process costs.
+RSS: pages that the process has in memory, with shared pages counted in full, so a sum over
+     processes counts them repeatedly. It is the kernel's high-water mark, which misses no peak.
+PSS: shared pages are divided by the number of processes that share them, so it can be summed.
+USS: pages of this process alone, the cost of one more such process.
 
-The total is the largest sum over the tree at one moment. Repeats are interleaved; medians over
-them; of the workers, the largest. Not measured: GPU memory, and the page cache.
+The total is the largest sum over the tree at one moment. Repeats are interleaved and their medians
+shown; of the workers, the largest is shown. Not measured: GPU memory, and the page cache.
 """
 
 import statistics
@@ -44,7 +44,7 @@ DEFAULTS = {
 def swept(
     workload: str, sizes: Sequence[int] | None, trials: int | None, steps: int | None, workers: int
 ) -> Finished:
-    """Sweeps a study while its processes are watched."""
+    """Sweep a study while its processes are watched."""
     make, default = studies.WORKLOADS[workload], DEFAULTS[workload]
     data = make(
         sizes or default["batch_sizes"],  # type: ignore[arg-type]
@@ -63,13 +63,13 @@ def of_role(finished: Finished, which: str) -> list[Process]:
 
 
 def mib(values: Iterable[int | None]) -> str:
-    """Write the median of some bytes, those that are known."""
+    """Write the median of the known numbers of bytes in MiB."""
     known = [value for value in values if value is not None]
     return number(statistics.median(known) / MIB) if known else "-"
 
 
 def row(workload: str, which: str, ends: Sequence[Finished]) -> list[str]:
-    """Return a row: how many processes of a role, and the largest of them by each measure."""
+    """Return a row: the number of processes of a role, and the largest by each measure."""
     groups = [group for group in (of_role(finished, which) for finished in ends) if group]
     return [
         f"{workload}: {which}",

@@ -1,15 +1,14 @@
-"""Measures what orchestration costs: the fixed start-up of a sweep, and each trial and cohort.
+"""Measure the cost of orchestration: the fixed start-up of a sweep, and each trial and cohort.
 
-Studies whose training costs next to nothing are swept with N and with 4 N trials at every batch
-size, so that the difference of their CPU times is what the driver, workers, the search, the parts
-and the tables cost for the 3 N trials more. Once every trial is a cohort of its own, which gives
-the cost of a cohort; once 16 trials share a cohort, as in a real study, which gives the cost of a
-trial. What remains at no trials is the fixed start-up: imports, Ray, the first worker.
+Studies with almost no training are swept with N and with 4 N trials at every batch size. The
+difference of their CPU times is the cost of driver, workers, search, parts and tables for 3 N
+trials. With one trial per cohort, it gives the cost of a cohort; with 16, as in a real study, the
+cost of a trial. The intercept at zero trials is the fixed start-up: imports, Ray, the first worker.
 
-quadratic: the noisy quadratic, one step; its training is a few vector operations.
-digits: one step of the small network, so that building models and compiling nothing is in it too.
+quadratic: one step of the noisy quadratic, a few vector operations.
+digits: one step of the small network, which includes building the models.
 
-Times are the whole command's, process start to exit. Not measured: training itself.
+Times are those of the whole command, from process start to exit. Not measured: training itself.
 """
 
 import statistics
@@ -36,14 +35,14 @@ FACTOR = 4
 
 
 def line(few: Sequence[float], many: Sequence[float], at: int, then: int) -> tuple[float, float]:
-    """Return intercept and slope of the line through two medians, at two numbers of trials."""
+    """Return the intercept and slope of the line through the medians at two numbers of trials."""
     low, high = statistics.median(few), statistics.median(many)
     slope = (high - low) / (then - at)
     return low - slope * at, slope
 
 
 def swept(workload: str, sizes: Sequence[int], trials: int, lanes: int, workers: int) -> Finished:
-    """Sweeps a study of one step per trial, `lanes` trials to a cohort."""
+    """Sweep a study of one step per trial, with `lanes` trials per cohort."""
     data = studies.WORKLOADS[workload](sizes, trials, 1)
     data["race"]["cohort"] = lanes
     with tempfile.TemporaryDirectory(prefix="benchmark-") as folder:

@@ -1,8 +1,8 @@
-"""What a study costs to one precision: planned evenly, and by what learns, prunes and looks ahead.
+"""The cost of a study at equal precision, with an even plan and with a search that adapts.
 
 `python -m tests.benchmarks.sweeps.precision PLACE TABLE.csv examples/digits.toml` sweeps 96 Halton
-trials and 5 seeds at every batch size, and then a study of `sampler = "shared"`, `race.prune` and
-`[until]`, which ends where its interval of b_crit is as narrow; for two seeds of the study.
+trials and 5 seeds at every batch size, and then a study with `sampler = "shared"`, `race.prune` and
+`[until]`, which stops when its interval of b_crit is as narrow; both for two seeds of the study.
 """
 
 import csv
@@ -43,7 +43,7 @@ HEADINGS = (
 
 
 def swept(study: Path, place: Path, settings: tuple[str, ...]) -> tuple[int, float, Estimate]:
-    """Return trial-steps and seconds of a sweep, and its critical batch size."""
+    """Return the trial-steps and seconds of a sweep, and its critical batch size."""
     options = [part for setting in settings for part in ("--set", setting)]
     started = time.perf_counter()
     sweep = [BATCHSCALE, "sweep", study, "--results", place, "--no-ray", *options]
@@ -56,7 +56,7 @@ def swept(study: Path, place: Path, settings: tuple[str, ...]) -> tuple[int, flo
 
 
 def main(place: Path, table: Path, studies: list[Path]) -> None:
-    """Sweep every study both ways for each seed, and add a row of the table for each."""
+    """Sweep every study both ways for each seed, and add a row to the table for each sweep."""
     with table.open("a", newline="", encoding="utf-8") as file:
         rows = csv.writer(file, lineterminator="\n")
         if not file.tell():

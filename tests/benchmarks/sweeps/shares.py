@@ -1,14 +1,14 @@
-"""Measures where the wall-clock of a sweep goes, by the clock that every trial records.
+"""Measure where the time of a sweep goes, from the times that every trial records.
 
-training:   optimizer steps, batches drawn and gathered included.
-data:       of that, drawing and gathering batches; measured apart, in this process, as a share of
-            a step at each batch size, and weighed by the training time recorded there.
+training:   optimizer steps, including drawing and gathering batches.
+data:       of that, drawing and gathering batches, timed separately in this process at each batch
+            size, times the number of steps trained there.
 evaluation: measurements on the validation set.
-rest of the cohorts: building models, tracing what is traced before the first step, judging.
-outside:    start-up, waiting, Ray, parts, tables: what no cohort accounts for.
+rest of the cohorts: building models, tracing before the first step, judging.
+outside:    start-up, waiting, Ray, parts, tables: everything outside cohorts.
 
-Not measured: what a process does inside a training step; torch's profiler tells.
-Shares are of the worker time that the command had: its wall-clock times the number of workers.
+Not measured: the parts of a training step; see torch's profiler.
+Shares are of the available worker time: the wall-clock time times the number of workers.
 """
 
 import tempfile
@@ -46,7 +46,7 @@ COLUMNS = ["batch_size", "seconds", "training_seconds", "evaluation_seconds", "s
 
 
 def swept(data: dict[str, Any], workers: int) -> dict[str, Any]:
-    """Sweeps a study; gives its wall-clock and what its trials recorded by batch size."""
+    """Sweep a study; return its wall-clock time and its trials' times by batch size."""
     with tempfile.TemporaryDirectory(prefix="benchmark-") as folder:
         result = studies.sweep(Path(folder), data, workers=workers, results="results")
         rows = pq.read_table(result.folder / "trials.parquet", columns=COLUMNS).to_pylist()
@@ -58,7 +58,7 @@ def swept(data: dict[str, Any], workers: int) -> dict[str, Any]:
 
 
 def drawing(training: LoadedWorkload, batch_size: int, lanes: int = 16) -> float:
-    """Times drawing and gathering a batch, in seconds for a step of one lane."""
+    """Time drawing and gathering a batch, in seconds per step and lane."""
     inputs, targets = training.data.train
     order = DataOrder(range(lanes), len(inputs), batch_size, training.device)
     steps = max(20, 4 * len(inputs) // batch_size)
@@ -71,7 +71,7 @@ def drawing(training: LoadedWorkload, batch_size: int, lanes: int = 16) -> float
 
 
 def shares(run: dict[str, Any], workers: int, drawn: dict[int, float]) -> dict[str, float]:
-    """Cuts the worker time of one sweep into shares, which add up to 1 but for data."""
+    """Split the worker time of a sweep into shares, which without that of data add up to 1."""
     whole = run["wall"] * workers
     total: dict[str, float] = defaultdict(float)
     for size, sums in run["by_batch_size"].items():

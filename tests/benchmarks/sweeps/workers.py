@@ -1,12 +1,12 @@
-"""Compares the same sweep with 1 worker and with 2, or with other numbers of them.
+"""Compare the same sweep with 1 worker and with 2, or with other numbers of workers.
 
-Repeats are interleaved. Two ratios: of the whole command, from process start to exit, and of the
-training alone, from the moment that the first cohort's race begins to the moment that the last part
-is written. The first is told from the part (when it was written, less the seconds that its race
-took), so a worker's own start-up is not in the training, but waiting for a second worker is.
+Repeats are interleaved. Two ratios are given: of the whole command, from process start to exit, and
+of training alone, from the start of the first cohort's race until the last part is written. The
+start is the time at which the cohort's part was written minus the duration of the race, so training
+does not include a worker's start-up, but does include waiting for a second worker.
 
-Each worker computes with one thread: more workers than cores gain nothing. That the tables do not
-depend on the number of workers is checked too, on steps and status of every trial.
+Each worker uses one thread, so more workers than cores do not help. The steps and status of every
+trial are also checked to be independent of the number of workers.
 Not compared: more than one machine.
 """
 
@@ -48,7 +48,7 @@ class Ended:
 
 
 def swept(data: dict[str, Any], workers: int) -> Ended:
-    """Sweeps a study with some number of workers."""
+    """Sweep a study with a number of workers."""
     with tempfile.TemporaryDirectory(prefix="benchmark-") as folder:
         result = studies.sweep(Path(folder), data, workers=workers, results="results")
         return Ended(

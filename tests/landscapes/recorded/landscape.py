@@ -1,8 +1,8 @@
-"""Landscapes of real training: recorded runs, and a smooth surface between them; see `record`.
+"""Landscapes of real training: recorded runs, and a smooth surface through them; see `record`.
 
-A simulated run takes the steps of the surface to every recorded level of error, times the deviation
-of one recorded run from its point; where the nearest recorded point diverged in one of its runs, it
-does so as often. The surface is the truth of the landscape.
+A simulated run takes the steps of the surface to each recorded level of error, multiplied by the
+deviation of a recorded run from its point. It diverges with the frequency of the nearest recorded
+point. The surface is the truth of the landscape.
 """
 
 from dataclasses import dataclass
@@ -22,9 +22,9 @@ from tests.landscapes.recorded.record import RECORDINGS
 from tests.landscapes.recorded.surface import Surface, log_passages
 
 OTHERS, HELD_OUT = ("digits", "fashion"), ("cnn", "transformer")
-"""Names of recordings; nothing may be chosen on those held out."""
+"""Names of recordings; nothing may be tuned on those held out."""
 _FACTOR = 20
-"""Budget of a simulated run over the fewest steps."""
+"""Budget of a simulated run as a multiple of the fewest steps."""
 
 
 @cache
@@ -37,16 +37,16 @@ class RecordedLandscape:
     """Recorded runs as a landscape.
 
     Attributes:
-        optimizer: its name.
-        space: the recorded box, as a study file has it.
-        levels: of error, as shares of that at the start; the first is 1, the last the target.
-        batch_sizes: those recorded.
+        optimizer: name of the optimizer.
+        space: the recorded search space, as in a study file.
+        levels: errors relative to the error at the start; the first is 1, the last the target.
+        batch_sizes: recorded batch sizes.
     """
 
     options = {}
 
     def __init__(self, recording, easier=0):
-        """Take the runs that `record.recording` returns, and a target some levels `easier`."""
+        """Load runs that `record.recording` returned, with a target some levels `easier`."""
         about = recording.attrs
         self.optimizer, self.space = about["optimizer"], about["space"]
         levels = [about["start"], *about["levels"]]
@@ -57,7 +57,7 @@ class RecordedLandscape:
 
     @property
     def target(self):
-        """Share of the error at the start to get below."""
+        """Target relative to the error at the start."""
         return float(self.levels[-1])
 
     @property
@@ -68,7 +68,7 @@ class RecordedLandscape:
 
     @cached_property
     def recorded(self):
-        """What was recorded at each batch size."""
+        """Recorded runs by batch size."""
         return {size: _Recorded(self, runs) for size, runs in self._runs.items()}
 
     def steps(self, batch_size, places):
@@ -76,23 +76,23 @@ class RecordedLandscape:
         return self.recorded[batch_size].surface.median_steps(self.widths * places)
 
     def b_crit(self, fewest):
-        """Return the headline of a study with the fewest steps at each batch size, and no noise."""
+        """Return the headline of a study that finds the fewest steps without noise."""
         return headline(self.batch_sizes, fewest)
 
     def places(self, values):
-        """Return the places of values in the unit square, shape (points, searched)."""
+        """Return the positions of values in the unit square, shape (points, searched)."""
         columns = [[r.position(float(v)) for v in values[n]] for n, r in self._ranges.items()]
         return np.array(columns).T
 
     @property
     def widths(self):
-        """Extent of the box in natural logarithms, shape (searched,)."""
+        """Extent of the search space in natural logarithms, shape (searched,)."""
         ends = [(r.high / r.low) if r.scale == "log" else (1 - r.low) / (1 - r.high)
                 for r in self._ranges.values()]  # fmt: skip
         return np.log(ends)
 
     def runs(self, cohort, rules, _noise, far):
-        """Return the runs of a cohort, `far` times as long as the race without rungs takes."""
+        """Return the runs of a cohort, `far` times as long as a race without rungs."""
         values = {name: [point.values[name] for point in cohort.points] for name in self.space}
         places = self.widths * self.places(values)
         lanes = self.recorded[cohort.batch_size].lanes(places, [p.seed for p in cohort.points])
@@ -105,7 +105,7 @@ class RecordedLandscape:
 
 
 class _Recorded:
-    """The runs at a batch size, and their surface."""
+    """The recorded runs of a batch size, and their surface."""
 
     def __init__(self, of, runs):
         levels = range(len(of.levels) - 1)
@@ -141,8 +141,8 @@ class _Lane:
     Attributes:
         passages: steps to each level.
         lost: whether it diverges instead.
-        blew_up: step of a measurement that is not finite, or infinite.
-        diverged: step from which on it has plainly diverged, or infinite.
+        blew_up: step of the first measurement that is not finite; infinite for none.
+        diverged: first step at which it has plainly diverged; infinite for none.
     """
 
     passages: np.ndarray
@@ -158,7 +158,7 @@ class _Lane:
             errors = np.where(steps >= self.diverged, 2 * PLAINLY, 1.5) * levels[0]
             errors[0] = levels[0]
             return _measured(steps, errors, blown)
-        # just below each level where it is passed; not followed past the target
+        # just below each level at its passage; not followed past the target
         steps = steps[: np.searchsorted(steps, self.passages[-1]) + 1]
         below = np.log(np.append(levels[0], levels[1:] * (1 - 1e-9)))
         errors = np.exp(np.interp(steps, np.append(0.0, self.passages), below))

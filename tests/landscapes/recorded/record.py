@@ -1,20 +1,20 @@
-"""Record real training as landscapes: dense points, three seeds each, followed for long.
+"""Record real training as landscapes: dense points, three seeds each, in long runs.
 
-Run `python -m tests.landscapes.recorded.record FOLDER [NAME...]` in the repository: a sweep into a
-results folder each, a few minutes of two free cores, and from it `recordings/NAME.parquet`, a row
-per run:
+Run `python -m tests.landscapes.recorded.record FOLDER [NAME...]` in the repository. For each name,
+it sweeps into a results folder, which takes a few minutes of two free cores, and writes
+`recordings/NAME.parquet`, with a row for each run:
 
-- `batch_size`, `point`, `seed` (0 for the search, 1 and 2 for fresh seeds of what reached the
+- `batch_size`, `point`, `seed` (0 for the search, 1 and 2 for re-runs of points that reached the
   target) and the values of the point;
-- `status` and `stopped_at`: how it ended, and how far it was followed, at least four times the
-  fewest steps at its batch size;
-- `blew_up` and `diverged`: the step of a measurement that was not finite, and of the first with ten
-  times the loss of the start; missing where there was none;
-- `steps_0`, `before_0`, ...: first measurement below each level of error, and the one before it;
-  missing if never. So the curve is kept at its levels, evenly in log error. The last level is the
-  target of the race.
+- `status` and `stopped_at`: how the run ended and its last step, at least four times the fewest
+  steps at its batch size;
+- `blew_up` and `diverged`: the step of the first measurement that was not finite, and of the first
+  with ten times the loss of the start; missing if there was none;
+- `steps_0`, `before_0`, ...: the first measurement below each level of error, and the one before
+  it; missing if never. They keep the curve at levels evenly spaced in log error, the last of which
+  is the target of the race.
 
-What does not differ between runs is in the table's `attrs`.
+What all runs have in common is in the table's `attrs`.
 """
 
 import sys
@@ -29,13 +29,13 @@ from study.engine.stopping_rules import PLAINLY, has_diverged
 
 RECORDINGS = Path(__file__).with_name("recordings")
 LEVELS = 8
-"""Levels of error, the target among them."""
+"""Number of levels of error, including the target."""
 _SMALL = Path(__file__).with_name("small.py")
 _MOMENTUM = {"low": 0.0, "high": 0.99, "scale": "reverse-log"}
 
 
 def _study(workload, optimizer, batch_sizes, trials, lr=None):
-    """Return a study file: three seeds at each point, none stopped before four times the fewest."""
+    """Return a study file with three seeds at each point and a slack of 4."""
     box = lr and {"lr": {"low": lr[0], "high": lr[1], "scale": "log"}, "momentum": _MOMENTUM}
     return {
         "workload": workload,
@@ -82,7 +82,7 @@ def recording(study):
 
 
 def _compact(runs, study, attrs):
-    """Return the runs as a recording, with the point of each, and which of its seeds it is."""
+    """Return the runs as a recording, with the number of each run's point and seed."""
     again = runs["role"] == "replicate"
     runs = runs.assign(point=runs["source_trial"].where(again, runs["trial"]), again=again)
     runs = runs.sort_values(["batch_size", "point", "again", "trial"])

@@ -1,4 +1,4 @@
-"""Workloads that are recorded as landscapes: small ones, with little to measure."""
+"""Workloads that are recorded as landscapes, small and quick to measure."""
 
 from dataclasses import dataclass
 
@@ -47,7 +47,7 @@ class Convolutional(DigitsCNN):
 class Attentive(TextTransformer):
     """Windows of 4 letters of Python's library, a Transformer of width 8, 2.8 nats per letter.
 
-    Letters are bytes modulo 32: without case, and with signs for some others.
+    Letters are bytes modulo 32, which ignores case and merges other characters with letters.
     """
 
     context: int = 4

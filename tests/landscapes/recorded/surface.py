@@ -1,4 +1,4 @@
-"""Log steps between recorded points: a smooth surface, and how seeds deviate from it."""
+"""Log steps between recorded points: a smooth surface, and the deviations of seeds from it."""
 
 from itertools import product
 
@@ -7,24 +7,24 @@ from scipy.interpolate import RBFInterpolator
 from scipy.spatial import KDTree
 
 _BEYOND = 2.0
-"""Most times the steps that a run was followed for, as its steps to a level that it missed."""
+"""Largest extrapolation of steps to a missed level, as a multiple of the steps of the run."""
 _NEAR = 2.5
-"""Times the fewest steps up to which points choose the surface, and seeds count."""
+"""Points within this multiple of the fewest steps count for the choice and for deviations."""
 _SMOOTHINGS, _STRETCHES, _FOLDS = (1e-3, 1e-2, 0.1, 1.0), (1.0, 2.0, 4.0), 6
 
 
 class Surface:
     """Thin-plate splines through the mean log steps of each point to every level of error.
 
-    How smooth they are is chosen by what was left out of a fit, among points near the best; and so
-    is how the box is stretched across lines of equal lr / (1 - momentum), along which valleys run.
+    Cross-validation on points near the best chooses their smoothing, and the stretch of the search
+    space across lines of equal lr / (1 - momentum), along which valleys run.
     """
 
     def __init__(self, places, point, passages, lost):
         """Fit the surface.
 
         Args:
-            places: of the points in the box, in natural logarithms; shape (points, searched).
+            places: positions of the points in natural logarithms, shape (points, searched).
             point: number of each run's point, shape (runs,).
             passages: log steps of each run to every level, the target last; shape (runs, levels).
             lost: whether each run diverged, shape (runs,).
@@ -50,7 +50,7 @@ class Surface:
         self.deviations = off * np.sqrt(n / (n - 1))
 
     def log_steps(self, places):
-        """Return log steps to every level at places, rising to the target; (places, levels)."""
+        """Return log steps to every level at places, never decreasing; (places, levels)."""
         found = self._log_steps(_stretched(places, self._stretch))
         return np.minimum.accumulate(found[:, ::-1], axis=1)[:, ::-1]
 
@@ -68,9 +68,9 @@ def log_passages(steps, before, followed, levels):
     """Return log steps to each level of error, in the middle of their brackets; (runs, levels).
 
     Args:
-        steps: of the first measurement below each level, NaN if never; shape (runs, levels).
-        before: of the measurement before it.
-        followed: how far each run was followed.
+        steps: step of the first measurement below each level, NaN if never; shape (runs, levels).
+        before: step of the measurement before it.
+        followed: last step of each run.
         levels: the error at the start, then all levels.
     """
     found = np.log((steps + before) / 2)
@@ -80,7 +80,7 @@ def log_passages(steps, before, followed, levels):
 
 
 def _stretched(places, stretch):
-    """Return places, of lr and momentum, by lr / (1 - momentum) and along equal ones."""
+    """Return places in coordinates across and along lines of equal lr / (1 - momentum)."""
     if places.shape[1] != 2:
         return places
     across = places @ [1.0, 1.0]
@@ -93,8 +93,8 @@ def _spline(places, values, seeds, smoothing):
 
 
 def _chosen(places, values, seeds, near):
-    """Return smoothing and stretch by which points near the best are told best from the others."""
-    fold, told = np.arange(len(places)) % _FOLDS, np.zeros(len(places))
+    """Return the smoothing and stretch that best predict points near the best from the others."""
+    fold, predicted = np.arange(len(places)) % _FOLDS, np.zeros(len(places))
     errors = {}
     stretches = _STRETCHES if places.shape[1] == 2 else (1.0,)
     for stretch, smoothing in product(stretches, _SMOOTHINGS):
@@ -102,6 +102,6 @@ def _chosen(places, values, seeds, near):
         for out in range(_FOLDS):
             kept = fold != out
             spline = _spline(at[kept], values[kept], seeds[kept], smoothing)
-            told[~kept] = spline(at[~kept])
-        errors[smoothing, stretch] = np.square(told - values)[near].mean()
+            predicted[~kept] = spline(at[~kept])
+        errors[smoothing, stretch] = np.square(predicted - values)[near].mean()
     return min(errors, key=errors.get)

@@ -33,7 +33,7 @@ def recorded(quadratic, trials, noise=0.15):
     return RecordedLandscape(recording(tables(study, results)))
 
 
-def test_the_bank_has_what_is_recorded():
+def test_the_bank_has_every_recording():
     assert {*NAMES} == {*STUDIES} == {*OTHERS, *HELD_OUT}
 
 
@@ -96,7 +96,7 @@ def test_the_median_run_takes_the_steps_of_the_surface():
     assert np.median(steps) == pytest.approx(at.steps(size, np.array([place]))[0], rel=0.1, abs=1)
 
 
-def test_a_quadratic_recorded_so_has_its_fewest_steps():
+def test_a_recorded_quadratic_has_its_fewest_steps():
     at = recorded(SGD, 128)
     share = fewest_steps(at) / fewest_steps(SGD)
     print(share)
@@ -106,7 +106,7 @@ def test_a_quadratic_recorded_so_has_its_fewest_steps():
 
 @pytest.mark.slow
 @pytest.mark.long
-def test_a_narrow_valley_is_blunter_in_a_recording():
+def test_a_recording_smooths_a_narrow_valley():
     at = recorded(HEAVY_BALL, 128)
     share = fewest_steps(at) / fewest_steps(HEAVY_BALL)
     print(share, true_b_crit(at) / true_b_crit(HEAVY_BALL))

@@ -179,7 +179,7 @@ def test_a_sampler_that_learns_must_repeat_itself(own, lines):
 def test_a_sampler_must_ask_no_clock(own):
     lines = ["def suggest(self, trials):", "    import time; time.time()"]
     search = {"sampler": own("Net", *lines, "    return super().suggest(trials)")}
-    with pytest.raises(WorkloadError, match="but Mine.suggest calls time.time, which answers"):
+    with pytest.raises(WorkloadError, match="but Mine.suggest calls time.time, which gives"):
         resolve({"workload": "noisy-quadratic", "batch_sizes": [4], "search": search})
 
 

@@ -25,7 +25,7 @@ def test_no_smoothing_is_plain_cross_entropy_to_the_last_bit(logits_and_labels):
 
 
 @pytest.mark.parametrize("smoothing", [0.0, 0.1, 0.9])
-def test_smoothing_is_that_of_torch(logits_and_labels, smoothing):
+def test_smoothing_equals_torchs(logits_and_labels, smoothing):
     expected = nn.functional.cross_entropy(*logits_and_labels, label_smoothing=smoothing)
     torch.testing.assert_close(loss_of(*logits_and_labels, torch.tensor(smoothing)), expected)
 

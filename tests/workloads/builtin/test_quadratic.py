@@ -111,21 +111,21 @@ def test_dropped_lanes_keep_their_own_schedule():
     np.testing.assert_allclose(cut.measure()[0], whole.measure()[0][kept])
 
 
-def test_a_rate_past_stability_ends_in_something_not_finite_without_a_warning():
+def test_an_unstable_rate_gives_a_loss_that_is_not_finite_without_a_warning():
     lanes = lanes_of(NoisyQuadratic(10), "sgd", 1, 50.0)
     lanes.advance(5000)
     assert not np.isfinite(lanes.measure()[0][0])
 
 
 def test_a_diverging_lane_never_seems_to_reach_the_target():
-    """Its moments overflow to either infinity."""
+    """Moments of a diverging lane overflow to either infinity."""
     lanes = lanes_of(NoisyQuadratic(), "heavy-ball", 16, 3.9, momentum=0.9057331544882115)
     losses = [lanes.advance(1)[0] for _ in range(1400)]
     assert not np.isfinite(losses[-1])
     assert not any(loss < 0.01 for loss in losses)
 
 
-def test_ten_thousand_directions_jump_far_at_once():
+def test_many_steps_of_ten_thousand_directions_are_one_jump():
     lanes = lanes_of(NoisyQuadratic(10_000), "nesterov", 64, [0.01, 0.1])
     assert np.isfinite(lanes.advance(100_000)).all()
 
@@ -159,7 +159,7 @@ def test_densely_tuned_sgd_takes_the_published_steps(batch_size, steps):
         ({"target": float("nan")}, "`target` must be a finite loss above 0, got nan"),
     ],
 )
-def test_a_spectrum_that_is_none_is_refused(options, message):
+def test_an_invalid_spectrum_is_refused(options, message):
     with pytest.raises(WorkloadError, match=message):
         NoisyQuadratic(**options)
 
@@ -190,7 +190,7 @@ def averaging(optimizer, lr, decay, batch_size=8, momentum=0.6, kind="ema_decay"
     ("optimizer", "kind"),
     [("sgd", "ema_decay"), ("heavy-ball", "ema_decay"), ("nesterov", "tail_average")],
 )
-def test_the_expected_loss_of_averages_is_that_of_simulated_runs(optimizer, kind):
+def test_the_expected_loss_of_averages_equals_that_of_simulated_runs(optimizer, kind):
     lr, momentum, decay, rng = 0.3, 0.6, 0.9, np.random.default_rng(0)
     workload = NoisyQuadratic()
     h, deviation = workload.curvature, np.sqrt(workload.noise / 8)

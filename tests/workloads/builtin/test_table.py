@@ -1,4 +1,4 @@
-"""The contract of every built-in workload, small, on data that ship or on made files."""
+"""The contract of every built-in workload, made small, on installed or synthetic data."""
 
 import pytest
 
@@ -12,7 +12,7 @@ from workloads.testing import check
 from workloads.workload import Dynamics
 
 STEPS = {"cifar10-resnet50": 15, "cifar10-alexnet": 60}
-"""Of training in the contract, where they are not 20."""
+"""Training steps in the contract that are not 20."""
 
 VARIANTS = [
     ("digits-resnet8", {"norm": "batch"}),
@@ -25,7 +25,7 @@ VARIANTS = [
 
 @pytest.fixture
 def broken(on_made_data, small, monkeypatch):
-    """Return the clauses that a workload breaks in few steps, and how it can be trained."""
+    """Return a function of the clauses that a workload breaks, and of how it can be trained."""
 
     def check_quickly(name):
         monkeypatch.setattr(contract, "_TRAINING_STEPS", STEPS.get(name, 20))
@@ -37,7 +37,7 @@ def broken(on_made_data, small, monkeypatch):
     return check_quickly
 
 
-DEAR = (
+EXPENSIVE = (
     *("cifar10-alexnet", "cifar10-alexnet-bn", "cifar10-resnet50", "cifar10-vgg11"),
     "fashion-mnist-simple-cnn",  # the class of mnist-simple-cnn, on other images
 )
@@ -45,9 +45,9 @@ DEAR = (
 
 @pytest.mark.parametrize(
     "name",
-    [pytest.param(name, marks=[pytest.mark.long] if name in DEAR else []) for name in BUILTIN],
+    [pytest.param(name, marks=[pytest.mark.long] if name in EXPENSIVE else []) for name in BUILTIN],
 )
-def test_every_built_in_workload_keeps_its_contract(broken, name):
+def test_every_built_in_workload_fulfills_its_contract(broken, name):
     clauses, how = broken(name)
     assert clauses == []
     assert how == (None if name == "noisy-quadratic" else "packed")
@@ -65,7 +65,7 @@ def test_variants_are_packed(on_made_data, name, options):
 
 
 @pytest.mark.parametrize("name", ["mnist-mlp", "mnist-simple-cnn", "fashion-mnist-simple-cnn"])
-def test_mnist_and_its_kin_are_split_as_in_the_paper(on_made_data, name):
+def test_mnist_and_fashion_mnist_are_split_as_in_the_paper(on_made_data, name):
     data = resolve(name).data()
     assert data.train.inputs.shape == (TRAIN, 1, 28, 28)
     assert data.validation.inputs.shape == (5_000, 1, 28, 28)
@@ -78,7 +78,7 @@ def test_fewer_classes_make_fewer_logits(on_made_data):
 
 
 @pytest.mark.parametrize("name", [n for n in BUILTIN if n.startswith(("mnist", "cifar", "image"))])
-def test_without_its_files_a_workload_says_what_it_needs(tmp_path, monkeypatch, name):
+def test_a_workload_without_its_files_names_them(tmp_path, monkeypatch, name):
     monkeypatch.setenv("BATCHSCALE_DATA", str(tmp_path))
     with pytest.raises(WorkloadError, match=str(tmp_path)):
         resolve(name).data()
@@ -88,15 +88,19 @@ def test_without_its_files_a_workload_says_what_it_needs(tmp_path, monkeypatch, 
     ("name", "options", "message"),
     [
         ("digits-resnet8", {"norm": "layer"}, "`norm` must be one of none, batch, ghost"),
-        ("cifar10-resnet8", {"norm": "ghost", "ghost": 0}, "`ghost` must be at least 1"),
+        (
+            "cifar10-resnet8",
+            {"norm": "ghost", "ghost": 0},
+            "`ghost` must be an integer of at least 1",
+        ),
         ("mnist-simple-cnn", {"width": "huge"}, "`width` must be one of narrow, base, wide"),
         ("mnist-mlp", {"classes": 11}, "`classes` must be a fraction"),
         ("image-folder", {"model": "resnet51"}, "`model` must be one of simple-cnn, resnet8"),
         ("text-transformer", {"width": 30}, "multiple of `heads`, got 30 and 4"),
-        ("text-lstm", {"layers": 0}, "`layers` must be at least 1, got 0"),
+        ("text-lstm", {"layers": 0}, "`layers` must be an integer of at least 1, got 0"),
     ],
 )
-def test_a_wrong_option_is_told_before_data_are_read(name, options, message):
+def test_a_wrong_option_is_refused_before_data_are_read(name, options, message):
     with pytest.raises(WorkloadError, match=message):
         resolve(name, options)
 

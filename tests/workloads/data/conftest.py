@@ -12,7 +12,7 @@ def place(tmp_path, monkeypatch):
 
 @pytest.fixture
 def on_the_hub(monkeypatch):
-    """Return what sets the answer of the hub: a file, or an error; it gives what is asked of it."""
+    """Return a function that sets the hub's answer, a file or an error, and returns its calls."""
 
     def set_answer(answer):
         asked = []

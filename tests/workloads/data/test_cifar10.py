@@ -1,4 +1,4 @@
-"""Made files in both of the true forms."""
+"""Synthetic files in both of the real formats."""
 
 import contextlib
 import io
@@ -20,7 +20,7 @@ PER_FILE = 4
 
 
 def batches(per_file=PER_FILE):
-    """Return five batches of images (images, 3072) and labels; all bytes differ in their places."""
+    """Return five different batches of images (images, 3072) and labels."""
     pixels = np.arange(5 * per_file * 3072, dtype=np.uint32) * 7 % 251
     images = pixels.astype(np.uint8).reshape(5, per_file, 3072)
     return images, (np.arange(5 * per_file) % 10).astype(np.uint8).reshape(5, per_file)
@@ -33,7 +33,7 @@ def write_binary(folder):
 
 
 def write_pickled(folder):
-    """Write what Python 2 does: protocol 2, names of numpy 1, strings as bytes."""
+    """Write pickles as Python 2 does: protocol 2, names of numpy 1, strings as bytes."""
     for number, (images, labels) in enumerate(zip(*batches(), strict=True), start=1):
         batch = {
             b"data": images,
@@ -63,12 +63,12 @@ def test_both_forms_give_the_same_images(place, form, below):
     assert data.train.targets.tolist() + data.validation.targets.tolist() == labels.tolist()
 
 
-def test_missing_files_are_told_with_every_place_and_remedy(place):
+def test_a_message_about_missing_files_has_every_place_and_remedy(place):
     with pytest.raises(WorkloadError, match="cifar-10-batches-py.*--data-dir.*download = true"):
         cifar10(download=False)
 
 
-def test_no_folder_at_all_is_told(monkeypatch):
+def test_no_folder_is_reported(monkeypatch):
     monkeypatch.delenv("BATCHSCALE_DATA", raising=False)
     with pytest.raises(WorkloadError, match="got no BATCHSCALE_DATA; give"):
         cifar10(download=False)
@@ -97,7 +97,7 @@ def test_a_missing_batch_is_named(place):
         ("data_batch_2", b"no pickle", "must be whole and hold arrays"),
     ],
 )
-def test_files_that_are_not_whole_are_refused(place, name, content, message):
+def test_incomplete_files_are_refused(place, name, content, message):
     (write_binary if name.endswith(".bin") else write_pickled)(place)
     (place / name).write_bytes(content)
     with pytest.raises(WorkloadError, match=message):
@@ -108,7 +108,7 @@ LABELS = [[0, -1], [0, 256], [0, 2**70], [0, 1.5], [0, "1"], [0, [1]], [0, True]
 
 
 @pytest.mark.parametrize("labels", LABELS, ids=str)
-def test_labels_that_are_none_are_refused(place, labels):
+def test_invalid_labels_are_refused(place, labels):
     write_pickled(place)
     images = np.zeros((2, 3072), np.uint8)
     content = pickle.dumps({"data": images, "labels": labels}, 2)
@@ -117,7 +117,7 @@ def test_labels_that_are_none_are_refused(place, labels):
         cifar10(download=False)
 
 
-def test_batches_cut_between_images_or_copied_are_refused(place):
+def test_truncated_or_duplicate_batches_are_refused(place):
     write_binary(place)
     second = (place / "data_batch_2.bin").read_bytes()
     (place / "data_batch_2.bin").write_bytes(second[:-3073])
@@ -136,7 +136,7 @@ def test_two_forms_in_one_folder_are_refused(place):
 
 
 @pytest.mark.parametrize("form", FORMS)
-def test_a_damaged_file_is_read_or_refused_in_words(place, form):
+def test_a_damaged_file_is_read_or_refused_with_a_message(place, form):
     FORMS[form](place)
     path = min(place.iterdir())
     content = path.read_bytes()
@@ -150,7 +150,7 @@ def test_a_damaged_file_is_read_or_refused_in_words(place, form):
             assert cifar10(download=False).train.inputs.shape == (18, 3, 32, 32)
 
 
-def test_the_hubs_form_is_read(place, on_the_hub):
+def test_the_hubs_format_is_read(place, on_the_hub):
     images, labels = (np.concatenate(arrays) for arrays in batches())
     rows = []
     for pixels in images.reshape(-1, 3, 32, 32):
@@ -175,7 +175,7 @@ def test_the_hubs_form_is_read(place, on_the_hub):
         (None, "images of one size and integer labels"),
     ],
 )
-def test_damaged_files_of_the_hub_are_refused(place, on_the_hub, table, message):
+def test_damaged_hub_files_are_refused(place, on_the_hub, table, message):
     (place / "train.parquet").write_bytes(b"PAR1")
     if table is not None:
         pq.write_table(pa.table(table), place / "train.parquet")
@@ -185,7 +185,7 @@ def test_damaged_files_of_the_hub_are_refused(place, on_the_hub, table, message)
         cifar10(download=True)
 
 
-def test_offline_the_hub_says_what_else_to_do(place, monkeypatch):
+def test_without_the_hub_extra_the_message_says_what_to_install(place, monkeypatch):
     monkeypatch.setitem(sys.modules, "huggingface_hub", None)
     with pytest.raises(WorkloadError, match=re.escape("pip install 'batchscale[hub]'")):
         cifar10(download=True)

@@ -17,7 +17,7 @@ def idx(array, kind=8):
 
 
 @pytest.mark.parametrize("name", ["images", "images.gz"])
-def test_an_array_comes_back_in_its_shape(tmp_path, name):
+def test_an_array_survives_a_round_trip(tmp_path, name):
     content = idx(ARRAY)
     (tmp_path / name).write_bytes(gzip.compress(content) if name.endswith(".gz") else content)
     np.testing.assert_array_equal(read_idx(tmp_path / name), ARRAY)
@@ -36,7 +36,7 @@ def test_an_array_comes_back_in_its_shape(tmp_path, name):
         ("f.gz", b"not gzip", "must be readable"),
     ],
 )
-def test_a_file_that_is_not_whole_is_refused(tmp_path, name, content, message):
+def test_an_incomplete_file_is_refused(tmp_path, name, content, message):
     (tmp_path / name).write_bytes(content)
     with pytest.raises(WorkloadError, match=message):
         read_idx(tmp_path / name)
@@ -47,7 +47,7 @@ def test_a_missing_file_is_refused(tmp_path):
         read_idx(tmp_path / "nothing")
 
 
-def test_what_has_no_end_is_not_read(tmp_path, monkeypatch):
+def test_endless_files_are_not_read(tmp_path, monkeypatch):
     monkeypatch.setattr(module, "_MOST_BYTES", 2**16)
     os.mkfifo(tmp_path / "pipe")
     (tmp_path / "bomb.gz").write_bytes(gzip.compress(bytes(2**17), 1))
@@ -56,10 +56,10 @@ def test_what_has_no_end_is_not_read(tmp_path, monkeypatch):
             read_idx(tmp_path / name)
 
 
-def test_a_damaged_file_never_passes_where_the_format_tells(tmp_path):
+def test_damage_that_the_format_can_reveal_never_passes(tmp_path):
     content = gzip.compress(idx(ARRAY), mtime=0)
     cut = [content[:end] for end in range(len(content))]
-    # the first ten bytes are of the packed file: its time and system tell nothing
+    # the first ten bytes are the header of gzip, whose time and system do not matter
     changed = [
         content[:at] + bytes([content[at] ^ 0x55]) + content[at + 1 :]
         for at in range(10, len(content))

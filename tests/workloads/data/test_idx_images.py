@@ -1,4 +1,4 @@
-"""Made files in the true format; the real images where Debian's package is installed."""
+"""Synthetic files in the real format; the real images if Debian's package is installed."""
 
 import gzip
 import io
@@ -26,7 +26,7 @@ IMAGES, LABELS = "train-images-idx3-ubyte", "train-labels-idx1-ubyte"
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory):
-    """Return a folder of 60,000 made images: each all of one brightness, its label 7 times it."""
+    """Return a folder of 60,000 synthetic images; each pixel is 25 times the label."""
     folder = tmp_path_factory.mktemp("data") / "fashion-mnist"
     folder.mkdir()
     labels = (np.arange(60_000) % 10).astype(np.uint8)
@@ -49,12 +49,12 @@ def test_images_are_split_scaled_and_pooled(made, pool):
 
 
 @pytest.mark.parametrize("below", [False, True])
-def test_the_environment_names_the_folder_or_the_one_above(made, monkeypatch, below):
+def test_the_environment_gives_the_folder_or_its_parent(made, monkeypatch, below):
     monkeypatch.setenv("BATCHSCALE_DATA", str(made.parent if below else made))
     assert len(fashion_mnist(None, 2, download=False).train.inputs) == 55_000
 
 
-def test_missing_files_are_told_with_every_place_and_remedy(tmp_path, monkeypatch):
+def test_a_message_about_missing_files_has_every_place_and_remedy(tmp_path, monkeypatch):
     monkeypatch.setenv("BATCHSCALE_DATA", str(tmp_path))
     places = f"got none in {tmp_path}/fashion-mnist, {tmp_path}; "
     with pytest.raises(WorkloadError, match=re.escape(places)) as told:
@@ -63,7 +63,7 @@ def test_missing_files_are_told_with_every_place_and_remedy(tmp_path, monkeypatc
         assert remedy in str(told.value)
 
 
-def test_a_folder_asked_for_is_the_only_one_looked_at(made, tmp_path, monkeypatch):
+def test_only_the_requested_folder_is_searched(made, tmp_path, monkeypatch):
     monkeypatch.setenv("BATCHSCALE_DATA", str(made))
     with pytest.raises(WorkloadError, match=f"got none in {re.escape(str(tmp_path))};"):
         fashion_mnist(str(tmp_path), 2, download=False)
@@ -75,7 +75,7 @@ def test_images_without_labels_are_refused(made, tmp_path):
         fashion_mnist(str(tmp_path), 2, download=False)
 
 
-def test_other_files_in_the_format_are_refused(tmp_path):
+def test_other_idx_files_are_refused(tmp_path):
     (tmp_path / IMAGES).write_bytes(bytes([0, 0, 8, 3]) + struct.pack(">3I", 1, 1, 1) + b"x")
     (tmp_path / LABELS).write_bytes(bytes([0, 0, 8, 1]) + struct.pack(">I", 1) + b"x")
     with pytest.raises(WorkloadError, match=r"60,000 images of 28x28 pixels, got images \(1, 1, 1"):
@@ -83,7 +83,7 @@ def test_other_files_in_the_format_are_refused(tmp_path):
 
 
 def with_labels(made, folder, labels, name=LABELS):
-    """Put the made images into a folder with these labels."""
+    """Put the synthetic images into a folder with other labels."""
     if not (folder / IMAGES).exists():
         (folder / IMAGES).symlink_to(made / IMAGES)
     header = bytes([0, 0, 8, 1]) + struct.pack(">I", len(labels))
@@ -108,7 +108,7 @@ def test_labels_of_another_set_are_refused(made, tmp_path, labels, message):
         fashion_mnist(str(tmp_path), 2, download=False)
 
 
-def test_a_compressed_file_beside_a_plain_one_must_hold_the_same(made, tmp_path):
+def test_a_compressed_file_must_equal_the_plain_one_beside_it(made, tmp_path):
     labels = [*range(10)] * 6_000
     for name in (LABELS, f"{LABELS}.gz"):
         with_labels(made, tmp_path, labels, name)
@@ -141,7 +141,7 @@ def test_downloading_offline_says_what_else_to_do(tmp_path, on_the_hub):
         fashion_mnist(str(tmp_path), 2, download=True)
 
 
-def test_the_hubs_form_is_read(tmp_path, monkeypatch, on_the_hub):
+def test_the_hubs_format_is_read(tmp_path, monkeypatch, on_the_hub):
     encoded = []
     for label in range(10):
         file = io.BytesIO()

@@ -1,4 +1,4 @@
-"""What lies in a folder beside images, and what the classes must have."""
+"""Other files in a folder of images, and what its classes must have."""
 
 import os
 
@@ -9,7 +9,7 @@ from workloads.errors import WorkloadError
 
 
 def make(folder, **counts):
-    """Make empty images, so many in each class; nothing here reads them."""
+    """Make some empty images in each class; nothing here reads them."""
     for name, count in counts.items():
         (folder / name).mkdir(parents=True)
         for number in range(count):
@@ -27,14 +27,14 @@ def counts(found):
 @pytest.mark.parametrize(
     "name", [".ipynb_checkpoints", ".thumbs", "__MACOSX", "@eaDir", "$RECYCLE.BIN"]
 )
-def test_folders_that_the_user_did_not_make_are_no_classes(tmp_path, name):
+def test_folders_of_the_system_are_not_classes(tmp_path, name):
     make(tmp_path, cat=20, dog=20)
     make(tmp_path, **{name: 20})
     make(tmp_path / "cat", **{name: 20})
     assert counts(find_images(tmp_path)) == [[18, 18], [2, 2]]
 
 
-def test_hidden_files_and_other_files_are_no_images(tmp_path):
+def test_hidden_files_and_other_files_are_ignored(tmp_path):
     make(tmp_path, cat=20, dog=20)
     for name in ("._00.png", ".DS_Store", "Thumbs.db", "desktop.ini", "notes.txt"):
         (tmp_path / "cat" / name).write_text("")
@@ -43,20 +43,20 @@ def test_hidden_files_and_other_files_are_no_images(tmp_path):
 
 
 @pytest.mark.parametrize("name", ["val", "valid", "validation", "test", "Val", "testing"])
-def test_the_usual_names_of_splits_are_understood(tmp_path, name):
+def test_the_usual_names_of_splits_are_recognized(tmp_path, name):
     make(tmp_path / "train", cat=5, dog=4)
     make(tmp_path / name, cat=2, dog=3)
     assert counts(find_images(tmp_path)) == [[5, 4], [2, 3]]
 
 
-def test_what_is_kept_for_a_test_does_not_validate(tmp_path):
+def test_a_test_folder_is_not_used_beside_a_validation_folder(tmp_path):
     make(tmp_path / "train", cat=5, dog=4)
     make(tmp_path / "valid", cat=2, dog=3)
     make(tmp_path / "test", cat=9, eel=9)
     assert counts(find_images(tmp_path)) == [[5, 4], [2, 3]]
 
 
-def test_classes_may_be_called_as_splits_are(tmp_path):
+def test_classes_may_have_the_names_of_splits(tmp_path):
     make(tmp_path, bus=20, train=30, test=10)
     assert counts(find_images(tmp_path)) == [[18, 9, 27], [2, 1, 3]]
 
@@ -64,7 +64,10 @@ def test_classes_may_be_called_as_splits_are(tmp_path):
 @pytest.mark.parametrize(
     ("splits", "message"),
     [
-        ({"train": {"cat": 9}}, "got none in .*; add one, or give .*train to let every tenth"),
+        (
+            {"train": {"cat": 9}},
+            "got none in .*; add one, or give .* to validate on every tenth",
+        ),
         ({"train": {"a": 9}, "val": {"a": 9}, "valid": {"a": 9}}, "split, got val and valid in"),
         (
             {"train": {"cat": 20, "dog": 20}, "val": {"cat": 6, "dog": 6, "eel": 6}},
@@ -74,7 +77,7 @@ def test_classes_may_be_called_as_splits_are(tmp_path):
         ({"first": {"cat": 9}, "second": {"cat": 9}}, "got .*first/cat in the class 'first'"),
     ],
 )
-def test_splits_that_are_none_are_refused(tmp_path, splits, message):
+def test_invalid_splits_are_refused(tmp_path, splits, message):
     for name, classes in splits.items():
         make(tmp_path / name, **classes)
     with pytest.raises(WorkloadError, match=message):
@@ -88,7 +91,7 @@ def test_classes_too_small_to_validate_are_refused_with_their_counts(tmp_path):
     assert find_images(tmp_path, classes=1 / 3).classes == 1  # the first is large enough
 
 
-def test_of_many_classes_a_few_are_told(tmp_path):
+def test_a_message_lists_only_a_few_of_many_classes(tmp_path):
     make(tmp_path, **{f"class-{number:03}": 1 for number in range(40)})
     with pytest.raises(WorkloadError, match="and 32 more classes in") as told:
         find_images(tmp_path)
@@ -96,20 +99,20 @@ def test_of_many_classes_a_few_are_told(tmp_path):
 
 
 @pytest.mark.parametrize("name", ["scan.tiff", "IMG_1.HEIC", "a.avif"])
-def test_images_that_are_not_read_are_told_and_not_left_out(tmp_path, name):
+def test_images_in_unknown_formats_are_refused(tmp_path, name):
     make(tmp_path, cat=20, dog=20)
     (tmp_path / "cat" / name).touch()
     with pytest.raises(WorkloadError, match=f"got .*{name}; convert or remove it"):
         find_images(tmp_path)
 
 
-def test_images_that_are_no_files_are_told(tmp_path):
+def test_an_image_must_be_a_regular_file(tmp_path):
     make(tmp_path, cat=20, dog=20)
     os.mkfifo(tmp_path / "cat" / "pipe.png")
     with pytest.raises(WorkloadError, match=r"regular file, got .*pipe\.png; replace"):
         find_images(tmp_path)
 
 
-def test_a_name_that_no_system_takes_is_refused(tmp_path):
+def test_a_name_too_long_for_the_system_is_refused(tmp_path):
     with pytest.raises(WorkloadError, match="must be a folder of images"):
         find_images(tmp_path / ("x" * 5000))

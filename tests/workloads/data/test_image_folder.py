@@ -1,4 +1,4 @@
-"""Image folders in memory and in a cache: which pixels, and that a change is noticed."""
+"""Image folders in memory and in a cache: their pixels, and the detection of changes."""
 
 import os
 
@@ -21,7 +21,7 @@ def write(path, brightness, sides=(8, 8)):
 
 @pytest.fixture
 def folder(tmp_path):
-    """Return two classes of twenty images, each of one brightness of its own."""
+    """Return two classes of twenty images, each of a different brightness."""
     for label, name in enumerate(("cats", "dogs")):
         for number in range(20):
             write(tmp_path / "pets" / name / f"{number:02}.ppm", 100 * label + number)
@@ -50,7 +50,7 @@ def test_folders_for_training_and_validation_are_the_split(folder, tmp_path):
     assert data.validation.targets.tolist() == [0, 1]
 
 
-def test_some_images_and_classes_can_be_asked_for(folder):
+def test_a_part_of_the_images_and_classes_can_be_selected(folder):
     assert find_images(folder, classes=0.5).classes == 1
     assert {label for _, label in find_images(folder, classes=0.5).train} == {0}
     few = find_images(folder, images=10)
@@ -67,7 +67,7 @@ def test_images_are_resized_by_the_shorter_side_and_cropped(tmp_path, sides, siz
     assert (data.train.inputs == 42).all()
 
 
-def test_the_middle_is_what_is_kept(tmp_path):
+def test_images_are_cropped_to_the_center(tmp_path):
     for number in range(10):
         write(tmp_path / "only" / f"{number}.ppm", 0, (2, 6))
         path = tmp_path / "only" / f"{number}.ppm"
@@ -101,7 +101,7 @@ def test_an_image_changed_in_place_is_noticed(folder, tmp_path):
     assert brightness(data.validation)[0] == 77
 
 
-def test_a_cache_that_was_cut_is_made_again(folder, tmp_path):
+def test_a_truncated_cache_is_made_again(folder, tmp_path):
     image_folder(find_images(folder), 8, tmp_path / "cache")
     (cached,) = (tmp_path / "cache").iterdir()
     cached.write_bytes(cached.read_bytes()[:-5])
@@ -109,18 +109,18 @@ def test_a_cache_that_was_cut_is_made_again(folder, tmp_path):
     assert brightness(data.validation) == [9, 19, 109, 119]
 
 
-def test_a_cache_that_cannot_be_written_is_told(folder):
+def test_a_cache_that_cannot_be_written_is_refused(folder):
     with pytest.raises(WorkloadError, match="`cache` must be a folder that can be written"):
         image_folder(find_images(folder), 8, folder / "cats" / "00.ppm")
 
 
-def test_another_size_has_a_cache_of_its_own(folder, tmp_path):
+def test_each_size_has_its_own_cache(folder, tmp_path):
     for size in (4, 8):
         image_folder(find_images(folder), size, tmp_path / "cache")
     assert len(list((tmp_path / "cache").iterdir())) == 2
 
 
-def test_more_than_memory_is_meant_to_hold_needs_a_cache(folder, monkeypatch):
+def test_more_images_than_the_memory_limit_need_a_cache(folder, monkeypatch):
     monkeypatch.setattr(module, "IN_MEMORY", 1000)
     with pytest.raises(
         WorkloadError, match="at most 1,000 bytes in memory, got 7,680; set `cache`"
@@ -128,7 +128,7 @@ def test_more_than_memory_is_meant_to_hold_needs_a_cache(folder, monkeypatch):
         image_folder(find_images(folder), 8, None)
 
 
-def test_pillow_reads_other_forms(folder):
+def test_other_formats_are_read(folder):
 
     for path in list(folder.rglob("*.ppm")):
         Image.open(path).save(path.with_suffix(".png"))
@@ -146,7 +146,7 @@ def test_pillow_reads_other_forms(folder):
         (b"P5 0 2 255 ", "must be readable"),
     ],
 )
-def test_images_that_would_be_read_wrong_are_refused(folder, content, message):
+def test_images_that_would_be_misread_are_refused(folder, content, message):
     (folder / "cats" / "00.ppm").write_bytes(content)
     with pytest.raises(WorkloadError, match=message):
         image_folder(find_images(folder), 8, None)

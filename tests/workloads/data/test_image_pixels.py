@@ -1,4 +1,4 @@
-"""Images of every mode and format: read as they are, or refused; damaged ones never pass."""
+"""Images of every mode and format are read exactly or refused; damaged ones never pass."""
 
 import io
 import re
@@ -53,7 +53,7 @@ DEEP = {
 
 
 @pytest.mark.parametrize("content", DEEP.values(), ids=DEEP)
-def test_more_than_8_bits_are_refused_and_not_cut_off(content):
+def test_more_than_8_bits_are_refused(content):
     with pytest.raises(WorkloadError, match="8 bits per color, got mode .* in made; convert it"):
         read(content)
 
@@ -64,7 +64,7 @@ def test_modes_of_8_bits_are_read_at_their_values(mode):
     np.testing.assert_array_equal(read(saved(image, "PNG")), np.asarray(image.convert("RGB")))
 
 
-def test_further_forms_are_read():
+def test_further_formats_are_read():
     for form in ("BMP", "PPM"):
         np.testing.assert_array_equal(read(saved(RGB, form)), COLORS)
     np.testing.assert_array_equal(read(saved(RGB, "WEBP", lossless=True)), COLORS)
@@ -90,7 +90,7 @@ def test_transparent_pixels_are_refused_since_their_color_is_arbitrary(content):
         read(content)
 
 
-def test_an_alpha_without_transparent_pixels_is_no_matter():
+def test_an_alpha_channel_without_transparent_pixels_is_ignored():
     content = saved(RGB.convert("P"), "PNG", transparency=bytes([255] * 100))
     np.testing.assert_array_equal(read(content), np.asarray(RGB.convert("P").convert("RGB")))
 
@@ -108,7 +108,7 @@ def test_photos_with_previews_are_read():
 
 
 def read_or_refused(content):
-    """Return the colors, or None where they are refused in words."""
+    """Return the colors, or None if the image is refused with a message."""
     try:
         return read(content)
     except WorkloadError as refusal:
@@ -118,7 +118,7 @@ def read_or_refused(content):
 
 @pytest.mark.parametrize("form", ["BMP", "GIF", "JPEG", "PNG", "PPM", "WEBP"])
 def test_a_damaged_image_is_refused_or_has_its_shape(form):
-    """Truncated ones never pass; of the formats, only PNG has checksums that tell other bytes."""
+    """Truncated images never pass; only PNG has checksums that reveal other damage."""
     content = saved(RGB, form)
     whole = read(content)
     for end in range(0, len(content), 3):

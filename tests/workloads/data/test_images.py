@@ -12,7 +12,7 @@ def data():
 
 
 @pytest.mark.parametrize("images", [0.5, 20])
-def test_some_images_are_drawn_once_for_all(images):
+def test_a_part_of_the_images_is_the_same_on_every_call(images):
     kept = subset(data(), images=images)
     assert len(kept.train.inputs) == 20
     assert torch.equal(kept.train.inputs, subset(data(), images=images).train.inputs)
@@ -20,7 +20,7 @@ def test_some_images_are_drawn_once_for_all(images):
     assert len(kept.validation.inputs) == 10
 
 
-def test_fewer_images_are_among_more():
+def test_a_smaller_sample_is_part_of_a_larger_one():
     few, more = (set(subset(data(), images=n).train.inputs.flatten().tolist()) for n in (5, 20))
     assert few < more
 
@@ -34,17 +34,17 @@ def test_some_classes_are_the_first_in_both_splits(classes):
     assert len(kept.train.inputs) == 20
 
 
-def test_a_number_of_images_is_of_those_of_the_kept_classes():
+def test_a_fraction_of_images_is_taken_from_the_kept_classes():
     assert len(subset(data(), images=0.5, classes=0.5).train.inputs) == 10
 
 
-def test_everything_is_the_data_themselves():
+def test_all_images_and_classes_give_the_same_object():
     whole = data()
     assert subset(whole) is whole
 
 
 @pytest.mark.parametrize("asked", [0, -1, 41, 2.5, float("nan")])
-def test_what_is_neither_a_fraction_nor_a_number_there_is_is_refused(asked):
+def test_an_amount_must_be_a_fraction_or_an_available_number(asked):
     with pytest.raises(WorkloadError, match="`images` must be a fraction .* from 2 to 40, got"):
         resolve_amount("images", asked, 40)
 

@@ -16,7 +16,7 @@ from workloads.errors import WorkloadError
 @pytest.mark.parametrize("protocol", range(5))
 @pytest.mark.parametrize("kind", ["u1", ">f4", "<i8", "?"])
 @pytest.mark.parametrize("order", ["C", "F"])
-def test_arrays_of_numbers_come_back(protocol, kind, order):
+def test_arrays_of_numbers_survive_a_round_trip(protocol, kind, order):
     array = np.arange(12).reshape(3, 4).astype(kind, order=order)
     value = {"arrays": [array, {"again": array}], "plain": [1, 2.5, None, True, "word", b"bytes"]}
     read = read_pickle(pickle.dumps(value, protocol=protocol), "made")
@@ -54,7 +54,7 @@ def test_everything_else_is_refused_and_never_run(tmp_path, monkeypatch, value, 
 
 
 @pytest.mark.parametrize("content", [b"", b"text", pickle.dumps(np.arange(9), protocol=2)[:-20]])
-def test_what_is_no_whole_pickle_is_refused(content):
+def test_an_incomplete_pickle_is_refused(content):
     with pytest.raises(WorkloadError, match="must be whole.* in made; fetch the file again"):
         read_pickle(content, "made")
 
@@ -89,7 +89,7 @@ def test_an_attack_is_refused_and_changes_nothing(tmp_path, monkeypatch, content
     with pytest.raises(WorkloadError, match="must be whole and hold arrays and plain values only"):
         read_pickle(content, "made")
     assert list(tmp_path.iterdir()) == []
-    test_arrays_of_numbers_come_back(2, "u1", "C")
+    test_arrays_of_numbers_survive_a_round_trip(2, "u1", "C")
 
 
 def billion_laughs(pair, start=b")", levels=60):
@@ -149,7 +149,7 @@ SOUND = pickle.dumps({b"data": np.arange(20, dtype=np.uint8), b"labels": [1, 2]}
 
 @given(place=st.integers(0, len(SOUND)), length=st.integers(0, 4), new=st.binary(max_size=6))
 @settings(max_examples=300, deadline=None, derandomize=True)
-def test_whatever_bytes_change_it_is_read_or_refused(place, length, new):
+def test_a_changed_pickle_is_read_or_refused(place, length, new):
     content = SOUND[:place] + new + SOUND[place + length :]
     with contextlib.suppress(WorkloadError):
         assert isinstance(read_pickle(content, "made"), dict | list | bytes | int | float | None)

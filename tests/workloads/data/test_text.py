@@ -48,7 +48,7 @@ def test_a_large_file_is_mapped_and_gives_the_same(place, monkeypatch):
             assert torch.equal(one, other)
 
 
-def test_a_file_of_the_hub_is_fetched(place, on_the_hub):
+def test_a_hub_file_is_fetched(place, on_the_hub):
     (place / "t.txt").write_bytes(bytes(range(200)))
     asked = on_the_hub(place / "t.txt")
     assert len(text("hub:owner/name:deep/t.txt", 9).data.train.inputs) == 19
@@ -58,13 +58,13 @@ def test_a_file_of_the_hub_is_fetched(place, on_the_hub):
 @pytest.mark.parametrize(
     "file", ["", "../up.txt", "/etc/passwd", "a/../../b", "a\\..\\b", "a//b", "."]
 )
-def test_a_file_of_the_hub_is_inside_its_repository(monkeypatch, file):
+def test_a_hub_file_must_be_inside_its_repository(monkeypatch, file):
     monkeypatch.setitem(sys.modules, "huggingface_hub", None)
     with pytest.raises(WorkloadError, match="must be inside its repository, got"):
         text(f"hub:owner/name:{file}", 9)
 
 
-def test_the_hub_offline_says_so(on_the_hub):
+def test_an_unreachable_hub_is_reported(on_the_hub):
     on_the_hub(ConnectionError("no route"))
     with pytest.raises(WorkloadError, match="ConnectionError: no route; connect, or give a file"):
         text("hub:owner/name:t.txt", 9)
@@ -86,7 +86,7 @@ def test_a_relative_path_needs_a_folder_that_every_worker_knows(tmp_path, monkey
 
 
 @pytest.mark.parametrize(("size", "split"), [(0, "training"), (5, "training"), (50, "validation")])
-def test_text_that_is_too_short_is_refused(place, size, split):
+def test_too_short_a_text_is_refused(place, size, split):
     (place / "t.txt").write_bytes(bytes(size))
     with pytest.raises(WorkloadError, match=rf"window of 9 \+ 1 tokens for {split}, got none in t"):
         text("t.txt", 9)

@@ -1,4 +1,4 @@
-"""Byte-pair encoding against merging by a full count at each step, and back to the text."""
+"""Byte-pair encoding against a full count at each merge, and decoding back to the text."""
 
 from collections import Counter
 
@@ -25,7 +25,7 @@ def merged(word, pair, token):
 
 
 def slowly(source, tokens):
-    """Return words as tokens, and what each token stands for."""
+    """Return a text as tokens, and the bytes of each token."""
     words, meaning = (
         [list(word) for word in _WORD.findall(source)],
         [bytes([n]) for n in range(256)],
@@ -42,7 +42,7 @@ def slowly(source, tokens):
 
 @settings(max_examples=60, deadline=None)
 @given(TEXTS, st.integers(256, 270))
-def test_tokens_are_those_of_counting_all_pairs_again(source, tokens):
+def test_tokens_equal_those_of_a_full_count_at_each_merge(source, tokens):
     tokenizer, (expected, meaning) = Tokenizer.learned(source, tokens), slowly(source, tokens)
     assert tokenizer.size == len(meaning)
     assert tokenizer.encoded(source).tolist() == expected
@@ -50,7 +50,7 @@ def test_tokens_are_those_of_counting_all_pairs_again(source, tokens):
 
 
 @given(TEXTS, TEXTS)
-def test_other_text_is_kept_too(source, other):
+def test_other_text_survives_a_round_trip(source, other):
     meaning = slowly(source, 266)[1]
     found = Tokenizer.learned(source, 266).encoded(other).tolist()
     assert b"".join(meaning[token] for token in found) == other
@@ -74,7 +74,7 @@ def test_a_number_of_tokens_outside_the_range_is_refused(vocabulary):
         TextTransformer(vocabulary=vocabulary)
 
 
-def test_a_file_that_is_mapped_is_not_tokenized(tmp_path, monkeypatch):
+def test_a_mapped_file_is_not_tokenized(tmp_path, monkeypatch):
     monkeypatch.setattr("workloads.data.text.IN_MEMORY", 100)
     (tmp_path / "t.txt").write_bytes(b"word " * 100)
     with pytest.raises(WorkloadError, match="must be 256 for a file over 100 bytes.*got 300; spl"):

@@ -172,7 +172,7 @@ def test_a_change_is_seen_and_named(kind):
     assert path in changed(before, snapshot(root=held))
 
 
-def test_parameters_and_buffers_are_no_python_state():
+def test_parameters_and_buffers_are_not_python_state():
     model = nn.Sequential(nn.LSTM(2, 3), nn.BatchNorm1d(3))
     before = snapshot(model=model)
     with torch.no_grad():
@@ -186,13 +186,13 @@ def test_two_models_of_one_class_have_equal_state():
     assert changed(snapshot(model=first), snapshot(model=second)) == []
 
 
-def test_a_reference_to_itself_ends():
+def test_a_circular_reference_ends():
     held = SimpleNamespace()
     held.own, held.number = held, 1
     assert changed(snapshot(root=held), snapshot(root=held)) == []
 
 
-def test_what_a_function_imports_where_it_uses_it_is_seen(tmp_path):
+def test_an_import_inside_a_function_is_seen(tmp_path):
     (tmp_path / "held.py").write_text("N = 0\n")
     (tmp_path / "own.py").write_text("def call():\n    import held\n    held.N += 1\n")
     module = module_of(tmp_path / "own.py")
@@ -202,13 +202,13 @@ def test_what_a_function_imports_where_it_uses_it_is_seen(tmp_path):
     assert changed(before, snapshot(call=module.call)) == ["call<import held>.N"]
 
 
-def test_what_lies_beyond_the_most_values_counts_as_changed(monkeypatch):
-    monkeypatch.setattr(python_state, "_MOST", 3)
+def test_values_beyond_the_limit_count_as_changed(monkeypatch):
+    monkeypatch.setattr(python_state, "_MOST_VALUES", 3)
     many = [[number] for number in range(5)]
     assert changed(snapshot(root=many), snapshot(root=many)) == [python_state.UNSEEN]
 
 
-def test_the_package_of_a_workload_is_its_authors_also_where_it_is_installed(tmp_path, monkeypatch):
+def test_an_installed_workloads_package_counts_as_its_authors(tmp_path, monkeypatch):
     (tmp_path / "site-packages").mkdir()
     file = tmp_path / "site-packages" / "installed_ones.py"
     file.write_text("class Own:\n    calls = 0\n")
@@ -220,7 +220,7 @@ def test_the_package_of_a_workload_is_its_authors_also_where_it_is_installed(tmp
     assert changed(before, snapshot(root=own)) == ["root<class Own>.calls"]
 
 
-def test_what_a_file_beside_a_plug_in_holds_is_seen(tmp_path):
+def test_the_state_of_a_file_beside_a_plug_in_is_seen(tmp_path):
     (tmp_path / "counts.py").write_text("CALLS = [0]\n")
     (tmp_path / "mine.py").write_text("import counts\ndef call(): counts.CALLS[0] += 1\n")
     module = module_of(tmp_path / "mine.py")

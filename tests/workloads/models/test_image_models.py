@@ -1,4 +1,4 @@
-"""Parameters against counts by hand, shapes without a computation, and what options do."""
+"""Parameter counts against those by hand, shapes on the meta device, and options."""
 
 import pytest
 import torch
@@ -138,17 +138,27 @@ def test_a_zero_gamma_makes_every_block_its_shortcut():
         (lambda: sizes_of("broad"), "`width` must be one of narrow, base, wide, got 'broad'"),
         (lambda: simple_cnn(MNIST, 10, (8, 8, 8), 1.0), r"`dropout` must lie in \[0, 1\), got 1"),
         (lambda: simple_cnn(MNIST, 10, (8, 0, 8)), r"at least 1, got \[8, 0, 8\]"),
+        (lambda: simple_cnn((3, 3, 9), 10, (8, 8, 8)), "sides of at least 4 pixels, got 3x9"),
+        (lambda: alexnet(CIFAR, 10, width=0), "`width` must be an integer of at least 1, got 0"),
+        (lambda: alexnet(CIFAR, 10, dropout=1.0), r"`dropout` must lie in \[0, 1\), got 1"),
+        (lambda: vgg11(CIFAR, 10, dense=0), "`dense` must be an integer of at least 1, got 0"),
+        (lambda: vgg11(CIFAR, 10, dropout=-0.1), r"`dropout` must lie in \[0, 1\), got -0.1"),
+        (lambda: resnet50(CIFAR, 10, width=0), "`width` must be an integer of at least 1, got 0"),
+        (lambda: resnet50(CIFAR, 10, ghost=0), "`ghost` must be an integer of at least 1, got 0"),
+        (lambda: resnet8(3, 10, (8, 4)), r"`widths` must be .* increasing order, got \[8, 4\]"),
+        (lambda: resnet8(3, 10, (0, 4)), r"`widths` must be .* increasing order, got \[0, 4\]"),
+        (lambda: resnet8(3, 10, ()), r"`widths` must be .* increasing order, got \[\]"),
         (lambda: alexnet((3, 8, 8), 10), "sides of at least 15 pixels, got 8x8"),
         (lambda: alexnet(CIFAR, 10, "ghost"), "must be one of local-response, batch, got 'ghost'"),
         (lambda: vgg11((3, 28, 32), 10), "sides of at least 32 pixels, got 28x32"),
     ],
 )
-def test_what_cannot_be_built_is_refused(make, message):
+def test_an_impossible_network_is_refused(make, message):
     with pytest.raises(WorkloadError, match=message):
         make()
 
 
-def test_the_least_images_alexnet_takes_are_enough():
+def test_alexnet_takes_images_of_its_minimum_size():
     with torch.device("meta"):
         assert alexnet((3, 15, 15), 10)(torch.empty(1, 3, 15, 15)).shape == (1, 10)
 

@@ -59,14 +59,14 @@ def test_gradients_of_several_models_can_be_packed(model):
             torch.testing.assert_close(packed[name][lane], parameter.grad)
 
 
-def test_parameters_are_those_counted_by_hand():
+def test_parameter_counts_equal_those_by_hand():
     count = {name: sum(p.numel() for p in make().parameters()) for name, make in MODELS.items()}
     block = 4 * 8 * 8 + (8 * 32 + 32) + (32 * 8 + 8) + 2 * 2 * 8
     assert count["transformer"] == 16 * 8 + 6 * 8 + 2 * block + 2 * 8 + 8 * 16
     assert count["lstm"] == 16 * 8 + 2 * 4 * (8 * 8 + 8 * 8 + 8) + 8 * 16 + 16
 
 
-def test_the_lstm_is_torchs():
+def test_the_lstm_equals_torchs():
     ours, theirs = LSTMLayer(5, 7), nn.LSTM(5, 7, batch_first=True)
     with torch.no_grad():
         theirs.weight_ih_l0.copy_(ours.inward)
@@ -77,7 +77,7 @@ def test_the_lstm_is_torchs():
     torch.testing.assert_close(ours(given), theirs(given)[0])
 
 
-def test_the_attention_is_torchs():
+def test_the_attention_equals_torchs():
     ours = CausalAttention(8, 2)
     query, key, value = (
         part.view(2, 6, 2, 4).transpose(1, 2) for part in ours.inward(given()).chunk(3, dim=-1)
@@ -94,10 +94,11 @@ def given():
     ("make", "message"),
     [
         (lambda: Transformer(16, 6, 8, 2, 3), "multiple of `heads`, got 8 and 3"),
-        (lambda: Transformer(16, 6, 8, 0, 2), "`layers` must be at least 1, got 0"),
-        (lambda: LSTM(16, 0, 1), "`width` must be at least 1, got 0"),
+        (lambda: Transformer(16, 6, 8, 0, 2), "`layers` must be an integer of at least 1, got 0"),
+        (lambda: LSTM(16, 2.5, 1), r"`width` must be an integer of at least 1, got 2\.5"),
+        (lambda: LSTM(16, 0, 1), "`width` must be an integer of at least 1, got 0"),
     ],
 )
-def test_sizes_that_cannot_be_are_refused(make, message):
+def test_invalid_sizes_are_refused(make, message):
     with pytest.raises(WorkloadError, match=message):
         make()

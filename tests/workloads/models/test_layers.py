@@ -35,7 +35,7 @@ def test_ghost_batches_do_not_see_each_other():
     ("ghost", "count", "sizes"),
     [(64, 65, [33, 32]), (4, 10, [4, 3, 3]), (64, 128, [64, 64]), (1, 3, [1, 1, 1])],
 )
-def test_a_batch_that_does_not_divide_is_cut_evenly_in_its_order(ghost, count, sizes):
+def test_a_batch_is_split_evenly_and_in_order(ghost, count, sizes):
     _, outputs = normed(ghost, count)
     for part, given in zip(outputs.split(sizes), images(count).split(sizes), strict=True):
         torch.testing.assert_close(part, nn.BatchNorm2d(3).train()(given))
@@ -71,6 +71,6 @@ def test_gradients_flow_through_every_ghost_batch():
     ("norm", "ghost", "message"),
     [("group", 64, "`norm` must be one of none, batch, ghost, got 'group'"), ("ghost", 0, "got 0")],
 )
-def test_what_there_is_not_is_refused(norm, ghost, message):
+def test_an_unknown_norm_or_size_is_refused(norm, ghost, message):
     with pytest.raises(WorkloadError, match=message):
         normalization(norm, ghost)(3)

@@ -10,10 +10,16 @@ from workloads.models.mlp import TOLERANCE, hidden_layers, mlp, parameter_count,
 @pytest.mark.parametrize(
     ("hidden", "parameters"), [((), 4 * 3 + 3), ((5,), 4 * 5 + 5 + 5 * 3 + 3), ((5, 6), 82)]
 )
-def test_a_network_has_the_layers_asked_for(hidden, parameters):
+def test_a_network_has_the_requested_layers(hidden, parameters):
     model = mlp(4, hidden, 3)
     assert sum(p.numel() for p in model.parameters()) == parameters
     assert model(torch.zeros(7, 2, 2)).shape == (7, 3)
+
+
+@pytest.mark.parametrize("hidden", [(), (5,)])
+def test_a_dropout_of_everything_is_refused(hidden):
+    with pytest.raises(WorkloadError, match=r"`dropout` must lie in \[0, 1\), got 1"):
+        mlp(4, hidden, 3, dropout=1.0)
 
 
 def test_a_layer_without_width_is_refused():
@@ -23,7 +29,7 @@ def test_a_layer_without_width_is_refused():
 
 @settings(deadline=None)
 @given(st.integers(1, 9), st.integers(1, 5), st.integers(1, 9), st.integers(1, 4))
-def test_the_count_is_that_of_the_network(inputs, classes, width, depth):
+def test_the_parameter_count_is_that_of_the_network(inputs, classes, width, depth):
     built = mlp(inputs, (width,) * depth, classes)
     count = sum(p.numel() for p in built.parameters())
     assert parameter_count((inputs, classes), width, depth) == count
@@ -31,7 +37,7 @@ def test_the_count_is_that_of_the_network(inputs, classes, width, depth):
 
 @settings(deadline=None)
 @given(st.integers(1, 60), st.integers(1, 12), st.integers(1, 6), st.integers(1, 4000))
-def test_the_width_is_the_one_that_trying_all_of_them_finds(inputs, classes, depth, parameters):
+def test_the_width_equals_that_of_an_exhaustive_search(inputs, classes, depth, parameters):
     ends = (inputs, classes)
     misses = [abs(parameter_count(ends, width, depth) - parameters) for width in range(1, 4001)]
     if min(misses) <= TOLERANCE * parameters:
@@ -41,7 +47,7 @@ def test_the_width_is_the_one_that_trying_all_of_them_finds(inputs, classes, dep
             width_for(ends, parameters, depth)
 
 
-def test_a_family_has_one_size():
+def test_networks_of_all_depths_have_the_same_size():
     widths = [hidden_layers((64, 10), None, 10_000, depth, default=()) for depth in (None, 2, 4)]
     assert widths == [(133,), (69, 69), (46,) * 4]
 
@@ -65,6 +71,6 @@ def test_a_family_has_one_size():
         (None, 20, 1, r"at depth 1, got 20, to which 85 \(width 1\) come"),
     ],
 )
-def test_options_that_make_no_network_are_refused(hidden, parameters, depth, message):
+def test_contradictory_options_are_refused(hidden, parameters, depth, message):
     with pytest.raises(WorkloadError, match=message):
         hidden_layers((64, 10), hidden, parameters, depth, default=(32,))
