@@ -44,8 +44,8 @@ def check_uri(uri: str) -> None:
     if scheme in _SCHEMES and redacted(plain) != plain:
         # commands are recorded with the results, and passwords must not be
         raise AnalysisError(
-            f"a results URI must contain no password, key or token, got one for {scheme}://; leave it "
-            "out and set the store's own variables, such as AWS_ACCESS_KEY_ID and "
+            f"a results URI must contain no password, key or token, got one for {scheme}://; leave "
+            "it out and set the store's own variables, such as AWS_ACCESS_KEY_ID and "
             "AWS_SECRET_ACCESS_KEY"
         )
     if scheme not in _SCHEMES:

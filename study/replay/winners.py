@@ -10,7 +10,7 @@ from study.config.study import ResolvedStudy
 from study.engine.cohort import run_cohort
 from study.engine.fingerprint import fingerprint
 from study.engine.networks.training import LoadedWorkload, Lockstep, Trainable
-from study.records import Cohort, Curve, TrialResult
+from study.records import Cohort, Curve, Floats, TrialResult
 from study.replay.recorded import load_as_recorded, recorded_trials, winners
 from study.replay.trial import Replay, same_curve
 from study.storage.provenance import changed_files, changed_workload, differences
@@ -91,8 +91,13 @@ def _program_agreement(curve: Curve, recorded: Curve) -> str:
         return "its measurements agree in every bit"
     if not np.array_equal(curve.step, recorded.step):
         return "it was measured at other steps before"
-    gap = float(np.max(np.abs(curve.val_error - recorded.val_error)))
-    return f"its measurements differ by {gap:.1g} at most"
+    return f"its measurements differ by {_gap(curve.val_error, recorded.val_error):.1g} at most"
+
+
+def _gap(values: Floats, recorded: Floats) -> float:
+    """Return the largest difference of two curves, over the measurements that both have."""
+    rows = min(len(values), len(recorded))
+    return float(np.max(np.abs(values[:rows] - recorded[:rows])))
 
 
 def _train_again(
@@ -112,8 +117,7 @@ def _train_again(
     below = curve.step[1:][curve.val_error[1:] < resolved.target]
     changes = "; ".join(environment) or "none known, so check the data and the workload"
     known = f"differences of environment: {changes}"
-    rows = min(len(curve.step), len(before.step))
-    apart = float(np.max(np.abs(curve.val_loss[:rows] / before.val_loss[:rows] - 1)))
+    apart = _gap(curve.val_loss, before.val_loss)
     if below.size and below[0] == steps:
         same = f"is below {resolved.target:g} at step {steps}, as recorded; "
         if same_curve(curve, before.until(len(curve.step))):

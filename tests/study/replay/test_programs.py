@@ -3,12 +3,13 @@
 import sys
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
 from study.engine.cohort import run_cohort
 from study.planning.resolve import resolve
 from study.records import Cohort, Point
-from study.replay.winners import replay_winners
+from study.replay.winners import _gap, replay_winners
 
 TRAIN = """
 import json, sys
@@ -70,3 +71,7 @@ def test_a_missed_target_fails_the_check(recorded, tmp_path, speed, why):
     assert passed is False
     assert "must be below 0.3 at about step 70, as recorded; run again" in detail
     assert why in detail
+
+
+def test_the_gap_of_two_curves_is_a_number_also_at_a_loss_of_0():
+    assert _gap(np.array([0.5, 0.0]), np.array([0.25, 0.0, 1.0])) == 0.25
