@@ -97,7 +97,7 @@ def cost(  # noqa: PLR0913 - one argument for each flag of the command
     from analysis.cost.record import cost_record, print_costs, write_cost
     from analysis.cost.step_costs import StepCosts, write_costs
     from analysis.cost.step_costs import step_times as times_in
-    from analysis.cost.study_cost import Terms, check_joinable, joined
+    from analysis.cost.study_cost import Terms, check_joinable, join_costs
     from analysis.figures.drawing.kind import look_of, write_all
     from analysis.figures.one_study.costs import COST_FIGURES
     from analysis.report.summary import analyze
@@ -121,7 +121,7 @@ def cost(  # noqa: PLR0913 - one argument for each flag of the command
     if known is None:
         rows = rows or _timed(folder, seconds, threads, address, run_code)
         known = StepCosts.of(rows)
-    found = joined(analysis, known, terms)
+    found = join_costs(analysis, known, terms)
     if rows is not None:
         write_costs(folder, rows)
     figures = folder / "figures"

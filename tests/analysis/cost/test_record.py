@@ -116,7 +116,7 @@ def test_what_is_not_known_is_said(cost, costs, without_fit):
     assert "B = 4: no step time is known." in words
     assert any("have no interval: they are the fewest over trials" in text for text in words)
     assert any("no driver reports it" in text for text in words)
-    assert any(text.startswith("B = 2, 16: the ends of the interval") for text in words)
+    assert any(text.startswith("B = 2, 16: the interval of the step time") for text in words)
     table = readable_costs(found).set_index("B")
     assert list(table.loc["2", ["steps", "time", "95% CI"]]) == ["-", "-", "-"]
     assert not {"money", "energy", "memory"} & set(table)

@@ -8,10 +8,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from analysis.cost.estimates import TIME, amount, exactly, product, ratio, record, text
+from analysis.cost.estimates import TIME, amount, exact, product, ratio, record, text
 from analysis.cost.sentences import cost_sentences
 from analysis.cost.steps import steps_of, with_gap
-from analysis.cost.study_cost import cost_of, joined
+from analysis.cost.study_cost import cost_of, join_costs
 from analysis.errors import AnalysisError
 from analysis.fitting.critical import FORM, SEEDS, TUNING
 from analysis.fitting.estimates import Estimate
@@ -38,9 +38,9 @@ def test_the_interval_of_a_product_covers_it():
 
 def test_an_end_that_one_lacks_the_product_lacks():
     open_above = Estimate(value=2.0, low=1.0, high=math.inf)
-    assert product(open_above, exactly(3.0)).high == math.inf
-    assert product(open_above, exactly(3.0)).low == pytest.approx(3.0)
-    under = ratio(exactly(3.0), open_above)
+    assert product(open_above, exact(3.0)).high == math.inf
+    assert product(open_above, exact(3.0)).low == pytest.approx(3.0)
+    under = ratio(exact(3.0), open_above)
     assert (under.low, under.high) == (0.0, pytest.approx(3.0))
     assert record(under) == {"value": 1.5, "low": None, "high": pytest.approx(3.0)}
     assert text(Estimate(value=2.0, low=0.0, high=math.inf), TIME) == "2.0 s"
@@ -103,7 +103,7 @@ def test_a_batch_size_that_missed_or_was_not_timed_has_no_time(cost, costs, with
     times = {row.batch_size: row.seconds is not None for row in found.rows}
     assert times == {2: False, 4: True, 16: False}
     with pytest.raises(AnalysisError, match="must be of batch sizes of the study, 2, 4, 16"):
-        joined(without_fit, costs((3, 5)), found.terms)
+        join_costs(without_fit, costs((3, 5)), found.terms)
 
 
 def test_times_without_a_spread_leave_the_interval_of_steps(cost, costs):
@@ -131,7 +131,7 @@ def test_the_gap_widens_an_interval_downward_by_as_much_as_it_is():
     wide = with_gap(found, gap)
     assert wide.low == pytest.approx(100 * np.exp(np.quantile(drawn, 0.025)), rel=0.01)
     assert (wide.value, wide.high) == (found.value, found.high)
-    certain = with_gap(exactly(100.0), gap)
+    certain = with_gap(exact(100.0), gap)
     assert certain.low == pytest.approx(100 / (1 + gap.excess(0.975)), rel=0.02)
     unbounded = Estimate(value=100.0, low=0.0, high=math.inf)
     assert with_gap(unbounded, gap) == unbounded
