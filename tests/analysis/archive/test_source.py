@@ -190,7 +190,7 @@ def test_scattered_workloads_are_refused(archive, tmp_path):
     one = [path for path in paths if "mnist/cnn/momentum/64" in str(path)]
     for order, message in (
         (one + [path for path in paths if path not in one], "together .*; unpack it, and give the"),
-        (paths[::2] + paths[1::2], r"without metadata\.json; .* unpack it if its files are in no"),
+        (paths[::2] + paths[1::2], r"without metadata\.json; .* unpack it if its files are out"),
     ):
         with tarfile.open(tmp_path / "shuffled.tar", "w") as tar:
             for path in order:
