@@ -34,7 +34,7 @@ def test_the_ratio_is_that_of_steps_where_both_reached_the_target(pair):
         ["4", "0.75x"], ["16", "0.50x"], ["64", "0.20x"],
     ]  # fmt: skip
     (sentence,) = example_ratio_sentences(comparison)
-    assert sentence.endswith("of optimizer = nesterov: 0.75x at B = 4 and 0.20x at B = 64.")
+    assert sentence.endswith("to optimizer = nesterov: 0.75x at B = 4 and 0.20x at B = 64.")
 
 
 @pytest.mark.parametrize(
