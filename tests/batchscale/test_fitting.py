@@ -144,7 +144,7 @@ def test_what_is_no_number_is_refused(steps):
 @pytest.mark.parametrize(
     ("before", "message"),
     [
-        ([3, 1], "before must have an entry for each of 3 batch sizes, got 2; give None"),
+        ([3, 1], "before must be of one length, got 3, 3, 3, 2; give None"),
         ([3, 2.5, 0], "not after the one below the target, got 2.5 before 2; give the last"),
         ([3, -1, 0], "must be at 0 or more steps .* got -1 before 2"),
     ],
@@ -157,7 +157,7 @@ def test_wrong_brackets_are_refused(before, message):
 @pytest.mark.parametrize(
     ("sizes", "steps", "bounds", "level", "message"),
     [
-        ([1, 2, 4], [4, 2], None, 0.95, "must be flat and of one length, got shapes"),
+        ([1, 2, 4], [4, 2], None, 0.95, "must be of one length, got 3, 2, 3, 3; give None"),
         ([1, 2, 2], [4, 2, 2], None, 0.95, "each batch size once, got 2 more than once"),
         ([1, 2, 4], [4, None, 1], None, 0.95, "needs an entry in bounds, got none for 2"),
         ([1, 2, 4], [4, None, 1], [None, 9, None], 0.95, "3 or more batch sizes .* got 2"),

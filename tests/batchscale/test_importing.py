@@ -31,8 +31,8 @@ def test_a_named_index_is_a_column(tmp_path):
         (lambda frame: frame[["lr", "lr"]], {}, "different names, got 'lr' more than once"),
         (lambda frame: frame.to_dict("list"), {}, "must be a DataFrame or a path, got .'run'"),
         (lambda frame: frame, {"columns": "lr=lr"}, "columns must be a mapping .* got 'lr=lr'"),
-        (lambda frame: frame, {"columns": {1: "lr"}}, "columns must be a mapping of texts"),
-        (lambda frame: frame, {"name": None}, "name must be a text, got None"),
+        (lambda frame: frame, {"columns": {1: "lr"}}, "columns must be a mapping of strings"),
+        (lambda frame: frame, {"name": None}, "name must be a string, got None"),
         (lambda frame: frame, {"target": "0.1"}, "target must be a number or None, got '0.1'"),
     ],
 )

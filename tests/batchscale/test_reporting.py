@@ -31,7 +31,7 @@ def test_a_report_is_a_line_of_json(log):
 
 @pytest.mark.parametrize("value", ["high", None, np.ones(2)])
 def test_what_is_no_number_is_said(log, value):
-    with pytest.raises(TypeError, match="must be given numbers, got val_error = .* not measured"):
+    with pytest.raises(TypeError, match="report takes numbers, got val_error = .* not measured"):
         batchscale.report(step=1, val_error=value)
 
 
