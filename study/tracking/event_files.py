@@ -1,4 +1,4 @@
-"""TensorBoard event files: a folder for each run, which `batchscale import` reads too."""
+"""TensorBoard event files: a folder for each run, which `batchscale import` can read."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -11,14 +11,14 @@ from study.tracking.tracker import FinishedRun
 
 
 class EventFiles:
-    """Writes `tensorboard/<run>/events.out.tfevents...`; look with `tensorboard --logdir`."""
+    """Writes `tensorboard/<run>/events.out.tfevents...` for `tensorboard --logdir`."""
 
     def __init__(self, study: str, folder: Path) -> None:
         """Write beside the results."""
         self._folder = folder / "tensorboard"
 
     def log(self, run: FinishedRun) -> None:
-        """Write scalars, and the settings for the tab of hyperparameters."""
+        """Write scalars, and the settings for TensorBoard's tab of hyperparameters."""
         with SummaryWriter(str(self._folder / run.name)) as writer:
             for row in run.curve:
                 for name, value in row.items():

@@ -1,4 +1,4 @@
-"""Find trackers by name: in the table, or in an installed package as an entry point."""
+"""Trackers by name: built in, or entry points of installed packages."""
 
 import importlib
 from collections.abc import Mapping, Sequence
@@ -11,16 +11,16 @@ from study.errors import StudyError
 from workloads.entry_points import Kind
 
 TRIAL, BATCH_SIZE = "trial", "batch-size"
-"""What becomes a run."""
+"""What a tracker shows as one run."""
 
 
 @dataclass(frozen=True, slots=True)
 class Adapter:
-    """A built-in tracker: the class, the package it needs, and how to install that."""
+    """A built-in tracker."""
 
-    place: str
-    package: str
-    install: str
+    place: str  # its module and class
+    package: str  # that it needs
+    install: str  # what pip must be given for that
 
 
 TRACKERS: Mapping[str, Adapter] = {

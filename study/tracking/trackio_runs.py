@@ -10,14 +10,14 @@ from study.tracking.tracker import FinishedRun
 
 
 class TrackioRuns:
-    """Logs where trackio itself would: in TRACKIO_DIR, or the cache of Hugging Face."""
+    """Logs to trackio's default place: TRACKIO_DIR, or the cache of Hugging Face."""
 
     def __init__(self, study: str, folder: Path) -> None:
         """Name the project."""
         self._study = study
 
     def log(self, run: FinishedRun) -> None:
-        """Log the measurements; the outcome is part of the settings, as trackio has no summary."""
+        """Log the measurements, and the outcome with the settings, as trackio has no summary."""
         outcome = {f"outcome/{k}": v for k, v in run.outcome.items() if v is not None}
         self._start(run.name, {**run.config, **outcome})
         for row in run.curve:

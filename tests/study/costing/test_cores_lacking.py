@@ -5,7 +5,7 @@ import os
 import pytest
 
 from study.costing import timing
-from study.costing.timing import lacking_since
+from study.costing.timing import cores_lacking_since
 
 
 def stat(idle, busy):
@@ -28,7 +28,7 @@ def test_cores_of_others_are_those_that_threads_lack(tmp_path, monkeypatch, busy
     monkeypatch.setattr(timing.time, "monotonic", lambda: now[0])
     tick = os.sysconf("SC_CLK_TCK")
     path.write_text(stat(1000 * tick, 50 * tick))
-    since = lacking_since(threads, path)
+    since = cores_lacking_since(threads, path)
     path.write_text(stat(1000 * tick, round((50 + 10 * busy) * tick)))
     now[0] += 10.0
     own[0] += 10.0
@@ -36,4 +36,4 @@ def test_cores_of_others_are_those_that_threads_lack(tmp_path, monkeypatch, busy
 
 
 def test_nothing_is_known_where_the_kernel_does_not_tell(tmp_path):
-    assert lacking_since(2, tmp_path / "stat") is None
+    assert cores_lacking_since(2, tmp_path / "stat") is None
