@@ -16,17 +16,11 @@ from analysis.archive.layout import METRICS, STATUS_OF, Metric
 from analysis.archive.reading import ArchivedWorkload, workloads
 from analysis.archive.source import Origin, files, origin
 from analysis.errors import AnalysisError
-from analysis.fitting.estimates import counted
 from analysis.tables.files import as_parquet
 from analysis.tables.folder import ResultsFolder
-from analysis.tables.imported import Imported, check_new, status_counts, write_study
-from analysis.tables.schema import (
-    ARCHIVE_FILE,
-    BOXES_FILE,
-    CURVES_FILE,
-    STUDY_FILE,
-    TRIALS_FILE,
-)
+from analysis.tables.imported import Imported, check_new, imported_counts, write_study
+from analysis.tables.schema import ARCHIVE_FILE, BOXES_FILE, CURVES_FILE, STUDY_FILE, TRIALS_FILE
+from analysis.tables.study import as_frame
 
 _ORDER = (ARCHIVE_FILE, BOXES_FILE, CURVES_FILE, TRIALS_FILE, STUDY_FILE)
 
@@ -159,13 +153,8 @@ def _contents(
 
 
 def _sentence(tables: Tables, metric: Metric) -> str:
-    statuses = status_counts(tables.trials["status"].to_pylist())
-    sizes = len(pa.compute.unique(tables.trials["batch_size"]))
-    text = (
-        f"{counted(sizes, 'batch sizes')}, {len(tables.trials):,} trials ({statuses}), "
-        f"{len(tables.curves):,} measurements; error is "
-        f"{'1 - ' if metric.maximized else ''}{metric.column}"
-    )
+    text = imported_counts(as_frame(tables.trials), len(tables.curves))
+    text += f"; error is {'1 - ' if metric.maximized else ''}{metric.column}"
     if tables.not_finite:
         text += f"; measurements left out for not being finite: {tables.not_finite:,}"
     if tables.unmeasured:

@@ -235,13 +235,9 @@ def step_seconds(costs: StepCosts, batch_size: int) -> Estimate | None:
         return None
     over = int(np.searchsorted(sizes, size))
     weight = (size - sizes[over - 1]) / (sizes[over] - sizes[over - 1])
-    below, above = costs.rows[over - 1].seconds, costs.rows[over].seconds
-
-    def between(low: float, high: float) -> float:
-        return float(low ** (1 - weight) * high**weight)
-
-    return Estimate(
-        value=between(below.value, above.value),
-        low=between(below.low, above.low),
-        high=between(below.high, above.high),
+    value, low, high = (
+        float(getattr(costs.rows[over - 1].seconds, end) ** (1 - weight))
+        * float(getattr(costs.rows[over].seconds, end) ** weight)
+        for end in ("value", "low", "high")
     )
+    return Estimate(value=value, low=low, high=high)

@@ -142,11 +142,14 @@ def _devices(cost: StudyCost) -> Iterator[str]:
                 "step."
             )
     if without := sorted({*cost.terms.devices} - devices):
-        yield (
-            f"{', '.join(map(str, without))} devices are left out: no batch size gives each of "
-            f"them {cost.costs.rows[0].batch_size} examples or more, the smallest batch that was "
-            "timed."
+        rows = cost.costs.rows
+        why = (
+            "no batch size that reached the target gives each of them "
+            f"{span_text(rows[0].batch_size, rows[-1].batch_size)} examples, which were timed"
+            if cost.scaling
+            else "no time to target on one device is known to compare with"
         )
+        yield f"Left out: {counted(', '.join(map(str, without)), 'devices')}, as {why}."
 
 
 def _scaled(row: DeviceCost) -> str:

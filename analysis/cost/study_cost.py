@@ -103,10 +103,8 @@ class StudyCost:
     @property
     def smallest_near(self) -> CostRow | None:
         """The smallest batch size whose time to target is within 10 % of the least."""
-        best = self.fastest
-        if best is None:
-            return None
-        return next(row for row in self.timed if _time(row) <= NEAR * _time(best))
+        least = min(map(_time, self.timed), default=0.0)
+        return next((row for row in self.timed if _time(row) <= NEAR * least), None)
 
     @property
     def beyond(self) -> tuple[CostRow, ...]:
@@ -145,11 +143,9 @@ class StudyCost:
     @property
     def cheapest_near(self) -> DeviceCost | None:
         """The number of devices with the fewest device-hours within 10 % of the least time."""
-        best = self.fastest_scaled
-        if best is None:
-            return None
-        near = [row for row in self.scaling if row.seconds.value <= NEAR * best.seconds.value]
-        return min(near, key=lambda row: row.device_hours.value)
+        least = min((row.seconds.value for row in self.scaling), default=0.0)
+        near = [row for row in self.scaling if row.seconds.value <= NEAR * least]
+        return min(near, key=lambda row: row.device_hours.value, default=None)
 
 
 def cost_of(folder: ResultsFolder, analysis: Analysis) -> StudyCost | None:

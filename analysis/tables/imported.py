@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pyarrow as pa
 
 from analysis.errors import AnalysisError
@@ -63,13 +64,12 @@ def exporting(place: Path, to: Path) -> Iterator[None]:
         ) from error
 
 
-def imported_counts(study: StudyTables) -> str:
+def imported_counts(trials: pd.DataFrame, measurements: int) -> str:
     """Return how many batch sizes, trials and measurements an imported study has, as text."""
-    trials = study.trials
     sizes = trials["batch_size"].nunique()
     return (
         f"{sizes} batch size{'s' * (sizes != 1)}, {len(trials):,} trials "
-        f"({status_counts(trials['status'].tolist())}), {len(study.curves):,} measurements"
+        f"({status_counts(trials['status'].tolist())}), {measurements:,} measurements"
     )
 
 

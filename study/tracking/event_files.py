@@ -20,10 +20,9 @@ class EventFiles:
     def log(self, run: FinishedRun) -> None:
         """Write scalars, and the settings for TensorBoard's tab of hyperparameters."""
         with SummaryWriter(str(self._folder / run.name)) as writer:
-            for row in run.curve:
-                for name, value in row.items():
-                    if name != "step":
-                        writer.add_scalar(name, value, int(row["step"]))
+            for step, values in run.measurements:
+                for name, value in values.items():
+                    writer.add_scalar(name, value, step)
             outcome = {f"outcome/{name}": value for name, value in run.numbers.items()}
             writer.add_hparams(dict(run.config), outcome, name="settings")
 

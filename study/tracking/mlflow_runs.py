@@ -30,10 +30,9 @@ class MlflowRuns:
         for at in range(0, len(settings), _MOST_PARAMETERS):
             self._client.log_batch(run_id, params=settings[at : at + _MOST_PARAMETERS])
         metrics = [
-            Metric(key, float(value), now, int(row["step"]))
-            for row in run.curve
-            for key, value in row.items()
-            if key != "step"
+            Metric(key, float(value), now, step)
+            for step, values in run.measurements
+            for key, value in values.items()
         ]
         metrics += [Metric(f"outcome/{k}", float(v), now, 0) for k, v in run.numbers.items()]
         for at in range(0, len(metrics), _MOST_METRICS):

@@ -1,6 +1,6 @@
 """The interface of trackers, which plug-ins of `batchscale.trackers` implement."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -31,6 +31,13 @@ class FinishedRun:
     def numbers(self) -> dict[str, float]:
         """The numbers of the outcome."""
         return {k: v for k, v in self.outcome.items() if isinstance(v, int | float)}
+
+    @property
+    def measurements(self) -> Iterator[tuple[int, dict[str, float]]]:
+        """The step and the other values of each row of the curve."""
+        for row in self.curve:
+            values = dict(row)
+            yield int(values.pop("step")), values
 
 
 class Tracker(Protocol):

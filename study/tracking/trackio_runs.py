@@ -20,9 +20,8 @@ class TrackioRuns:
         """Log the measurements, and the outcome with the settings, as trackio has no summary."""
         outcome = {f"outcome/{k}": v for k, v in run.outcome.items() if v is not None}
         self._start(run.name, {**run.config, **outcome})
-        for row in run.curve:
-            values = {name: value for name, value in row.items() if name != "step"}
-            trackio.log(values, step=int(row["step"]))
+        for step, values in run.measurements:
+            trackio.log(values, step=step)
         trackio.finish()
 
     def close(self, summary: Mapping[str, float], figures: Sequence[Path]) -> None:

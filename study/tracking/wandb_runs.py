@@ -22,9 +22,8 @@ class WandbRuns:
     def log(self, run: FinishedRun) -> None:
         """Log the measurements, and the outcome as the run's summary."""
         logged = self._start(run.name, dict(run.config))
-        for row in run.curve:
-            values = {name: value for name, value in row.items() if name != "step"}
-            logged.log(values, step=int(row["step"]))
+        for step, values in run.measurements:
+            logged.log(values, step=step)
         logged.summary.update({k: v for k, v in run.outcome.items() if v is not None})
         logged.finish(exit_code=int(run.failed))
 

@@ -99,6 +99,20 @@ def test_shares_that_were_not_timed_are_left_out(cost):
     found = cost(devices=(1, 512, 1024), link=LINK)
     assert [row.devices for row in found.scaling] == [1, 512]
     assert found.scaling[1].batch_size == 1024
+    (sentence,) = [text for text in cost_sentences(found) if text.startswith("Left out")]
+    assert sentence == (
+        "Left out: 1024 devices, as no batch size that reached the target gives each of them 2 to "
+        "1024 examples, which were timed."
+    )
+
+
+def test_devices_are_left_out_where_one_device_has_no_time(cost, costs, without_fit):
+    # two devices at B = 4 have a share that was timed; no batch size has one on one device
+    found = cost(without_fit, costs((2,)), devices=(1, 2), link=LINK)
+    assert found.scaling == ()
+    assert (
+        "Left out: 1, 2 devices, as no time to target on one device is known to compare with."
+    ) in cost_sentences(found)
 
 
 def test_what_is_needed_is_asked_for(cost, costs, made):
