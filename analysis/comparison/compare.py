@@ -116,16 +116,11 @@ class Comparison:
 
         It has one row per batch size and one column per study, with "-" where there is no text.
         """
-        cells: dict[str, dict[int, str]] = {}
-        for name, size, text in zip(rows["study"], rows["batch_size"], texts, strict=True):
-            cells.setdefault(name, {})[int(size)] = text
-        sizes = sorted({size for own in cells.values() for size in own})
-        columns = {
-            study.label: [cells[study.name].get(size, "-") for size in sizes]
-            for study in self.studies
-            if study.name in cells
-        }
-        return pd.DataFrame({"B": list(map(str, sizes)), **columns})
+        cells = rows[["study", "batch_size"]].assign(text=list(texts))
+        table = cells.pivot(index="batch_size", columns="study", values="text").fillna("-")
+        labels = {study.name: study.label for study in self.studies if study.name in table}
+        table = table[list(labels)].rename(columns=labels).rename_axis(columns=None)
+        return table.reset_index(names="B").astype(str)
 
 
 def compare(
