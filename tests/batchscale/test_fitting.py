@@ -28,7 +28,7 @@ def test_the_truth_is_found_and_covered():
     assert sum(b.low <= 200 <= b.high for b in covered) >= 34  # 95 % of 40 is 38
 
 
-def test_it_is_what_a_study_of_the_same_points_finds():
+def test_a_study_of_the_same_points_has_the_same_fit():
     from pathlib import Path
 
     reference = Path(__file__).parents[2] / "results" / "reference" / "digits"
@@ -55,7 +55,7 @@ def test_a_miss_with_a_bound_is_fitted_as_one():
     assert "&gt; 300" in found._repr_html_()
 
 
-def test_brackets_are_drawn_and_told_of():
+def test_brackets_are_drawn_and_mentioned():
     steps = np.ceil(made())
     found = batchscale.fit(SIZES, steps, before=[None, *steps[1:] - 1])
     legend = found.figure().legends or found.figure().axes[0].get_legend()
@@ -89,7 +89,7 @@ def test_published_counts_are_fitted_as_they_are(b_crit):
     assert round(batchscale.fit(4 ** np.arange(9), steps).hyperbola.b_crit.value) == b_crit
 
 
-def test_other_fractions_are_never_told_of():
+def test_other_fractions_are_never_mentioned():
     assert "taken as exact" not in " ".join(batchscale.fit(SIZES, made() / 20).sentences())
 
 
@@ -136,7 +136,7 @@ def test_a_masked_entry_is_a_miss():
         np.array([STEPS, STEPS]),
     ],
 )
-def test_what_is_no_number_is_refused(steps):
+def test_cells_that_are_not_numbers_are_refused(steps):
     with pytest.raises(batchscale.BatchscaleError, match="steps must be a list of numbers"):
         batchscale.fit([8, 16, 32, 64, 128, 256], steps)
 

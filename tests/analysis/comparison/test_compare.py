@@ -178,7 +178,7 @@ def test_under_tuning_is_in_the_ratio_or_named(comparison, pair):
         assert study.b_crit.low < other.b_crit.low
 
 
-def test_of_a_common_search_the_interval_alone_holds_under_tuning(made):
+def test_under_tuning_of_a_shared_search_is_only_in_the_interval(made):
     study = made(curve(40, 40), trials=64)
     search = study.config["search"] | {"sampler": "shared"}
     shared = replace(study, config={**study.config, "adaptive": True, "search": search})
@@ -194,7 +194,7 @@ def test_equal_studies_do_not_differ_significantly(made):
     assert "No significant difference in b_crit" in text_of(found)
 
 
-def test_what_is_not_identified_is_named(made):
+def test_an_unidentified_b_crit_is_named(made):
     perfect = made({size: round(4000 / size) for size in (2, 4, 8, 16, 32)})
     both = compare({"wide": made(curve(40, 40)), "b": perfect, "c": perfect})
     text = text_of(both)

@@ -25,7 +25,7 @@ def pair(made, monkeypatch):
     return studies | {"b": replace(studies["b"], config=config)}
 
 
-def test_the_ratio_is_that_of_steps_where_both_reached_the_target(pair):
+def test_examples_are_compared_where_both_reached_the_target(pair):
     comparison = compare(pair)
     table = example_ratios(comparison)
     assert table["ratio"].tolist() == pytest.approx([0.75, 0.5, 0.2])
@@ -40,7 +40,7 @@ def test_the_ratio_is_that_of_steps_where_both_reached_the_target(pair):
 @pytest.mark.parametrize(
     "changes", [{"optimizer": "nesterov"}, {"workload": "mnist-mlp"}, {"race": {"target": 0.1}}]
 )
-def test_there_is_none_between_studies_that_differ_in_more_or_less(pair, changes):
+def test_other_studies_have_no_ratio(pair, changes):
     config = pair["b"].config
     config |= changes | {"race": config["race"] | changes.get("race", {})}
     comparison = compare(pair | {"b": replace(pair["b"], config=config)})

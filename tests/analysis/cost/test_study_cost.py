@@ -36,7 +36,7 @@ def test_the_interval_of_a_product_covers_it():
     assert found.low == pytest.approx(1 / found.high)
 
 
-def test_an_end_that_one_lacks_the_product_lacks():
+def test_an_open_end_of_a_factor_is_open_in_the_product():
     open_above = Estimate(value=2.0, low=1.0, high=math.inf)
     assert product(open_above, exact(3.0)).high == math.inf
     assert product(open_above, exact(3.0)).low == pytest.approx(3.0)
@@ -48,7 +48,7 @@ def test_an_end_that_one_lacks_the_product_lacks():
     assert amount(0.0, TIME) == "0 \N{MICRO SIGN}s"
 
 
-def test_costs_are_those_of_the_truth(cost, truth):
+def test_costs_match_the_truth(cost, truth):
     found = cost(price=3.6)
     assert found.held == (SEEDS, TUNING, FORM)
     for row in found.rows:
@@ -66,7 +66,7 @@ def test_costs_are_those_of_the_truth(cost, truth):
         assert row.steps_found == math.ceil(truth.steps(row.batch_size))
 
 
-def test_the_verdicts_are_those_of_the_truth(cost, truth):
+def test_verdicts_match_the_truth(cost, truth):
     found = cost()
     times = {size: truth.steps(size) * truth.seconds(size) for size in truth.sizes}
     assert found.fastest.batch_size == min(times, key=times.get) == 64
@@ -122,7 +122,7 @@ def test_energy_is_joined_where_it_is_known(cost, costs):
     assert all(row.joules.value == pytest.approx(2 * row.steps.value) for row in found.rows)
 
 
-def test_the_gap_widens_an_interval_downward_by_as_much_as_it_is():
+def test_the_gap_lowers_the_lower_end_by_its_size():
     rng = np.random.default_rng(5)
     weights = np.exp(-(((np.log(GAPS) - np.log(0.2)) / 0.5) ** 2))
     gap = TuningGap(weights=weights / weights.sum())
@@ -173,14 +173,14 @@ def test_an_end_out_of_reach_is_open(tmp_path, cost, costs):
         ),
     ],
 )
-def test_steps_without_one_cost_are_refused(cost, without_fit, key, terms, message):
+def test_studies_without_a_cost_are_refused(cost, without_fit, key, terms, message):
     study = replace(without_fit.study, config={**without_fit.study.config, **key})
     with pytest.raises(AnalysisError, match=message):
         cost(replace(without_fit, study=study), **terms)
 
 
 @pytest.mark.parametrize(("sizes", "form"), [(5, False), (6, True)])
-def test_the_form_is_held_where_forms_were_compared(sizes, form):
+def test_intervals_cover_the_form_where_forms_were_compared(sizes, form):
     few = dict(list(MADE_STEPS.items())[:sizes])
     _, held = steps_of(analyze(make_study(few)))
     assert (FORM in held) is form

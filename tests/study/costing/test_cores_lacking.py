@@ -21,7 +21,9 @@ def stat(idle, busy):
         (9.0, 2, 2.0),  # more than there are, as where counters jump
     ],
 )
-def test_cores_of_others_are_those_that_threads_lack(tmp_path, monkeypatch, busy, threads, lacking):
+def test_cores_lacking_are_those_that_other_programs_use(
+    tmp_path, monkeypatch, busy, threads, lacking
+):
     path, now, own = tmp_path / "stat", [100.0], [5.0]
     monkeypatch.setattr(os, "cpu_count", lambda: 2)
     monkeypatch.setattr(os, "times", lambda: (own[0], 0.0, 0.0, 0.0, 0.0))
@@ -35,5 +37,5 @@ def test_cores_of_others_are_those_that_threads_lack(tmp_path, monkeypatch, busy
     assert since() == pytest.approx(lacking)
 
 
-def test_nothing_is_known_where_the_kernel_does_not_tell(tmp_path):
+def test_nothing_is_counted_where_the_kernel_does_not(tmp_path):
     assert cores_lacking_since(2, tmp_path / "stat") is None

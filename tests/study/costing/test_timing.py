@@ -85,7 +85,7 @@ def test_a_program_is_timed_between_its_reports(tmp_path):
     assert row["repeats"] >= 1
 
 
-def test_reports_that_come_at_once_are_refused(tmp_path, monkeypatch):
+def test_buffered_reports_are_refused(tmp_path, monkeypatch):
     study, command = program(tmp_path, "")
     curve = Curve(
         **{n: np.array([1.0, 1.0]) for n in ("train_loss", "val_loss", "val_error", "seconds")},

@@ -97,7 +97,7 @@ def test_trackers_get_the_critical_batch_size_of_the_summary(estimate, shown):
     assert summary_numbers(analysis) == {"steps/B4": 90.0, "steps/B16": 40.0} | shown
 
 
-def test_nothing_is_shown_of_a_sweep_that_had_nothing_to_do(study):
+def test_a_sweep_without_new_trials_shows_nothing(study):
     folder, resolved, _ = study
     with tracked(("of nobody",), "trial", folder, resolved, Progress(resolved)) as said:
         pass
@@ -195,7 +195,7 @@ def test_a_tracker_that_fails_midway_harms_neither_sweep_nor_the_others(
     assert place.read_text() == {"Tracker": "closed", "Hangs": "hangs", "Dies": "1"}[last]
 
 
-def test_a_disk_that_is_full_is_said_and_harms_nothing(study, monkeypatch):
+def test_a_full_disk_is_reported_and_harms_nothing(study, monkeypatch):
     folder, resolved, results = study
     monkeypatch.setattr("study.tracking.follow._summary", lambda *_: ({}, []))
     progress = Progress(resolved)
