@@ -80,7 +80,8 @@ METRICS: Mapping[str, Metric] = {
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.+-]*")
 _PLACE = re.compile(
-    r"((?:[^/]+/){3,4})([0-9]{1,18})/(?:study\.json|([0-9]{1,18})/(?:metadata\.json|measurements\.csv))"
+    r"((?:[^/]+/){3,4})([0-9]{1,18})/"
+    r"(?:study\.json|([0-9]{1,18})/(?:metadata\.json|measurements\.csv))"
 )
 """The folders of a workload, its batch size, and the number of a trial."""
 

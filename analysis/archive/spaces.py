@@ -21,7 +21,7 @@ _TYPES = ("DOUBLE", "INTEGER", "DISCRETE")
 
 
 def is_finite(value: object) -> bool:
-    """Return whether a JSON value is a number that a float can hold."""
+    """Return whether a JSON value is a number within the range of a float."""
     return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= _LARGEST
 
 

@@ -42,7 +42,7 @@ def check_destination(folder: ResultsFolder, locations: Mapping[str, str]) -> No
     if folder.exists(COMPARISON_JSON):
         try:
             earlier = json.loads(folder.read(COMPARISON_JSON))["folders"]
-        except (ValueError, KeyError, TypeError):
+        except (ValueError, KeyError, TypeError, RecursionError):
             earlier = None
         if earlier == dict(locations):
             return

@@ -78,7 +78,7 @@ class Following:
                 self._process = subprocess.Popen(
                     [
                         *(sys.executable, "-P", "-m", "study.tracking.serve"),
-                        *(str(self._spool), folder.name, str(_own_folder(folder)), *names),
+                        *(str(self._spool), folder.name, str(tracker_folder(folder)), *names),
                     ],
                     stdin=subprocess.DEVNULL,
                     stdout=failures,
@@ -172,9 +172,9 @@ def finished_run(resolved: ResolvedStudy, result: TrialResult, name: str = "") -
     )
 
 
-def _own_folder(folder: ResultsFolder) -> Path:
+def tracker_folder(folder: ResultsFolder) -> Path:
     """Return where trackers may write files: in the results, or here if these are in a store."""
-    return Path(folder.name) if "://" in folder.location else Path(folder.location).resolve()
+    return folder.path_on_disk("") or Path(folder.name)
 
 
 def _summary(folder: ResultsFolder, to: Path) -> tuple[Mapping[str, float], list[str]]:

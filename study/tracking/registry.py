@@ -1,6 +1,6 @@
 """Trackers by name: built in, or entry points of installed packages."""
 
-import importlib
+import pkgutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
@@ -53,5 +53,4 @@ def tracker_class(name: str) -> Any:
     """Return the class of a tracker that `check_trackers` allowed."""
     if name not in TRACKERS:
         return _KIND.load(_KIND.points()[name])
-    module, _, attribute = TRACKERS[name].place.partition(":")
-    return getattr(importlib.import_module(f"study.tracking.{module}"), attribute)
+    return pkgutil.resolve_name(f"study.tracking.{TRACKERS[name].place}")

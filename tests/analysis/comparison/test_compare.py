@@ -297,3 +297,6 @@ def test_overwrites_only_a_comparison_of_the_same_studies(comparison, tmp_path):
     (tmp_path / "other" / "notes").write_text("mine")
     with pytest.raises(AnalysisError, match="with other files; choose another --to"):
         check_destination(ResultsFolder.at(tmp_path / "other"), WHERE)
+    (tmp_path / "other" / "comparison.json").write_text("[" * 100_000)
+    with pytest.raises(AnalysisError, match="with other files; choose another --to"):
+        check_destination(ResultsFolder.at(tmp_path / "other"), WHERE)

@@ -11,6 +11,7 @@ from types import SimpleNamespace
 
 import pandas as pd
 import pytest
+from pyarrow import fs
 from tensorboardX import SummaryWriter  # noqa: F401 - the process of the trackers needs it
 
 from analysis.fitting.estimates import Estimate
@@ -21,7 +22,7 @@ from study.errors import StudyError
 from study.orchestration.progress import Progress
 from study.replay.recorded import trials_of_tables
 from study.storage.study_folder import read_study_toml
-from study.tracking.follow import finished_run, summary_numbers, tracked
+from study.tracking.follow import finished_run, summary_numbers, tracked, tracker_folder
 from study.tracking.registry import TRACKERS, check_trackers, tracker_class
 
 GOLDEN = Path(__file__).parents[2] / "golden" / "search"
@@ -95,6 +96,13 @@ def test_trackers_get_the_critical_batch_size_of_the_summary(estimate, shown):
     b_crit = None if estimate is None else SimpleNamespace(estimate=estimate)
     analysis = SimpleNamespace(reached=reached, b_crit=b_crit)
     assert summary_numbers(analysis) == {"steps/B4": 90.0, "steps/B16": 40.0} | shown
+
+
+def test_trackers_write_into_results_on_a_disk_or_else_here(tmp_path):
+    for location in (tmp_path / "digits", f"file://{tmp_path}/digits"):
+        assert tracker_folder(ResultsFolder.at(location)) == tmp_path / "digits"
+    store = fs.SubTreeFileSystem(str(tmp_path), fs.LocalFileSystem())
+    assert tracker_folder(ResultsFolder("s3://b/digits", store, "b/digits")) == Path("digits")
 
 
 def test_a_sweep_without_new_trials_shows_nothing(study):
