@@ -1,8 +1,8 @@
 """How many optimizer steps does training need to reach a target error as the batch size grows?
 
 The Python interface of batchscale: run sweeps, load and compare their results, fit numbers of your
-own, write workloads, and report from programs. Names are imported when they are first used, so that
-`import batchscale` is quick and needs neither torch nor Ray.
+own, write workloads, and report from programs. Names are imported on first use, so
+`import batchscale` is fast and needs neither torch nor Ray.
 """
 
 import importlib
@@ -42,7 +42,7 @@ _MODULES = {
     "load": "batchscale.loading",
     "sweep": "batchscale.sweeping",
 }
-"""Module of each name that is imported when it is used; the others are those of `workloads`."""
+"""Module of each name that is imported on first use; `workloads` has the others."""
 
 __all__ = [
     "BatchscaleError",
@@ -84,7 +84,7 @@ def __getattr__(name: str) -> Any:
     if clash is not None:
         raise ImportError(clash)
     value = getattr(importlib.import_module(_MODULES.get(name, "workloads")), name)
-    globals()[name] = value  # the next use of the name does not come here
+    globals()[name] = value  # later uses do not call this function
     return value
 
 

@@ -10,7 +10,7 @@ WRONG_INPUT, STOPPED = 2, 130
 
 
 def main() -> None:
-    """Run the command line, unless something else has taken the place of our packages."""
+    """Run the command line, unless other packages shadow or replaced ours."""
     try:
         clash = find_clash()
         if clash is not None:
@@ -18,12 +18,12 @@ def main() -> None:
             sys.exit(WRONG_INPUT)
         from study.commands.app import main as run
 
-        # Python would search for garbage at every 700th new object, and trials are made of many
+        # by default Python collects garbage every 700 new objects, and trials consist of many
         gc.set_threshold(50_000)
-        # at its end Python would search all that torch has made for garbage, which takes a second
+        # at exit Python would collect garbage among all objects of torch, which takes a second
         atexit.register(gc.freeze)
         run()
-    except KeyboardInterrupt:  # before the commands' own handling of Ctrl-C is there
+    except KeyboardInterrupt:  # before the commands handle Ctrl-C themselves
         sys.exit(STOPPED)
 
 

@@ -1,4 +1,4 @@
-"""What users may give to a function: another type is told in one message, before anything runs."""
+"""Checks of the arguments that users give to functions, before anything runs."""
 
 from collections.abc import Sequence
 from numbers import Real
@@ -8,7 +8,7 @@ from batchscale.errors import BatchscaleError
 
 
 def refuse_unless(sound: bool, name: str, rule: str, value: object) -> None:
-    """Refuse the value of an argument that does not keep to a rule.
+    """Refuse the value of the argument `name` unless it is sound, that is, follows the rule.
 
     Raises:
         BatchscaleError: it is not sound.
@@ -18,12 +18,12 @@ def refuse_unless(sound: bool, name: str, rule: str, value: object) -> None:
 
 
 def is_number(value: object) -> bool:
-    """Return whether a value is a real number, of Python or numpy."""
+    """Return whether a value is a real number, of Python's or numpy's types."""
     return isinstance(value, Real) and not isinstance(value, bool)
 
 
 def are_texts(values: object) -> bool:
-    """Return whether a value is a list of strings, not a string itself."""
+    """Return whether a value is a sequence of strings, not a string itself."""
     if not isinstance(values, Sequence) or isinstance(values, str):
         return False
     return all(isinstance(value, str) for value in values)
@@ -35,9 +35,5 @@ def is_place(value: object) -> bool:
 
 
 def refuse_target(target: object) -> None:
-    """Refuse a target that is no number; None is one of the study's own.
-
-    Raises:
-        BatchscaleError: it is something else.
-    """  # noqa: DOC502  (raised by refuse_unless)
+    """Refuse a target that is neither a number nor None."""
     refuse_unless(target is None or is_number(target), "target", "a number or None", target)

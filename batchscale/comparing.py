@@ -1,4 +1,4 @@
-"""Several studies side by side."""
+"""Comparison of studies from Python."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -37,8 +37,8 @@ class StudyComparison:
         refuse_unless(sound, "studies", "a list of studies or paths", studies)
         refuse_target(target)
         refuse_unless(isinstance(equal_trials, bool), "equal_trials", "a bool", equal_trials)
-        given = [s.folder.location if isinstance(s, Study) else str(s) for s in studies]
-        folders = study_folders(given)
+        locations = [s.folder.location if isinstance(s, Study) else str(s) for s in studies]
+        folders = study_folders(locations)
         tables = {name: study_tables(folder) for name, folder in folders.items()}
         self._comparison = compare_studies(tables, target, equal_trials)
 
@@ -51,7 +51,7 @@ class StudyComparison:
     def b_crit_ratios(self) -> pd.DataFrame:
         """Ratio of critical batch sizes, one row per pair: over, under, value, low, high, interval.
 
-        The value is null where the data do not bound it on both sides, and so is an open end.
+        The value is null unless the data bound it on both sides; an open end is null too.
         """
         rows = [
             {"over": ratio.over, "under": ratio.under, **ratio.estimate.record()}
@@ -94,12 +94,12 @@ def compare(
     target: float | None = None,
     equal_trials: bool = False,
 ) -> StudyComparison:
-    """Return a comparison of studies, with a test whether their critical batch sizes differ.
+    """Return a comparison of studies, with a test of whether their critical batch sizes differ.
 
     Args:
         studies: two or more, loaded or as paths or URIs of their results folders.
         target: validation error for all, not tighter than those raced to; None for each one's own.
-        equal_trials: whether to use only as many search trials as all of them have.
+        equal_trials: whether to use only as many search trials of each as all of them have.
 
     Raises:
         BatchscaleError: there are fewer than two, or they cannot be compared.

@@ -1,4 +1,4 @@
-"""The base of all errors that wrong input can cause, and what their messages may hold."""
+"""The base of all errors caused by wrong input, and the limits of their messages."""
 
 import difflib
 import re
@@ -7,7 +7,7 @@ from collections.abc import Iterable
 _MOST_CHARACTERS = 500
 _MOST_LINES = 50
 _KEPT_END = 200
-"""Characters kept of the end of a long line, where the remedy is."""
+"""Characters kept from the end of a long line, which is where the remedy is."""
 
 _WORD = re.compile(r"[^\s'\"]+")
 _PARAMETER = re.compile(r"((?:[?&;]|%3F|%26)([^?&;=%]*)(?:=|%3D))[^?&;]+", re.IGNORECASE)
@@ -15,21 +15,21 @@ _SECRET = re.compile(r"key|token|secret|passw|pwd|sig|cred|auth", re.IGNORECASE)
 
 
 class BatchscaleError(ValueError):
-    """Wrong input; the message holds the rule, the value and the remedy.
+    """Wrong input; the message states the rule, the value and the remedy.
 
-    The command prints it without a traceback and exits with code 2. It is raised as one of
+    The command prints it without a traceback and exits with code 2. Its subclasses are
     `study.errors.StudyError`, `workloads.errors.WorkloadError` and `analysis.errors.AnalysisError`.
     """
 
     def __init__(self, message: str = "") -> None:
-        """Set the message; long lines are cut, and secrets are left out."""
+        """Set the message, with long lines shortened and secrets left out."""
         super().__init__(presentable(message))
 
 
 def presentable(message: str) -> str:
     """Return a message without secrets, at most 50 lines of at most 500 characters.
 
-    A long line loses its middle: the rule stands at its start, the remedy at its end.
+    A long line loses its middle, as it starts with the rule and ends with the remedy.
     """
     lines = [_cut(redacted(line)) for line in message.split("\n")]
     if len(lines) > _MOST_LINES:
@@ -39,7 +39,7 @@ def presentable(message: str) -> str:
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:
-    """Return the question for the known name most like a wrong one; empty where none is like it.
+    """Return a question suggesting the closest known name; empty if none is close.
 
     >>> did_you_mean("digits-mpl", ["digits-mlp", "command"])
     "did you mean 'digits-mlp'?"
@@ -49,14 +49,14 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
 
 
 def not_among(key: str, name: str, known: Iterable[str]) -> str:
-    """Return the message for an unknown name, with the known name most like it."""
+    """Return the message for an unknown name, with a suggestion if there is one."""
     names = list(known)
     hint = did_you_mean(name, names)
     return f"{key} must be one of {', '.join(names)}, got {name!r}{hint and f'; {hint}'}"
 
 
 def redacted(text: str) -> str:
-    """Return a text in which passwords, keys and tokens of URIs are replaced by ***.
+    """Return a text with the passwords, keys and tokens in URIs replaced by ***.
 
     >>> redacted("got s3://me:my/secret@bucket/a?region=x&session_token=abc")
     'got s3://***@bucket/a?region=x&session_token=***'
@@ -74,7 +74,7 @@ def _without_secrets(word: str) -> str:
     start = re.search("://|%3A%2F%2F", word, re.IGNORECASE)
     end = max(word.rfind("@"), word.rfind("%40"))
     if start is not None and end > start.end():
-        # the secret keys of object stores may contain slashes, and names of files an @
+        # secret keys of object stores may contain slashes, and file names an @
         user = word[start.end() : end]
         if "/" not in user or re.search(":|%3A", user, re.IGNORECASE):
             word = f"{word[: start.end()]}***{word[end:]}"

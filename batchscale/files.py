@@ -1,4 +1,4 @@
-"""Files of users and strangers, read with a limit; files written whole or not at all."""
+"""Reading of untrusted files up to a limit, and writing of files whole or not at all."""
 
 import contextlib
 import gzip
@@ -19,17 +19,13 @@ _KINDS = {
 
 
 def checked_size(path: Path, most: int) -> int:
-    """Return the size of a file in bytes, before it is opened; links are followed.
+    """Return the size of a regular file of at most `most` bytes, without opening it.
 
-    A device such as /dev/zero has no end, a pipe waits for a writer, and a file with holes may
-    state any size.
-
-    Args:
-        path: the file.
-        most: size in bytes that no file of its kind exceeds.
+    A device such as /dev/zero never ends, a pipe waits for a writer, and a sparse file may claim
+    any size. Links are followed.
 
     Raises:
-        OSError: there is none, it is not a regular file, or larger than `most`.
+        OSError: the file does not exist, is not regular, or is larger than `most`.
     """
     status = path.stat()
     if not stat.S_ISREG(status.st_mode):
@@ -41,20 +37,16 @@ def checked_size(path: Path, most: int) -> int:
 
 
 def read_file(path: Path, most: int) -> bytes:
-    """Return the content of a regular file of at most `most` bytes.
-
-    Raises:
-        OSError: as by :func:`checked_size`, or it cannot be read.
-    """  # noqa: DOC502  (raised inside)
+    """Return the content of a regular file of at most `most` bytes."""
     checked_size(path, most)
     return path.read_bytes()
 
 
 def gunzipped(content: bytes, most: int) -> bytes:
-    """Return what a gzip file unpacks to, of at most `most` bytes.
+    """Return the at most `most` bytes that a gzip file unpacks to.
 
     Raises:
-        OSError: it unpacks to more, or is no gzip file.
+        OSError: it unpacks to more, or is not a gzip file.
         EOFError: it is cut off.
         zlib.error: it is damaged.
     """  # noqa: DOC502  (raised inside)
@@ -67,12 +59,12 @@ def gunzipped(content: bytes, most: int) -> bytes:
 
 @contextlib.contextmanager
 def replacing(path: Path) -> Iterator[BinaryIO]:
-    """Open a new content of a file; readers see the old one or the new, whenever we are killed.
+    """Replace a file and make its missing parents; readers see the old content or the new.
 
-    Folders that are missing are made. A killed process may leave `.<name>.<process>.tmp` behind.
+    A killed process may leave `.<name>.<process>.tmp` behind.
 
     Yields:
-        The file to write to. It takes its place where the body ends without an exception.
+        The file to write to. It takes its place if the body ends without an exception.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
@@ -80,7 +72,7 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
         with temporary.open("wb") as file:
             yield file
             file.flush()
-            os.fsync(file.fileno())  # or a crash of the machine may leave the name without the data
+            os.fsync(file.fileno())  # else a crash of the machine may leave an empty file
         temporary.replace(path)
     except BaseException:
         temporary.unlink(missing_ok=True)

@@ -1,4 +1,4 @@
-"""Fits of your own steps to target, with the same statistics as for a study."""
+"""Fits of your own steps to target, with the same statistics as a study's."""
 
 from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
@@ -58,9 +58,9 @@ class StepsFit:
     def b_crit(self) -> Estimate:
         """The critical batch size E_min / S_min, averaged over the models (`analysis.fitting`).
 
-        Its interval covers the scatter of the steps and the form of the curve, not under-tuning:
-        numbers alone do not show how good a search was. Where it is not `identified`, only a bound
-        is known, and the value is NaN.
+        Its interval covers the scatter of the steps and the form of the curve, but not
+        under-tuning: numbers alone do not show how good a search was. Unless it is `identified`,
+        only a bound is known, and the value is NaN.
         """
         return b_crit_of(self.fits).estimate.known
 
@@ -77,8 +77,8 @@ class StepsFit:
         critical = critical_record(critical_batch_sizes(self.fits))
         record = fits_record(self.fits)
         regimes = regime_sentences(self.regimes.record(), lower_bounds(record))
-        beyond = self.points.batch_sizes[self.points.unexplained() & ~self.points.missed]
-        doubt = {"unexplained": [size_text(size) for size in beyond], "unit": STEPS}
+        odd = self.points.batch_sizes[self.points.unexplained() & ~self.points.missed]
+        doubt = {"unexplained": [size_text(size) for size in odd], "unit": STEPS}
         return (*fit_sentences(record, critical), *regimes, *unexplained_sentences(doubt))
 
     def figure(self, ax: "Axes | None" = None) -> "Figure":
@@ -95,26 +95,19 @@ class StepsFit:
         return f"StepsFit of {self.points.steps.size} batch sizes: {self.b_crit.text('b_crit')}"
 
     def _repr_html_(self) -> str:
-        table = self._table()
+        points = self.points
+        sizes, steps, missed = points.batch_sizes, points.steps, points.missed
+        rows = [
+            [
+                size_text(size),
+                f"> {count:g}" if miss else f"{count:g}",
+                f"{self.hyperbola.predict(size):.4g}",
+                "-" if miss else str(self.regimes.of(size)),
+            ]
+            for size, count, miss in zip(sizes, steps, missed, strict=True)
+        ]
+        table = pd.DataFrame(rows, columns=["B", "steps", "hyperbola", "regime"])
         return page("Steps to target", table, self.sentences(), self.figure())
-
-    def _table(self) -> pd.DataFrame:
-        sizes, steps = self.points.batch_sizes, self.points.steps
-        fitted = self.hyperbola.predict(sizes)
-        return pd.DataFrame(
-            {
-                "B": [size_text(size) for size in sizes],
-                "steps": [
-                    f"> {count:g}" if missed else f"{count:g}"
-                    for count, missed in zip(steps, self.points.missed, strict=True)
-                ],
-                "hyperbola": [f"{count:.4g}" for count in fitted],
-                "regime": [
-                    "-" if missed else str(self.regimes.of(size))
-                    for size, missed in zip(sizes, self.points.missed, strict=True)
-                ],
-            }
-        )
 
 
 def fit(
@@ -129,9 +122,9 @@ def fit(
     Args:
         batch_sizes: examples per step, > 0, no repeats.
         steps: updates to the target, > 0, at each batch size; None or NaN where it was missed.
-        bounds: for each missed batch size, steps that did not suffice, > 0; other entries are not
-            used.
-        level: of the intervals, between 0 and 1.
+        bounds: for each missed batch size, steps that did not suffice, > 0; other entries are
+            ignored.
+        level: coverage of the intervals, between 0 and 1.
         before: for each batch size, the step of the last measurement that was not below the target;
             the curve then runs through the bracket between it and `steps`. None where steps are
             exact; steps - 1 where they count updates.
@@ -146,20 +139,16 @@ def fit(
 
     >>> import numpy as np
     >>> sizes = 2.0 ** np.arange(4, 12)
-    >>> found = fit(sizes, 100 + 6400 / sizes)
-    >>> round(found.b_crit.value)
+    >>> fitted = fit(sizes, 100 + 6400 / sizes)
+    >>> round(fitted.b_crit.value)
     64
     """
     _refuse_misaligned([batch_sizes, steps, bounds, before])
+    refuse_unless(is_number(level) and 0 < level < 1, "level", "between 0 and 1", level)
     sizes, values = _numbers("batch_sizes", batch_sizes), _numbers("steps", steps)
     limits = np.full(sizes.shape, np.nan) if bounds is None else _numbers("bounds", bounds)
     begins = np.full(sizes.shape, np.nan) if before is None else _numbers("before", before)
-    _check(sizes, values, limits, level)
-    if begins.shape != sizes.shape:
-        raise AnalysisError(
-            f"before must have an entry for each of {sizes.size} batch sizes, got {begins.size}; "
-            "give None where steps are exact"
-        )
+    _check_columns(sizes, values, limits, begins)
     missed = np.isnan(values)
     points = Points.of(sizes, np.where(missed, limits, values), missed, begins)
     least = MODELS["hyperbola"].least_points
@@ -184,7 +173,7 @@ def _refuse_misaligned(columns: Sequence[object]) -> None:
 def _numbers(name: str, values: Sequence[float | None]) -> Floats:
     """Return values as numbers, NaN where there is none."""
     try:
-        if isinstance(values, Mapping | Set | bytes):  # of no order, or of no numbers
+        if isinstance(values, Mapping | Set | bytes):  # without order, or without numbers
             raise TypeError
         return np.array([_number(cell) for cell in values], dtype=np.float64)
     except (TypeError, ValueError) as error:
@@ -195,29 +184,29 @@ def _numbers(name: str, values: Sequence[float | None]) -> Floats:
 
 
 def _number(cell: object) -> float:
-    """Return a cell of a list, an array, a column or a tensor as a number, NaN where it is none."""
+    """Return a cell of a list, an array, a column or a tensor as a number, NaN where missing."""
     if cell is None or cell is pd.NA or cell is np.ma.masked:
         return np.nan
-    # whose plain value is a number of nanoseconds
-    timed = isinstance(cell, np.datetime64 | np.timedelta64)
-    plain = cell.item() if hasattr(cell, "item") and not timed else cell
-    if timed or isinstance(plain, bool) or not isinstance(plain, Real | Decimal):
+    if isinstance(cell, np.datetime64 | np.timedelta64):  # `item` may be in nanoseconds
+        raise TypeError
+    plain = cell.item() if hasattr(cell, "item") else cell
+    if isinstance(plain, bool) or not isinstance(plain, Real | Decimal):
         raise TypeError
     return float(plain)
 
 
-def _check(sizes: Floats, steps: Floats, bounds: Floats, level: float) -> None:
-    if not sizes.shape == steps.shape == bounds.shape or sizes.ndim != 1:
+def _check_columns(sizes: Floats, steps: Floats, bounds: Floats, before: Floats) -> None:
+    lengths = [column.size for column in (sizes, steps, bounds, before)]
+    if len(set(lengths)) > 1:
         raise AnalysisError(
-            "batch_sizes, steps and bounds must be flat and of one length, got shapes "
-            f"{sizes.shape}, {steps.shape} and {bounds.shape}"
+            "batch_sizes, steps, bounds and before must be of one length, got "
+            f"{', '.join(map(str, lengths))}; give None where there is no value"
         )
-    refuse_unless(is_number(level) and 0 < level < 1, "level", "between 0 and 1", level)
     distinct, counts = np.unique(sizes, return_counts=True)
     if (counts > 1).any():
         repeated = distinct[counts > 1][0]
         raise AnalysisError(
-            f"batch_sizes must hold each batch size once, got {repeated:g} more than once; give "
+            f"batch_sizes must have each batch size once, got {repeated:g} more than once; give "
             "the median of its runs"
         )
     unbounded = sizes[np.isnan(steps) & np.isnan(bounds)]

@@ -1,4 +1,4 @@
-"""Finished runs of any trainer as a study, from Python."""
+"""Import of finished runs of any trainer, from Python."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -32,28 +32,28 @@ def import_runs(  # noqa: PLR0913 - one argument for each option of the command
 
     Args:
         runs: a DataFrame, or what the command takes: a table, MLflow's store, a folder of event
-            files, `wandb:entity/project`. In a DataFrame NaN is a cell without a value, as pandas
-            has no other; infinity is a divergence.
-        results: where the study's folder is made, a path or a URI.
-        name: of the study of a DataFrame.
-        columns: names of columns by those that batchscale uses; an empty name leaves one out.
+            files, `wandb:entity/project`. In a DataFrame NaN is a missing value, as pandas has no
+            other; infinity is a divergence.
+        results: parent of the study's folder, a path or a URI.
+        name: name of the study, for a DataFrame.
+        columns: your names of columns by batchscale's names; an empty name leaves one out.
         target: validation error to get below; None to choose it later, if runs have measurements.
         metric: what becomes the error: val_error, val_accuracy or val_loss; None for the first.
         space: the ranges that the points were drawn from evenly and independently, such as
             `{"lr": "1e-4:1:log"}`; None if unknown.
         step_unit: what a step counts: updates, examples or tokens.
         tokens_per_example: length of a sequence, for steps in tokens.
-        join: a table of one row per run, whose columns are added by run.
+        join: a table with one row per run, whose columns are added to the runs.
 
     Returns:
         The study, loaded; a list where the runs are of several workloads or optimizers.
 
     Raises:
-        BatchscaleError: the runs contradict themselves, or lack a column; nothing is written.
+        BatchscaleError: the runs are inconsistent, or lack a column; nothing is written.
     """  # noqa: DOC502  (raised inside)
     refuse_target(target)
     refuse_unless(is_place(results), "results", "a path or a URI", results)
-    refuse_unless(isinstance(name, str), "name", "a text", name)
+    refuse_unless(isinstance(name, str), "name", "a string", name)
     choices = Choices(
         mapping=_checked("columns", columns or {}),
         units=Units(step=step_unit, tokens_per_example=tokens_per_example),
@@ -75,7 +75,7 @@ def import_runs(  # noqa: PLR0913 - one argument for each option of the command
 
 
 def _rows(runs: pd.DataFrame) -> Rows:
-    """Return the rows of a DataFrame, of whose index the levels with a name are columns."""
+    """Return the rows of a DataFrame; named levels of its index become columns."""
     named = [level for level in runs.index.names if level is not None]
     frame = runs.reset_index([level for level in named if level not in runs.columns])
     frame = frame.reset_index(drop=True).astype(object)
@@ -85,6 +85,6 @@ def _rows(runs: pd.DataFrame) -> Rows:
 
 def _checked(name: str, mapping: Mapping[str, str]) -> dict[str, str]:
     sound = isinstance(mapping, Mapping) and are_texts([*mapping, *mapping.values()])
-    rule = 'a mapping of texts by name, such as {"step": "global_step"}'
+    rule = 'a mapping of strings, such as {"step": "global_step"}'
     refuse_unless(sound, name, rule, mapping)
     return dict(mapping)

@@ -19,6 +19,7 @@ from analysis.report.record import sentences
 from analysis.report.summary import Analysis, analyze
 from analysis.report.write import readable_table
 from analysis.tables.folder import ResultsFolder
+from analysis.tables.schema import CANDIDATES
 from batchscale.arguments import is_place, refuse_target, refuse_unless
 from study.storage.consolidate import study_tables
 
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
 
 
 class Study:
-    """A study in a results folder, as it was when it was loaded; nothing is written.
+    """A study in a results folder, as it was when loaded; nothing is written.
 
     A notebook shows its curve, its table and the findings.
 
@@ -61,7 +62,7 @@ class Study:
 
     @property
     def target(self) -> float:
-        """Validation error (or loss) to get below, as the study raced to it."""
+        """Validation error (or loss) to get below, from the study file."""
         return self._tables.target
 
     @property
@@ -71,12 +72,12 @@ class Study:
 
     @property
     def search_trials(self) -> pd.DataFrame:
-        """Trials that compete for the fewest steps, that is search, extension and warm start."""
-        return self._with_roles("search", "extension", "warm")
+        """Trials that compete for the fewest steps: search, extension and warm start."""
+        return self._with_roles(*CANDIDATES)
 
     @property
     def replicates(self) -> pd.DataFrame:
-        """The re-runs of points with fresh seeds, those of a recipe's scaling rule included."""
+        """Re-runs of points with fresh seeds, including those of a recipe's scaling rule."""
         return self._with_roles("replicate", "recipe")
 
     @property
@@ -107,9 +108,9 @@ class Study:
     def b_crit(self) -> Estimate | None:
         """The critical batch size at the study's target; None if too few points reached it.
 
-        Its interval covers the noise of seeds, under-tuning and the form of the curve, each if the
-        study shows it; `sentences` says which. Where it is not `identified`, only a bound is known,
-        and the value is NaN.
+        Its interval covers the noise of seeds, under-tuning and the form of the curve, as far as
+        the study shows them; `sentences` says which. Unless it is `identified`, only a bound is
+        known, and the value is NaN.
         """
         found = self.analysis().b_crit
         return None if found is None else found.estimate.known
@@ -129,8 +130,8 @@ class Study:
         """Return the critical batch size by every definition, with its 95 % interval.
 
         Returns:
-            Index: the name of the definition. Columns: value, low, high, in examples, where the
-            data set no bound null, and the value too; interval, which ends they set; note.
+            Index: the name of the definition. Columns: value, low and high in examples, each null
+            unless the data identify it; interval, which ends the data set; note.
         """
         return critical_table(self.analysis(target).critical)
 
@@ -146,13 +147,13 @@ class Study:
     ) -> "Figure":
         """Return a figure that `batchscale analyze` writes, as a matplotlib Figure.
 
-        Your matplotlib style is kept: what you set in a style sheet or in `rcParams`.
+        Your matplotlib style, from a style sheet or `rcParams`, is kept.
 
         Args:
             name: a key of `analysis.figures.FIGURES`.
             target: as for `analysis`.
-            ax: matplotlib axes to draw into, for a figure of one panel; the figure returned is then
-                theirs. None for a new figure.
+            ax: matplotlib axes to draw into, for a figure of one panel, whose figure is then
+                returned; None for a new figure.
 
         Raises:
             BatchscaleError: there is no such figure, the study lacks the data for it, or it has
@@ -199,7 +200,7 @@ def load(location: str | Path) -> Study:
 
 
 def critical_table(critical: Mapping[str, CriticalBatchSize]) -> pd.DataFrame:
-    """Return critical batch sizes as a table, as `Study.critical_batch_sizes` describes it."""
+    """Return the table that `Study.critical_batch_sizes` describes."""
     columns = ["value", "low", "high", "interval", "note"]
     table = pd.DataFrame.from_dict(critical_record(critical), orient="index", columns=columns)
     numbers = dict.fromkeys(columns[:3], "float64")

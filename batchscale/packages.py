@@ -1,4 +1,4 @@
-"""Whether Python imports our `study`, `workloads` and `analysis`, whose names others use too."""
+"""A check that Python imports our `study`, `workloads` and `analysis`, which are common names."""
 
 import importlib.util
 import re
@@ -10,13 +10,10 @@ _HOME = Path(__file__).resolve().parents[1]
 
 
 def find_clash(home: Path = _HOME) -> str | None:
-    """Return a sentence on the first of our packages that something else shadows or replaced.
-
-    Args:
-        home: the folder that holds our packages.
+    """Return a sentence on the first of our packages in `home` that another shadows or replaced.
 
     Returns:
-        The files concerned and the remedy; None where all packages are ours.
+        The sentence, with the files concerned and the remedy; None if all packages are ours.
     """
     for name in PACKAGES:
         ours = home / name / "__init__.py"
@@ -29,15 +26,15 @@ def find_clash(home: Path = _HOME) -> str | None:
                 "batchscale in a virtual environment of its own"
             )
         if not ours.is_file() or not _OURS.search(ours.read_text("utf-8", errors="replace")):
-            other = _other_owner(name, ours)
             return (
-                f"{ours} must be the file that batchscale installed, but {other}; run `pip install "
-                "--force-reinstall --no-deps batchscale` in a virtual environment of its own"
+                f"{ours} must be the file that batchscale installed, but {_fate(name, ours)}; run "
+                "`pip install --force-reinstall --no-deps batchscale` in a virtual environment of "
+                "its own"
             )
     return None
 
 
-def _other_owner(name: str, ours: Path) -> str:
+def _fate(name: str, ours: Path) -> str:
     """Return what became of our file, with the name of the distribution that replaced it."""
     from importlib.metadata import distributions
 

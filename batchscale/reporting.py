@@ -1,4 +1,4 @@
-"""What a Python program that batchscale runs may call; it needs nothing but Python itself."""
+"""Functions for a Python program that batchscale runs; they need only the standard library."""
 
 import json
 import os
@@ -11,17 +11,19 @@ from typing import Any
 
 @dataclass(frozen=True, kw_only=True)
 class Trial(Mapping[str, float]):
-    """What a program is to train, as a mapping of its hyperparameters.
+    """The trial that a program is to train, as a mapping of its hyperparameters.
+
+    Outside of batchscale there are no budgets and no folder for checkpoints.
 
     Attributes:
         hyperparameters: values by name, also as `trial["lr"]`.
         batch_size: examples per step.
         micro_batch: examples to process at once.
-        seed: of initialization and data order, 0 to 2^31 - 1.
-        max_steps: the step budget; None where batchscale does not run the program.
-        max_examples: the budget in examples; None there too.
-        checkpoint: folder for checkpoints; None there too.
-        resume: whether `checkpoint` holds those of an earlier start of this trial.
+        seed: seed of initialization and data order, 0 to 2^31 - 1.
+        max_steps: the budget in steps.
+        max_examples: the budget in examples.
+        checkpoint: folder for checkpoints.
+        resume: whether `checkpoint` has those of an earlier start of this trial.
     """
 
     hyperparameters: Mapping[str, float] = field(default_factory=dict)
@@ -44,37 +46,37 @@ class Trial(Mapping[str, float]):
 
 
 def trial(**hyperparameters: float) -> Trial:
-    """Return what this program is to train.
+    """Return the trial that this program is to train.
 
     Args:
         **hyperparameters: values for a run by hand, such as `lr=0.1`; those of the study replace
             them where batchscale runs the program.
 
     Returns:
-        The trial; outside of batchscale one of these values, with seed 0 and no budget.
+        The trial; outside of batchscale one with these values, seed 0 and no budget.
     """
-    told = json.loads(os.environ.get("BATCHSCALE_TRIAL", "{}"))
-    values = {**hyperparameters, **told.pop("hyperparameters", {})}
-    if "checkpoint" in told:
-        told["checkpoint"] = Path(told["checkpoint"])
+    fields = json.loads(os.environ.get("BATCHSCALE_TRIAL", "{}"))
+    values = {**hyperparameters, **fields.pop("hyperparameters", {})}
+    if "checkpoint" in fields:
+        fields["checkpoint"] = Path(fields["checkpoint"])
     resume = os.environ.get("BATCHSCALE_RESUME") == "1"
-    return Trial(hyperparameters=values, resume=resume, **told)
+    return Trial(hyperparameters=values, resume=resume, **fields)
 
 
 def report(*, step: int, **values: float) -> None:
-    """Report a measurement, as a line of JSON that batchscale reads; outside of it, print it.
+    """Report a measurement to batchscale, or print it if the program is run by hand.
 
-    Of several processes that torchrun or MPI started, only the first reports.
+    Of the processes that torchrun or MPI started, only the first one reports.
 
     Args:
-        step: optimizer steps taken before the measurement; it rises from call to call.
-        **values: what was measured, such as `val_error=0.31` or `val_loss=1.2`; numbers, or tensors
-            and arrays of one.
+        step: optimizer steps taken before the measurement; larger in every call.
+        **values: measured values, such as `val_error=0.31` or `val_loss=1.2`; numbers, or tensors
+            and arrays with one element.
     """
     if any(os.environ.get(name, "0") != "0" for name in ("RANK", "OMPI_COMM_WORLD_RANK")):
         return
     numbers = {name: _number(name, value) for name, value in {"step": step, **values}.items()}
-    # a step that is no whole number is for batchscale to refuse, not for this to cut
+    # batchscale refuses a fractional step, so it must not be truncated here
     if numbers["step"].is_integer():
         numbers["step"] = int(numbers["step"])
     line = json.dumps(numbers)
@@ -91,6 +93,6 @@ def _number(name: str, value: Any) -> float:
         return float(value)
     except (TypeError, ValueError):
         raise TypeError(
-            f"batchscale.report must be given numbers, got {name} = {value!r:.100}; leave out "
-            "what is not measured"
+            f"batchscale.report takes numbers, got {name} = {value!r:.100}; leave out what was "
+            "not measured"
         ) from None

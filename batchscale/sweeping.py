@@ -1,4 +1,4 @@
-"""A sweep from Python, by the same code as the command."""
+"""Sweeps from Python, run by the same code as the command."""
 
 import math
 import os
@@ -22,7 +22,7 @@ _RULES: Mapping[str, tuple[Callable[[Any], bool], str]] = {
     "data_dir": (lambda v: v is None or is_place(v), "a path"),
     "track": (are_texts, "a list of names, such as ['tensorboard']"),
 }
-"""What each option must be, in the order of the signature."""
+"""The check and the rule of each option, in the order of the signature."""
 
 
 def sweep(  # noqa: PLR0913 - one argument for each option of the command
@@ -42,7 +42,7 @@ def sweep(  # noqa: PLR0913 - one argument for each option of the command
 ) -> Study | list[Study]:
     """Tune at every batch size and record steps to target; call again to resume or extend.
 
-    Progress is printed as by the command. Trials that failed are in the study's table, with status
+    Progress is printed as by the command. Failed trials are in the study's table, with status
     `failed` and a message.
 
     Args:
@@ -52,14 +52,14 @@ def sweep(  # noqa: PLR0913 - one argument for each option of the command
         workers: cohorts to train in parallel, >= 1; None for one per core.
         gpus_per_worker: GPUs per worker, >= 0, or a fraction of one; 0 trains on the CPU.
         address: Ray cluster to join, `auto` or host:port; None for this machine.
-        ray: True to use Ray from the start, False never; None to begin without it if possible,
-            and to start it if work is left after the first minute.
-        settings: changes of the study file such as `search.trials=32`.
+        ray: True to use Ray from the start, False never to use it; None to begin without it if
+            possible, and to start it if work is left after the first minute.
+        settings: changes to the study file, such as `search.trials=32`.
         run_code: whether the workload file named by the study.toml of a results folder may run.
-        data_dir: folder of data files; None for that of the variable BATCHSCALE_DATA.
+        data_dir: folder of data files; None for the one in the variable BATCHSCALE_DATA.
         track: experiment trackers to log to: wandb, mlflow, tensorboard, trackio, or plug-ins.
-        track_by: what is logged as a run: each `trial`, or the best one of each `batch-size`.
-        report: whether report.html is kept up to date.
+        track_by: what to log as a run: each `trial`, or the best one of each `batch-size`.
+        report: whether to keep report.html up to date.
 
     Returns:
         The study, loaded; a list of studies where the study file has a grid.

@@ -1,21 +1,15 @@
-"""Converts an archived workload to the tables of a results folder."""
+"""Convert an archived workload to the tables of a results folder."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from analysis.archive.layout import (
-    COMPLETE,
-    METRICS,
-    STATUS_OF,
-    TRAIN_LOSS,
-    VAL_LOSS,
-    Metric,
-)
+from analysis.archive.layout import COMPLETE, METRICS, STATUS_OF, TRAIN_LOSS, VAL_LOSS, Metric
 from analysis.archive.reading import ArchivedTrial, ArchivedWorkload
 from analysis.archive.spaces import Entry, entries, hyperparameter_name, union
 from analysis.errors import AnalysisError
@@ -38,15 +32,15 @@ class Tables:
     """The tables of an imported study."""
 
     trials: pa.Table  # as in `trial_schema`
-    curves: pa.Table  # as in `curve_schema`, then one column for each further measurement
+    curves: pa.Table  # as in `curve_schema`, with a column for each further quantity
     boxes: pa.Table  # as in `BOX_COLUMNS`, one region per batch size
     space: Mapping[str, Entry]  # the smallest space that contains all boxes
-    not_finite: int  # number of measurements left out because their error is not finite
-    unmeasured: int  # number of trials without a measurement
+    not_finite: int  # measurements left out because their error is not finite
+    unmeasured: int  # trials without a measurement
 
 
 def choose_metric(workload: ArchivedWorkload, name: str | None) -> Metric:
-    """Return a metric of a workload, by its name or as the first known one.
+    """Return the metric of that name, or the first known one that the workload has.
 
     Raises:
         AnalysisError: the workload has no such measurement, or no known one.
@@ -70,8 +64,8 @@ def convert(
 ) -> Tables:
     """Return a workload as tables; COMPLETE trials are `exhausted` unless they reach the target.
 
-    Trials have no seed, cohort or time, which the archive does not record. Of each batch size the
-    first COMPLETE ones are kept, as many as asked for, and those up to there.
+    Trials have no seed, cohort or time, as the archive records none. With `first_trials`, each
+    batch size keeps its trials up to that many COMPLETE ones.
     """
     trials = [
         (size, trial)
@@ -100,7 +94,7 @@ def convert(
 
 
 def _trials(trials: Sequence[tuple[int, ArchivedTrial]], curves: pa.Table) -> pa.Table:
-    """Return the trials as they ended by their status, with the least error after the start."""
+    """Return the trials with their archived status, and the least error after the start."""
     after_start = curves.filter(pa.compute.greater_equal(curves["step"], 1))
     least = after_start.group_by(["batch_size", "trial"]).aggregate([("val_error", "min")])
     best = {(row["batch_size"], row["trial"]): row["val_error_min"] for row in least.to_pylist()}
@@ -117,12 +111,12 @@ def _trials(trials: Sequence[tuple[int, ArchivedTrial]], curves: pa.Table) -> pa
         }
         for size, trial in trials
     ]
-    found = (hyperparameter_name(name) for _, t in trials for name in sorted(t.parameters))
-    return pa.Table.from_pylist(rows, schema=trial_schema(tuple(dict.fromkeys(found))))
+    names = (hyperparameter_name(name) for _, t in trials for name in sorted(t.parameters))
+    return pa.Table.from_pylist(rows, schema=trial_schema(tuple(dict.fromkeys(names))))
 
 
 def _measured(workload: ArchivedWorkload) -> list[str]:
-    trials = (trial for found in workload.trials.values() for trial in found)
+    trials = chain.from_iterable(workload.trials.values())
     names = (name for trial in trials for name in trial.measurements.column_names)
     return [name for name in dict.fromkeys(names) if name != "step"]
 
@@ -146,7 +140,7 @@ def _first_trials(
 def _curves(
     workload: ArchivedWorkload, trials: Sequence[tuple[int, ArchivedTrial]], metric: Metric
 ) -> tuple[pa.Table, int]:
-    """Return the curves, and how many measurements they leave out."""
+    """Return the curves, and how many measurements were left out as not finite."""
     parts = []
     for size, trial in trials:
         table = trial.measurements
@@ -164,8 +158,8 @@ def _curves(
     kept = np.isfinite(error)
     if not kept.all():
         table, error = table.filter(pa.array(kept)), error[kept]
-    held = {TRAIN_LOSS, VAL_LOSS} | (set() if metric.maximized else {metric.column})
-    others = [name for name in _measured(workload) if name not in held]
+    renamed = {TRAIN_LOSS, VAL_LOSS} | (set() if metric.maximized else {metric.column})
+    others = [name for name in _measured(workload) if name not in renamed]
     _check_names(workload, others, CURVE_COLUMNS)
     columns = {
         **{name: table[name] for name in ("batch_size", "trial", "step")},

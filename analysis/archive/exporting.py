@@ -1,4 +1,4 @@
-"""Exports a results folder as an archive in the published layout."""
+"""Export a results folder as an archive in the published layout."""
 
 import json
 import os
@@ -49,7 +49,7 @@ _MODEL = "model"
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Exported:
-    """The folder of an export, and how many trials it has and leaves out."""
+    """The folder of an export, and how many trials it contains and leaves out."""
 
     folder: Path
     trials: int
@@ -57,7 +57,7 @@ class Exported:
 
 
 def export_study(folder: ResultsFolder, to: Path) -> Exported:
-    """Return what was written of a study in the published layout, to dataset/model/optimizer.
+    """Export a study to dataset/model/optimizer in the published layout.
 
     The data set is the workload's name and the model is `model`; for `path/to/file.py:Class` they
     are the file's stem and the class. An imported study goes back to its place, with its own
@@ -67,10 +67,11 @@ def export_study(folder: ResultsFolder, to: Path) -> Exported:
     `val/classification_error`, whatever it measures, unless it is a loss.
 
     Returns:
-        What was written.
+        Where the study was written, and how many trials.
 
     Raises:
-        AnalysisError: the study is federated, holds no such trial, or its place in `to` is taken.
+        AnalysisError: the layout cannot describe the study, the study has no such trial, or its
+            place in `to` is taken.
     """
     study = read_study(folder)
     if is_federated(study.config):
@@ -94,9 +95,9 @@ def export_study(folder: ResultsFolder, to: Path) -> Exported:
     curves = dict(iter(study.curves.groupby(_KEY, sort=False)))
     with (
         exporting(place, to),
-        tempfile.TemporaryDirectory(dir=place.parent, prefix=".batchscale-") as made,
+        tempfile.TemporaryDirectory(dir=place.parent, prefix=".batchscale-") as staged,
     ):
-        complete = Path(made) / place.name
+        complete = Path(staged) / place.name
         for size, group in trials.groupby("batch_size"):
             description = studies.get(str(size)) or _description(study, path, group)
             _write_study(complete / str(size), study, description, group, curves)
@@ -109,13 +110,13 @@ def _numbered(trials: pd.DataFrame) -> pd.DataFrame:
     """Add `number`: unique at each batch size, in the order in which ties are broken."""
     last = trials[trials["role"] == "search"].groupby("batch_size")["trial"].max()
     others = trials[trials["role"] != "search"]
-    place = others.groupby("batch_size").cumcount()
-    after = others["batch_size"].map(last).fillna(-1).astype("int64") + 1 + place
+    after = others["batch_size"].map(last).fillna(-1).astype("int64") + 1
+    after += others.groupby("batch_size").cumcount()
     return trials.assign(number=trials["trial"].where(trials["role"] == "search", after))
 
 
 def _archived(study: StudyTables) -> bool:
-    """Return whether a study was imported from an archive, to which it can go back."""
+    """Return whether a study was imported from an archive."""
     return study.imported and study.config["imported"].get("path") is not None
 
 
@@ -135,7 +136,7 @@ def _path(study: StudyTables) -> str:
 
 
 def _descriptions(folder: ResultsFolder) -> Mapping[str, Any]:
-    """Return each `study.json` that an imported study had, by batch size."""
+    """Return the `study.json` of each batch size of an imported study."""
     content = read_file(folder, ARCHIVE_FILE)
     with as_written(folder, ARCHIVE_FILE):
         found: Mapping[str, Any] = json.loads(content)["studies"]
@@ -146,7 +147,7 @@ def _descriptions(folder: ResultsFolder) -> Mapping[str, Any]:
 
 
 def _description(study: StudyTables, path: str, trials: pd.DataFrame) -> dict[str, Any]:
-    """Return `study.json` of a batch size."""
+    """Return the `study.json` of a batch size."""
     size = int(trials["batch_size"].iloc[0])
     dataset, model, optimizer = path.split("/")
     complete = trials[trials["status"].map(ARCHIVED_AS) == COMPLETE]["stopped_at"]
@@ -205,7 +206,7 @@ def _write_study(
 
 
 def _measurement_columns(study: StudyTables) -> dict[str, str]:
-    """Return the archive's name of each column of the curves that is written."""
+    """Return the archive's names of the curve columns to write."""
     others = [name for name in study.curves.columns if name not in CURVE_COLUMNS]
     columns = {"train_loss": TRAIN_LOSS, "val_loss": VAL_LOSS} | {name: name for name in others}
     if _archived(study):

@@ -1,4 +1,4 @@
-"""Imports an archive as results folders, one per workload."""
+"""Import an archive as results folders, one per workload."""
 
 import json
 import tempfile
@@ -16,36 +16,28 @@ from analysis.archive.layout import METRICS, STATUS_OF, Metric
 from analysis.archive.reading import ArchivedWorkload, workloads
 from analysis.archive.source import Origin, files, origin
 from analysis.errors import AnalysisError
-from analysis.fitting.estimates import counted
 from analysis.tables.files import as_parquet
 from analysis.tables.folder import ResultsFolder
-from analysis.tables.imported import Imported, check_new, status_counts, write_study
-from analysis.tables.schema import (
-    ARCHIVE_FILE,
-    BOXES_FILE,
-    CURVES_FILE,
-    STUDY_FILE,
-    TRIALS_FILE,
-)
+from analysis.tables.imported import Imported, check_new, imported_counts, write_study
+from analysis.tables.schema import ARCHIVE_FILE, BOXES_FILE, CURVES_FILE, STUDY_FILE, TRIALS_FILE
+from analysis.tables.study import as_frame
 
 _ORDER = (ARCHIVE_FILE, BOXES_FILE, CURVES_FILE, TRIALS_FILE, STUDY_FILE)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Choices:
-    """What is imported, and how it is counted."""
+    """What to import, and which trials count."""
 
     only: str = "*"  # pattern of the names of the results folders, such as `mnist-*`
     # validation error to get below; None leaves it to `analyze --target`
     target: float | None = None
     metric: str | None = None  # of `METRICS`; None for the first of them that a workload has
     all_trials: bool = False  # whether INCOMPLETE and INFEASIBLE trials may reach the target too
-    # how many COMPLETE trials to keep at each batch size, in the order of their numbers; None for
-    # all
-    first_trials: int | None = None
+    first_trials: int | None = None  # COMPLETE trials to keep at each batch size; None for all
 
     def __post_init__(self) -> None:
-        """Check the choices before anything is read."""
+        """Refuse impossible choices before anything is read."""
         if self.metric is not None and self.metric not in METRICS:
             raise AnalysisError(
                 f"--metric must be one of {', '.join(METRICS)}, got {self.metric!r}"
@@ -60,10 +52,7 @@ class Choices:
 
 
 def import_archive(archive: Path, results: ResultsFolder, choices: Choices) -> list[Imported]:
-    """Return the folders made of an archive, one for each chosen workload, in its order.
-
-    Nothing is written unless everything chosen could be read. An archive is a folder or a tar file
-    in the layout of `analysis.archive.layout`.
+    """Import the chosen workloads of an archive, a folder or a tar file, or none at all.
 
     Returns:
         The folders made, in the order of the archive.
@@ -74,7 +63,7 @@ def import_archive(archive: Path, results: ResultsFolder, choices: Choices) -> l
     """
     source = origin(archive)
     with tempfile.TemporaryDirectory(prefix="batchscale-", ignore_cleanup_errors=True) as staged:
-        made = list(_staged(archive, source, results, choices, Path(staged)))
+        made = list(_stage(archive, source, results, choices, Path(staged)))
         if not made:
             raise AnalysisError(
                 f"{archive} must hold workloads of an archive (dataset-model-optimizer) whose name "
@@ -90,7 +79,7 @@ def import_archive(archive: Path, results: ResultsFolder, choices: Choices) -> l
     return made
 
 
-def _staged(
+def _stage(
     archive: Path, source: Origin, results: ResultsFolder, choices: Choices, staged: Path
 ) -> Iterator[Imported]:
     paths: dict[str, tuple[str, ...]] = {}
@@ -123,7 +112,9 @@ def _staged(
             "search": {"space": tables.space},
             "race": {"to": "budget", "quantity": metric.quantity, **goal},
         }
-        _write(staged / folder.name, tables, config, workload)
+        (staged / folder.name).mkdir()
+        for name, content in _contents(tables, config, workload).items():
+            (staged / folder.name / name).write_bytes(content)
         sentence = f"{folder}: {_sentence(tables, metric)}"
         yield Imported(folder=folder, sentence=sentence, has_target=choices.target is not None)
 
@@ -147,30 +138,23 @@ def _imported_record(
     return {key: value for key, value in record.items() if value is not None}
 
 
-def _write(
-    folder: Path, tables: Tables, config: Mapping[str, Any], workload: ArchivedWorkload
-) -> None:
-    folder.mkdir()
-    for name, table in (
-        (TRIALS_FILE, tables.trials),
-        (CURVES_FILE, tables.curves),
-        (BOXES_FILE, tables.boxes),
-    ):
-        (folder / name).write_bytes(as_parquet(table))
-    (folder / STUDY_FILE).write_text(tomlkit.dumps(config), encoding="utf-8")
-    descriptions = {str(size): dict(study) for size, study in workload.descriptions.items()}
-    text = json.dumps({"studies": descriptions}, indent=1)
-    (folder / ARCHIVE_FILE).write_text(f"{text}\n", encoding="utf-8")
+def _contents(
+    tables: Tables, config: Mapping[str, Any], workload: ArchivedWorkload
+) -> "Mapping[str, bytes | pa.Buffer]":
+    """Return the files of a results folder."""
+    studies = {str(size): dict(study) for size, study in workload.descriptions.items()}
+    return {
+        ARCHIVE_FILE: f"{json.dumps({'studies': studies}, indent=1)}\n".encode(),
+        BOXES_FILE: as_parquet(tables.boxes),
+        CURVES_FILE: as_parquet(tables.curves),
+        TRIALS_FILE: as_parquet(tables.trials),
+        STUDY_FILE: tomlkit.dumps(config).encode(),
+    }
 
 
 def _sentence(tables: Tables, metric: Metric) -> str:
-    statuses = status_counts(tables.trials["status"].to_pylist())
-    sizes = len(pa.compute.unique(tables.trials["batch_size"]))
-    text = (
-        f"{counted(sizes, 'batch sizes')}, {len(tables.trials):,} trials ({statuses}), "
-        f"{len(tables.curves):,} measurements; error is "
-        f"{'1 - ' if metric.maximized else ''}{metric.column}"
-    )
+    text = imported_counts(as_frame(tables.trials), len(tables.curves))
+    text += f"; error is {'1 - ' if metric.maximized else ''}{metric.column}"
     if tables.not_finite:
         text += f"; measurements left out for not being finite: {tables.not_finite:,}"
     if tables.unmeasured:

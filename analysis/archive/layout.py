@@ -1,4 +1,4 @@
-"""The layout of the published archive: its names, and what batchscale calls the same things.
+"""The layout of the published archive: its names, and those that batchscale uses instead.
 
     [batch_science/][group/]dataset/model/optimizer/batch_size/study.json
                                                     .../trial_id/metadata.json
@@ -20,7 +20,7 @@ from analysis.errors import AnalysisError
 PUBLISHED_NAME = "batch_science_data.tar.bz2"
 PUBLISHED_SHA256 = "6460ab86a6ab0f22a02e1c9b982e1ca31220bf41f669304ce86f14d19053f435"
 TOP = "batch_science"
-"""The folder that the published file unpacks into; optional."""
+"""The folder that the published file unpacks into, which other archives may lack."""
 
 STUDY_JSON = "study.json"
 METADATA_JSON = "metadata.json"
@@ -32,7 +32,7 @@ STATUS_OF: Mapping[str, str] = {
     INCOMPLETE: "capped",
     INFEASIBLE: "diverged",
 }
-"""Status by that of the archive; a COMPLETE trial that gets below the target is `reached`."""
+"""Our status by the archive's; a COMPLETE trial that gets below the target is `reached`."""
 ARCHIVED_AS: Mapping[str, str] = {
     "reached": COMPLETE,
     "exhausted": COMPLETE,
@@ -41,7 +41,7 @@ ARCHIVED_AS: Mapping[str, str] = {
     "failed": INCOMPLETE,
     "diverged": INFEASIBLE,
 }
-"""Status in the archive by that of batchscale."""
+"""The archive's status by ours."""
 
 SCALE_NAMES: Mapping[str, str] = {
     "LINEAR_SCALE": "linear",
@@ -52,7 +52,7 @@ SCALE_NAMES: Mapping[str, str] = {
 ARCHIVED_SCALES = {scale: archived for archived, scale in SCALE_NAMES.items() if archived}
 
 PARAMETERS: Mapping[str, str] = {"learning_rate": "lr"}
-"""Names of hyperparameters by those of the archive; others are the same in both."""
+"""Our names of hyperparameters by the archive's, where they differ."""
 
 LOSS = "cross_entropy_error"
 TRAIN_LOSS, VAL_LOSS = f"train/{LOSS}", f"val/{LOSS}"
@@ -64,10 +64,10 @@ class Metric:
 
     column: str  # its name in `measurements.csv`
     quantity: str = "error"  # what the target is a value of, `error` or `loss`
-    maximized: bool = False  # whether more is better; the error is then 1 - value
+    maximized: bool = False  # whether higher is better; the error is then 1 - value
 
     def error(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Return the errors for values of the metric: lower is better."""
+        """Return the errors for values of the metric; lower is better."""
         return 1 - values if self.maximized else values
 
 
@@ -76,25 +76,28 @@ METRICS: Mapping[str, Metric] = {
     LOSS: Metric(VAL_LOSS, "loss"),
     "average_precision": Metric("val/average_precision", maximized=True),
 }
-"""Known measurements on validation data by name, the default ones first."""
+"""Known measurements on validation data by name, in order of preference."""
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.+-]*")
-_NUMBER = re.compile(r"[0-9]{1,18}")
-_WORKLOAD_PARTS = (3, 4)
+_PLACE = re.compile(
+    r"((?:[^/]+/){3,4})([0-9]{1,18})/"
+    r"(?:study\.json|([0-9]{1,18})/(?:metadata\.json|measurements\.csv))"
+)
+"""The folders of a workload, its batch size, and the number of a trial."""
 
 
 @dataclass(frozen=True, slots=True)
 class Place:
     """The place of a file in the layout."""
 
-    workload: tuple[str, ...]  # dataset, model and optimizer, possibly after the name of a group
-    batch_size: int  # number of the folder
-    trial: int | None  # number of the folder; None for `study.json`
+    workload: tuple[str, ...]  # data set, model and optimizer, possibly after a group
+    batch_size: int
+    trial: int | None  # number of the trial's folder; None for `study.json`
     file: str  # name of the file
 
     @property
     def study(self) -> str:
-        """Folder of the search, for messages."""
+        """Folder of the search at a batch size."""
         return f"{'/'.join(self.workload)}/{self.batch_size}"
 
     def __str__(self) -> str:
@@ -102,36 +105,25 @@ class Place:
         return f"{self.study}/{trial}{self.file}"
 
 
-_NUMBERED: Mapping[str, int] = {STUDY_JSON: 1, METADATA_JSON: 2, MEASUREMENTS_CSV: 2}
-"""How many numbered folders are above a file: batch size, and trial."""
-
-
 def place_of(parts: Sequence[str]) -> Place | None:
     """Return the place of a file by the parts of its path; None for a file not in the layout.
 
-    Raises:
-        AnalysisError: a folder's name cannot be that of a data set, model or optimizer.
-
     >>> str(place_of(["batch_science", "mnist", "cnn", "sgd", "8", "study.json"]))
     'mnist/cnn/sgd/8/study.json'
-    """  # noqa: DOC502  (raised by check_name)
-    if parts and parts[0] == TOP:
-        parts = parts[1:]
-    *folders, file = parts
-    count = _NUMBERED.get(file)
-    if count is None or len(folders) - count not in _WORKLOAD_PARTS:
+    """
+    path = "/".join(parts).removeprefix(f"{TOP}/")
+    found = _PLACE.fullmatch(path)
+    if found is None:
         return None
-    workload, numbers = tuple(folders[:-count]), folders[-count:]
-    if not all(map(_NUMBER.fullmatch, numbers)):
-        return None
+    *workload, _ = found[1].split("/")
     for name in workload:
-        check_name("data sets, models and optimizers", name, "/".join(parts))
-    trial = int(numbers[1]) if len(numbers) > 1 else None
-    return Place(workload, int(numbers[0]), trial, file)
+        check_name("data sets, models and optimizers", name, path)
+    trial = None if found[3] is None else int(found[3])
+    return Place(tuple(workload), int(found[2]), trial, parts[-1])
 
 
 def check_name(kind: str, name: str, where: str) -> None:
-    """Refuse a name in the file `where` that no study can have; `kind` is a plural."""
+    """Refuse an invalid name of some `kind`, a plural, in the file `where`."""
     if not _NAME.fullmatch(name):
         raise AnalysisError(
             f"names of {kind} must be of letters, digits, _ . + and -, got {name!r} in {where}; "

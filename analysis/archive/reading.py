@@ -1,4 +1,4 @@
-"""Reads the workloads of an archive one by one, and checks every file."""
+"""Read the workloads of an archive one by one, and check every file."""
 
 import json
 from collections import Counter
@@ -23,19 +23,18 @@ from analysis.archive.source import ArchiveFile
 from analysis.archive.spaces import check_parameter, is_finite
 from analysis.errors import AnalysisError
 
-Files = Iterable[tuple[Place, ArchiveFile]]
 _MOST_STEPS = 2**53
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ArchivedTrial:
-    """A trial as it is in the archive."""
+    """A trial of an archive."""
 
     trial: int  # its `trial_id`
     status: str  # COMPLETE, INCOMPLETE or INFEASIBLE
     steps: int  # optimizer updates taken
     parameters: Mapping[str, float]  # values by the archive's names
-    # `step`, int64, ascending, and one float64 column per measurement
+    # ascending `step`, int64, and a float64 column for each measured quantity
     measurements: pa.Table = field(repr=False)
 
 
@@ -44,22 +43,21 @@ class ArchivedWorkload:
     """A data set, model and optimizer, with a search at each batch size."""
 
     path: tuple[str, ...]  # its folders, from the group or data set down to the optimizer
-    # the `study.json` of each batch size, in ascending order
+    # `study.json` by batch size, ascending
     descriptions: Mapping[int, Mapping[str, Any]]
-    # those of each batch size, in ascending order of their numbers
-    trials: Mapping[int, tuple[ArchivedTrial, ...]]
+    trials: Mapping[int, tuple[ArchivedTrial, ...]]  # by batch size, in ascending order of number
 
 
 def workloads(
     files: Iterable[ArchiveFile], wanted: Callable[[tuple[str, ...]], bool]
 ) -> Iterator[ArchivedWorkload]:
-    """Yield the workloads of an archive that are wanted by their path; at most one is in memory.
+    """Yield the workloads of an archive whose path is wanted, with at most one in memory.
 
-    Files that are not in the layout, such as a README, are skipped. Those of one workload must
-    follow each other.
+    Files outside the layout, such as a README, are skipped. The files of a workload must follow
+    each other.
 
     Raises:
-        AnalysisError: a file is malformed or missing, or the files are in no order.
+        AnalysisError: a file is malformed or missing, or the files of a workload are apart.
     """
     placed = ((place, file) for file in files if (place := place_of(file.parts)) is not None)
     seen: set[tuple[str, ...]] = set()
@@ -74,7 +72,9 @@ def workloads(
             yield _workload(path, group)
 
 
-def _workload(path: tuple[str, ...], group: Files) -> ArchivedWorkload:
+def _workload(
+    path: tuple[str, ...], group: Iterable[tuple[Place, ArchiveFile]]
+) -> ArchivedWorkload:
     read: dict[str, dict[tuple[int, int | None], Any]] = {name: {} for name in _READERS}
     for place, file in group:
         key, contents = (place.batch_size, place.trial), read[place.file]
@@ -103,7 +103,7 @@ def _check_complete(complete: bool, place: Place, missing: str) -> None:
     if not complete:
         raise AnalysisError(
             f"a trial must have a {METADATA_JSON}, and its study a {STUDY_JSON}, got {place} "
-            f"without {missing}; complete the archive, unpack it if its files are in no order, or "
+            f"without {missing}; complete the archive, unpack it if its files are out of order, or "
             "leave that workload out with --only"
         )
 
@@ -162,7 +162,7 @@ def _read_study(place: Place, content: bytes) -> dict[str, Any]:
 
 def _read_metadata(place: Place, content: bytes) -> dict[str, Any]:
     data = _json(place, content)
-    if data.get("status") not in STATUS_OF:
+    if str(data.get("status")) not in STATUS_OF:
         raise _malformed(place, f"of a status among {', '.join(STATUS_OF)}", data.get("status"))
     for name in ("trial_id", "steps"):
         value = data.get(name)
@@ -181,7 +181,7 @@ def _is_count(value: Any) -> bool:
 
 
 def _read_measurements(place: Place, content: bytes) -> pa.Table:
-    """Read the measurements in ascending order of step; none from an empty file."""
+    """Return the measurements in ascending order of step; none from an empty file."""
     if not content.strip():
         return _NO_MEASUREMENTS
     try:

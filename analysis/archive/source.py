@@ -1,7 +1,7 @@
-"""Reads an archive as a stream of files, from a folder or from a tar without unpacking it.
+"""Read an archive as a stream of files, from a folder or from a tar without unpacking it.
 
 Nothing is written to disk here, and nothing in an archive is trusted: paths that lead out of it,
-links, devices, and sizes that no such archive has are refused.
+links, devices and absurd sizes are refused.
 """
 
 import bz2
@@ -48,16 +48,16 @@ _BROKEN = (
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """Where an archive comes from: name, sha256 of a file, and a remark for the user."""
+    """Where an archive comes from."""
 
     name: str
-    sha256: str | None
-    note: str = ""
+    sha256: str | None  # of a tar file; None for a folder
+    note: str = ""  # a remark for the user
 
 
 @dataclass(frozen=True, slots=True)
 class ArchiveFile:
-    """A file in an archive; its content must be read before the next file is."""
+    """A file in an archive; it must be read before the next one is taken."""
 
     parts: tuple[str, ...]
     read: Callable[[], bytes] = field(repr=False)
@@ -67,7 +67,7 @@ def origin(archive: Path) -> Origin:
     """Return where an archive comes from.
 
     Raises:
-        AnalysisError: it does not exist, or has the published name and another content.
+        AnalysisError: it does not exist, or has the published name but other content.
     """
     with _read_errors(archive):
         name = archive.resolve().name
@@ -87,7 +87,7 @@ def origin(archive: Path) -> Origin:
 
 
 def _check_tar(archive: Path) -> None:
-    """Refuse what is no tar file, before all of it is read."""
+    """Refuse a file that is not a tar before all of it is read."""
     checked_size(archive, MOST_BYTES)
     with _decompressed(archive) as stream:
         block = stream.read(tarfile.BLOCKSIZE)
@@ -101,7 +101,7 @@ def files(archive: Path) -> Iterator[ArchiveFile]:
     """Yield the files of a folder, in the order of their names, or of a tar file.
 
     Raises:
-        AnalysisError: it cannot be read to its end, or holds something unsafe.
+        AnalysisError: it cannot be read to its end, or contains something unsafe.
     """
     found = _folder_files(archive, ()) if archive.is_dir() else _tar_files(archive)
     with _read_errors(archive):
@@ -121,7 +121,7 @@ def _read(archive: Path, file: ArchiveFile) -> bytes:
 
 @contextlib.contextmanager
 def _read_errors(archive: Path) -> Iterator[None]:
-    """Turn errors of a broken archive into one that names it."""
+    """Turn the errors of a broken archive into one that names it."""
     try:
         yield
     except AnalysisError:
@@ -185,9 +185,9 @@ def _content(tar: tarfile.TarFile, member: tarfile.TarInfo) -> bytes:
 
 
 class _Meter:
-    """A stream that refuses to return more bytes than were allowed last.
+    """A stream that refuses to return more bytes than were last allowed.
 
-    Between the files of a tar are headers, and `tarfile` trusts the lengths that they state.
+    `tarfile` trusts the lengths stated in the headers between the files of a tar.
     """
 
     def __init__(self, stream: IO[bytes]) -> None:

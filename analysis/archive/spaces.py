@@ -1,12 +1,12 @@
-"""Search spaces in the form of the archive and in that of a study.
+"""Search spaces in the archive's form and in a study's.
 
 A DOUBLE parameter is a range on its scale, an INTEGER one a range on a linear scale. A DISCRETE one
-is the linear range from its least to its greatest feasible point, although values between the
+becomes the linear range from its least to its greatest feasible point, although values between the
 points were not searched. A parameter that can take only one value is fixed.
 """
 
-from collections.abc import Callable, Iterable, Mapping
-from typing import Any, cast
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 from analysis.archive.layout import ARCHIVED_SCALES, PARAMETERS, SCALE_NAMES, check_name
 from analysis.errors import AnalysisError
@@ -16,79 +16,55 @@ Entry = Mapping[str, Any] | float
 """A range (low, high, scale), or the value of a fixed hyperparameter."""
 
 _LARGEST = 10**300
-"""JSON integers have no bound, but a float holds at most about 1.8e308."""
-_Bounds = tuple[float, float, str]
+"""JSON integers are unbounded, but a float is at most about 1.8e308."""
+_TYPES = ("DOUBLE", "INTEGER", "DISCRETE")
 
 
 def is_finite(value: object) -> bool:
-    """Return whether a JSON value is a number that a float can hold."""
+    """Return whether a JSON value is a number within the range of a float."""
     return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= _LARGEST
 
 
 def check_parameter(where: str, name: str, config: object) -> None:
-    """Check an entry of `parameter_configs` in the file `where`.
-
-    Raises:
-        AnalysisError: its type is unknown, or its scale does not allow its range.
-    """
+    """Refuse an entry of `parameter_configs` in the file `where` that is malformed."""
     check_name("parameters", name, where)
-    kind = config.get("type") if isinstance(config, Mapping) else None
-    bounds = _BOUNDS.get(str(kind))
-    found = bounds(config) if bounds is not None and isinstance(config, Mapping) else None
-    if found is not None:
-        low, high, scale = found
-        ordered = is_finite(low) and is_finite(high) and low <= high
-        if ordered and scale in SCALE_NAMES and SCALES[SCALE_NAMES[scale]].allows(low, high):
-            return
-    raise AnalysisError(
-        f"a parameter must be {', '.join(_BOUNDS)} with min_value and max_value, or "
-        f"feasible_points, that its scale allows, got {name} = {config!r} in {where}"
-    )
+    if not isinstance(config, Mapping) or _entry(config) is None:
+        raise AnalysisError(
+            f"a parameter must be {', '.join(_TYPES)} with min_value and max_value, or "
+            f"feasible_points, that its scale allows, got {name} = {config!r} in {where}"
+        )
 
 
-def _range_bounds(config: Mapping[str, Any]) -> tuple[Any, Any, Any]:
-    return config.get("min_value"), config.get("max_value"), config.get("scale", "")
-
-
-def _point_bounds(config: Mapping[str, Any]) -> tuple[Any, Any, Any] | None:
-    points = config.get("feasible_points")
-    if not isinstance(points, list) or not all(type(point) in (int, float) for point in points):
+def _entry(config: Mapping[str, Any]) -> Entry | None:
+    """Return the range or value of a parameter; None if it is malformed."""
+    kind, scale = config.get("type"), SCALE_NAMES.get(str(config.get("scale", "")))
+    ends: Any = [config.get("min_value"), config.get("max_value")]
+    if kind == "DISCRETE":
+        ends, scale = config.get("feasible_points"), "linear"
+    if kind not in _TYPES or scale is None or not isinstance(ends, list) or not ends:
         return None
-    return (min(points), max(points), "") if points else None
-
-
-_BOUNDS: Mapping[str, Callable[[Mapping[str, Any]], tuple[Any, Any, Any] | None]] = {
-    "DOUBLE": _range_bounds,
-    "INTEGER": _range_bounds,
-    "DISCRETE": _point_bounds,
-}
+    if not all(map(is_finite, ends)):
+        return None
+    low, high = (min(ends), max(ends)) if kind == "DISCRETE" else ends
+    if low > high or not SCALES[scale].allows(low, high):
+        return None
+    return float(low) if low == high else {"low": float(low), "high": float(high), "scale": scale}
 
 
 def hyperparameter_name(parameter: str) -> str:
-    """Return the hyperparameter's name by that of the archive's parameter."""
+    """Return our name of a parameter of the archive."""
     return PARAMETERS.get(parameter, parameter)
 
 
 def entries(description: Mapping[str, Any]) -> dict[str, Entry]:
-    """Return the space of a checked `study.json`: by name a range, or the only value."""
-    found: dict[str, Entry] = {}
-    for name, config in sorted(description["parameter_configs"].items()):
-        low, high, scale = cast("_Bounds", _BOUNDS[config["type"]](config))
-        found[hyperparameter_name(name)] = (
-            float(low)
-            if low == high
-            else {"low": float(low), "high": float(high), "scale": SCALE_NAMES[scale]}
-        )
-    return found
+    """Return the space of a `study.json` whose parameters were checked."""
+    configs = sorted(description["parameter_configs"].items())
+    read = ((hyperparameter_name(name), _entry(config)) for name, config in configs)
+    return {name: entry for name, entry in read if entry is not None}
 
 
 def union(spaces: Iterable[Mapping[str, Entry]]) -> dict[str, Entry]:
-    """Return the smallest space that contains the space of every batch size.
-
-    Returns:
-        By hyperparameter its range, on a linear scale where the scales differ, or the value that
-        it is fixed at everywhere.
-    """
+    """Return the smallest space that contains all; ranges of different scales become linear."""
     gathered: dict[str, list[Entry]] = {}
     for space in spaces:
         for name, entry in space.items():
@@ -111,7 +87,7 @@ def _hull(found: list[Entry]) -> Entry:
 def parameter_configs(
     box: Mapping[str, Mapping[str, Any]], fixed: Mapping[str, float]
 ) -> dict[str, dict[str, Any]]:
-    """Return `parameter_configs` of ranges searched and of fixed values, by the archive's names."""
+    """Return `parameter_configs` for searched ranges and fixed values, by the archive's names."""
     searched = {
         name: {
             "type": "DOUBLE",

@@ -42,23 +42,21 @@ _TYPES = {
 class Compared:
     """One of the studies compared."""
 
-    name: str  # unique name, from its folder
+    name: str  # unique, from its folder
     label: str  # how its config differs from the others'
-    analysis: Analysis  # its own analysis
+    analysis: Analysis
     points: Points  # the steps that are compared
-    # every model fitted to them; None where too few batch sizes reached the target
-    fits: Fits | None
-    # the critical batch sizes by name; empty without fits
-    critical: Mapping[str, CriticalBatchSize]
+    fits: Fits | None  # of `points`; None where too few batch sizes reached the target
+    critical: Mapping[str, CriticalBatchSize]  # by name; empty without fits
 
     @property
     def fit(self) -> ScalingFit | None:
-        """The hyperbola: the curve by which all studies are compared."""
+        """The hyperbola, the curve by which studies are compared."""
         return None if self.fits is None else self.fits["hyperbola"]
 
     @property
     def b_crit(self) -> Estimate | None:
-        """The critical batch size that is compared; None without fits."""
+        """The critical batch size; None without fits."""
         return self.critical["b_crit"].estimate if self.critical else None
 
     @property
@@ -71,11 +69,11 @@ class Compared:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Normalisation:
-    """What steps are divided by."""
+    """The divisors of the steps: each study's own at one batch size."""
 
-    batch_size: int | None  # where each study's curve is 1; None where there is no such batch size
-    measured: bool  # whether the divisors are measured there; else they are those of the hyperbola
-    by: Mapping[str, float]  # the divisors by name of the study; empty where there are none
+    batch_size: int | None  # None where there is no batch size to normalise at
+    measured: bool  # whether the divisors were measured there or read off the hyperbola
+    by: Mapping[str, float]  # divisors by name of the study; empty without a batch size
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -98,10 +96,10 @@ class Comparison:
     # null where missed), bound (steps that were not enough, where missed), normalised (compared,
     # divided as in `normalisation`); null where unknown
     table: pd.DataFrame
-    normalisation: Normalisation  # what steps are divided by
-    # the test of one b_crit for all studies that identify theirs; None if fewer than two do
+    normalisation: Normalisation
+    # whether all studies that identify their b_crit share one; None if fewer than two do
     equality: EqualityTest | None
-    ratios: tuple[Ratio, ...]  # for each pair of these, the later one's b_crit over the earlier's
+    ratios: tuple[Ratio, ...]  # for each pair of these, the later b_crit over the earlier
 
     @property
     def quantity(self) -> str:
@@ -114,20 +112,15 @@ class Comparison:
         return _common(self.studies)
 
     def side_by_side(self, rows: pd.DataFrame, texts: Iterable[str]) -> pd.DataFrame:
-        """Return a table of text: one row per batch size, a column per study, "-" where none.
+        """Return texts, one for each row with a study and a batch_size, as a table with both.
 
-        The rows have columns study and batch_size, and each has a text.
+        It has one row per batch size and one column per study, with "-" where there is no text.
         """
-        cells: dict[str, dict[int, str]] = {}
-        for name, size, text in zip(rows["study"], rows["batch_size"], texts, strict=True):
-            cells.setdefault(name, {})[int(size)] = text
-        sizes = sorted({size for own in cells.values() for size in own})
-        columns = {
-            study.label: [cells[study.name].get(size, "-") for size in sizes]
-            for study in self.studies
-            if study.name in cells
-        }
-        return pd.DataFrame({"B": list(map(str, sizes)), **columns})
+        cells = rows[["study", "batch_size"]].assign(text=list(texts))
+        table = cells.pivot(index="batch_size", columns="study", values="text").fillna("-")
+        labels = {study.name: study.label for study in self.studies if study.name in table}
+        table = table[list(labels)].rename(columns=labels).rename_axis(columns=None)
+        return table.reset_index(names="B").astype(str)
 
 
 def compare(
@@ -137,17 +130,17 @@ def compare(
 
     Medians of replicates are compared if every study has them at every batch size that reached the
     target, else the fewest steps in all: the fewest are biased low, so the two do not mix. A target
-    of None is each study's own; with `equal_trials`, as many trials of every search are used as all
+    of None is each study's own; with `equal_trials`, every search uses only as many trials as all
     of them have.
     """
-    check_comparable({name: study.config for name, study in studies.items()})
+    _refuse_mixed_quantities(studies)
     first = min(map(most_equal_trials, studies.values())) if equal_trials else None
     analyses = {name: analyze(study, target, first) for name, study in studies.items()}
     medians = all(all_have_replicates(analysis.table) for analysis in analyses.values())
-    found = labels([study.config for study in studies.values()], list(studies))
+    names = labels([study.config for study in studies.values()], list(studies))
     compared = tuple(
         _compared(name, label, analysis, medians)
-        for (name, analysis), label in zip(analyses.items(), found, strict=True)
+        for (name, analysis), label in zip(analyses.items(), names, strict=True)
     )
     normalisation = _normalisation(compared)
     deviates = {
@@ -168,16 +161,8 @@ def compare(
     )
 
 
-def check_comparable(configs: Mapping[str, Mapping[str, object]]) -> None:
-    """Refuse fewer than two studies, and targets of different quantities."""
-    if len(configs) < LEAST_STUDIES:
-        raise AnalysisError(
-            f"a comparison needs {LEAST_STUDIES} or more studies, got {len(configs)}; add one"
-        )
-    quantities = {}
-    for name, config in configs.items():
-        race = config["race"]
-        quantities[name] = race.get("quantity", "error") if isinstance(race, Mapping) else "error"
+def _refuse_mixed_quantities(studies: Mapping[str, StudyTables]) -> None:
+    quantities = {name: s.config["race"].get("quantity", "error") for name, s in studies.items()}
     if len(set(quantities.values())) > 1:
         listed = ", ".join(f"{quantity} ({name})" for name, quantity in quantities.items())
         raise AnalysisError(
@@ -192,7 +177,7 @@ def _compared(name: str, label: str, analysis: Analysis, medians: bool) -> Compa
     fits, critical = analysis.fits, analysis.critical
     planned = is_planned(analysis.study.config)
     if not medians and not planned and all_have_replicates(analysis.table):
-        # its own fit is of medians, which the others do not have
+        # its analysis fitted medians, which the others do not have
         kept = points.without(points.out_of_reach())
         fits = None
         if kept.distinct >= MODELS["hyperbola"].least_points:
@@ -209,7 +194,7 @@ def _common(studies: Sequence[Compared]) -> tuple[int, ...]:
 
 
 def _normalisation(studies: Sequence[Compared]) -> Normalisation:
-    """Choose the smallest batch size that all reached, else one within all fitted curves."""
+    """Choose the smallest batch size that all reached, else one within the range of all fits."""
     common = _common(studies)
     if common:
         by = {study.name: study.reached[common[0]] for study in studies}

@@ -1,8 +1,8 @@
 """The least validation error within a fixed number of epochs, on fresh seeds, by batch size.
 
 You et al. 2017 (arXiv:1708.03888) and Goyal et al. 2017 (arXiv:1706.02677) ask what a recipe loses
-at large batch sizes if all see the same examples. Studies whose trials run to their budget answer
-that; all are cut to the smallest budget among them.
+at large batch sizes when all batch sizes see the same examples. Studies whose trials run to their
+budget answer that; all are cut to the smallest budget among them.
 """
 
 import math
@@ -14,14 +14,16 @@ import numpy as np
 import pandas as pd
 
 from analysis.comparison.compare import Compared, Comparison
+from analysis.comparison.labels import LEAST_STUDIES
 from analysis.fitting.estimates import percent
 from analysis.fitting.models import Floats
 from analysis.measures.batch_plan import BatchPlan
 from analysis.measures.federated import examples_per_step
 from analysis.measures.replicates import representative_runs
+from analysis.tables.schema import TRIAL_KEY
 from analysis.tables.study import StudyTables
 
-_KEY = ["batch_size", "role", "trial"]
+_KEY = list(TRIAL_KEY)
 _TYPES = {
     "study": "str",
     "batch_size": "int64",
@@ -40,20 +42,19 @@ def fixed_epochs(comparison: Comparison) -> pd.DataFrame:
 
     Returns:
         One row per study and batch size: study, batch_size, epochs (the least `race.max_epochs`),
-        steps (complete ones within them), seeds, diverged (how many of them), error (the median
-        over seeds of each one's least error), low and high (of the seeds). No row for a batch size
+        steps (whole ones within these epochs), seeds, diverged (number of seeds), error (the median
+        over seeds of the least error of each), low and high (over seeds). No row for a batch size
         where a seed stopped earlier without diverging; no rows with fewer than two such studies.
     """
-    able = {study: epochs for study in comparison.studies if (epochs := _epochs(study))}
-    if len(able) < 2:
-        return pd.DataFrame(columns=list(_TYPES)).astype(_TYPES)
-    least = min(able.values())
-    rows = [row for study in able for row in _rows(study, least)]
+    budgets = {study: epochs for study in comparison.studies if (epochs := _epochs(study))}
+    rows: list[tuple[object, ...]] = []
+    if len(budgets) >= LEAST_STUDIES:
+        rows = [row for study in budgets for row in _rows(study, min(budgets.values()))]
     return pd.DataFrame(rows, columns=list(_TYPES)).astype(_TYPES)
 
 
 def _epochs(study: Compared) -> float | None:
-    """Return a study's budget of epochs; None where trials stop at the target or count none."""
+    """Return a study's budget in epochs; None where trials stop at the target or have none."""
     tables = study.analysis.study
     epochs = tables.config["race"].get("max_epochs")
     if tables.raced or epochs is None or "examples" not in tables.config:
@@ -66,7 +67,7 @@ def _rows(study: Compared, epochs: float) -> list[tuple[object, ...]]:
     runs = representative_runs(tables)
     rows: list[tuple[object, ...]] = []
     for size, group in runs.groupby("batch_size", sort=True):
-        # the same count as that of `race.max_epochs`
+        # as `race.max_epochs` is converted to steps
         per_step = examples_per_step(tables.config, int(str(size)))
         whole = max(1, math.floor(epochs * tables.config["examples"] / per_step))
         steps = max(1, BatchPlan.of(tables.config, int(str(size))).steps(whole * per_step))
@@ -74,13 +75,13 @@ def _rows(study: Compared, epochs: float) -> list[tuple[object, ...]]:
         if (group.loc[~diverged, "stopped_at"] < steps).any():
             continue
         errors = _least(tables, group, steps)
-        found = float(np.median(errors)), float(errors.min()), float(errors.max())
-        rows.append((study.name, size, epochs, steps, len(group), int(diverged.sum()), *found))
+        spread = float(np.median(errors)), float(errors.min()), float(errors.max())
+        rows.append((study.name, size, epochs, steps, len(group), int(diverged.sum()), *spread))
     return rows
 
 
 def _least(tables: StudyTables, runs: pd.DataFrame, steps: int) -> Floats:
-    """Return each run's least error within a number of steps; at step 0 if none was measured."""
+    """Return each run's least error within a number of steps; at step 0 without any other."""
     curves = tables.curves.merge(runs[_KEY], on=_KEY)
     within = curves[curves["step"].between(1, steps)]
     least = within.groupby(_KEY)["val_error"].min()
@@ -102,7 +103,7 @@ def _cell(row: Mapping[Hashable, Any], loss: bool) -> str:
 
 
 def epochs_caption(comparison: Comparison) -> str:
-    """Return what the table of errors within fixed epochs shows; empty where there is none."""
+    """Return the caption of the table of errors; empty where there is none."""
     errors = fixed_epochs(comparison)
     if errors.empty:
         return ""

@@ -1,4 +1,4 @@
-"""How studies are told apart: by names from their folders and labels from their configs."""
+"""Names and labels that distinguish studies, from their folders and their configs."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import combinations
@@ -13,9 +13,9 @@ from analysis.tables.nested import leaves
 
 LEAST_STUDIES = 2
 _ABSENT = {"mode": "search", "race.weights": "raw"}
-"""Values of keys that a recorded study file may leave out."""
+"""Defaults of keys that a recorded study file may lack."""
 _WITH_DEFAULTS = ("workload_options", "compute")
-"""Sections in which a key that is left out has a default; elsewhere it switches something on."""
+"""Sections whose missing keys have a default; elsewhere a missing key switches something off."""
 
 # what readers look for first; other keys follow in the order of the study file
 _FIRST = (
@@ -32,7 +32,7 @@ _FIRST = (
     "search.trials",
     "seed",
 )
-# long, or derived from other keys: a folder's name says more
+# long, or derived from other keys: the name of the folder says more
 _LEFT_OUT = (
     "batch_sizes",
     "candidates",
@@ -44,11 +44,11 @@ _LEFT_OUT = (
 )
 _MOST_KEYS = 2
 _LONGEST = 60
-"""Characters up to which a label says more than the name of a folder."""
+"""Characters beyond which the name of the folder is a better label."""
 
 
 def study_folders(locations: Sequence[str]) -> Mapping[str, ResultsFolder]:
-    """Return the folders of studies to compare, in the order given, by names that differ.
+    """Return the folders of studies to compare, in the order given, by unique names.
 
     Raises:
         AnalysisError: there are fewer than two, or one is given twice.
@@ -72,7 +72,7 @@ def study_folders(locations: Sequence[str]) -> Mapping[str, ResultsFolder]:
 
 
 def unique_names(locations: Sequence[str]) -> tuple[str, ...]:
-    """Return for each path or URI the shortest end that no other one has.
+    """Return the shortest unique end of each path or URI, with as many parts in all.
 
     >>> unique_names(["results/digits", "old/digits/", "results/cnn"])
     ('results/digits', 'old/digits', 'results/cnn')
@@ -88,7 +88,7 @@ def unique_names(locations: Sequence[str]) -> tuple[str, ...]:
 def labels(configs: Sequence[Mapping[str, Any]], names: Sequence[str]) -> tuple[str, ...]:
     """Return labels such as "optimizer = sgd", from as few keys as distinguish the configs.
 
-    The names of the studies are used where no two keys distinguish all in few words.
+    The names of the studies are used where no two keys distinguish them all in few words.
     """
     flat = [dict(_flattened(config)) for config in configs]
     every = dict.fromkeys(key for config in flat for key in config)
@@ -100,15 +100,15 @@ def labels(configs: Sequence[Mapping[str, Any]], names: Sequence[str]) -> tuple[
         if len({_value(config, key) for config in flat}) > 1
         and not any(_within(key, section) for section in _LEFT_OUT)
     ]
-    if len(differing) > 1:  # a key that some study lacks has another in its place
-        differing = [key for key in differing if all(_told(config, key) for config in flat)]
+    if len(differing) > 1:  # where a study lacks a key, another key says what it has instead
+        differing = [key for key in differing if all(_has_value(config, key) for config in flat)]
     for count in range(1, _MOST_KEYS + 1):
         for chosen in combinations(differing, count):
-            found = tuple(
+            made = tuple(
                 ", ".join(f"{key} = {_value(config, key)}" for key in chosen) for config in flat
             )
-            if len(set(found)) == len(found):
-                return found if max(map(len, found)) <= _LONGEST else tuple(names)
+            if len(set(made)) == len(made):
+                return made if max(map(len, made)) <= _LONGEST else tuple(names)
     return tuple(names)
 
 
@@ -116,8 +116,8 @@ def _value(config: Mapping[str, str], key: str) -> str:
     return config.get(key, _ABSENT.get(key, "default" if _has_default(key) else "none"))
 
 
-def _told(config: Mapping[str, str], key: str) -> bool:
-    """Return whether a study has a value of a key, written or not, or lacks its whole section."""
+def _has_value(config: Mapping[str, str], key: str) -> bool:
+    """Return whether a study has a value of a key, written or default, or lacks its section."""
     section = key.partition(".")[0]
     lacks_section = not any(_within(other, section) for other in config)
     return key in config or key in _ABSENT or _has_default(key) or lacks_section
@@ -129,8 +129,8 @@ def _has_default(key: str) -> bool:
 
 def _flattened(config: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     """Yield dotted keys with their values as text; a plug-in is named by its class."""
-    told = {"federated": clients_text(config), "batch_schedule": stages_text(config)}
-    for key, value in leaves({**config, **told}):
+    texts = {"federated": clients_text(config), "batch_schedule": stages_text(config)}
+    for key, value in leaves({**config, **texts}):
         text = f"{value:g}" if isinstance(value, float) else str(value)
         yield key, text.rpartition(":")[2] if key == "workload" else text
 

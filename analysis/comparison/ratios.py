@@ -1,7 +1,7 @@
-"""What one study needs over another at each batch size: examples, and steps of a scaling rule.
+"""What one study needs relative to another at each batch size: examples, and steps of a recipe.
 
 Language-model work compares optimizers by the ratio of tokens to the same loss, against batch size
-(arXiv 2505.02222). What a recipe's scaling rule costs is its steps relative to a tuned study.
+(arXiv 2505.02222). A recipe's scaling rule costs steps relative to a tuned study.
 """
 
 import math
@@ -23,7 +23,7 @@ _RATIO_TYPES = {
     "high": "Float64",
 }
 _Spans = Mapping[int, tuple[float, float, float]]
-"""Examples to target by batch size, with the ends of their interval; NaN where there is none."""
+"""Examples to target and the ends of their interval by batch size; NaN without an interval."""
 
 
 def example_ratios(comparison: Comparison) -> pd.DataFrame:
@@ -31,9 +31,10 @@ def example_ratios(comparison: Comparison) -> pd.DataFrame:
 
     Returns:
         Columns study, over (the first study), batch_size, ratio, low and high (95 % interval for
-        seeds; null where steps are no medians, or a median has no such interval). A row for each
-        batch size at which both reached the target; none unless all studies are of one target of
-        one workload, and are tuned with different optimizers or batch schedules, or all recipes.
+        seeds; null where steps are not medians, or a median has no interval). A row for each batch
+        size at which both reached the target; none unless all studies have one target and one
+        workload, and either are tuned with different optimizers or batch schedules, or are all
+        recipes.
     """
     first, *others = comparison.studies
     below = _examples(comparison, first)
@@ -74,10 +75,10 @@ def _examples(comparison: Comparison, study: Compared) -> _Spans:
 def _ratio(
     above: tuple[float, float, float], below: tuple[float, float, float]
 ) -> tuple[float, float, float]:
-    """Return a ratio and its interval, from those of two independent estimates.
+    """Return the ratio of two independent estimates with its interval.
 
-    On the log scale each end is the difference, less or plus the root of the sum of squares of the
-    two distances that make it low or high (Zou and Donner 2008, doi 10.1002/sim.3095).
+    On the log scale, the distances from the estimates to their ends add in quadrature, separately
+    for each side (Zou and Donner 2008, doi 10.1002/sim.3095).
     """
     (a, a_low, a_high), (b, b_low, b_high) = above, below
     down = math.hypot(math.log(a / a_low), math.log(b_high / b))
@@ -99,7 +100,7 @@ def example_ratio_sentences(comparison: Comparison) -> Iterator[str]:
         ends = " and ".join(f"{cells[b]} at B = {b}" for b in sorted({min(cells), max(cells)}))
         known = " (95% intervals for seeds)" if rows["low"].notna().any() else ""
         yield (
-            f"Examples that {labels[str(study)]} needs over those of {labels[str(over)]}: "
+            f"Examples that {labels[str(study)]} needs relative to {labels[str(over)]}: "
             f"{ends}{known}."
         )
 
@@ -123,8 +124,8 @@ _COST_TYPES = {
 def rule_costs(comparison: Comparison) -> pd.DataFrame:
     """Return what every recipe of a comparison costs, one row per recipe and batch size.
 
-    A recipe is compared to a tuned study of its workload, with the same optimizer if there is one,
-    at the batch sizes at which that study reached the target.
+    A recipe is compared to a tuned study of its workload, with the same optimizer if possible, at
+    the batch sizes at which that study reached the target.
 
     Returns:
         Columns study (the recipe), tuned (the study it is compared to), batch_size, steps (null
@@ -161,7 +162,7 @@ def _tuned(comparison: Comparison, study: Compared) -> Compared | None:
 
 
 def training(config: Mapping[str, Any]) -> tuple[object, object]:
-    """Return what a study trains: its workload and the options of it."""
+    """Return a study's workload and its options."""
     return config["workload"], config.get("workload_options", {})
 
 
@@ -186,10 +187,9 @@ def _clauses(rows: pd.DataFrame) -> str:
     ran, missed = rows[rows["ratio"].notna()], rows[rows["ratio"].isna()]
     clauses = []
     if len(ran):
-        pairs = zip(ran["ratio"], ran["batch_size"], strict=True)
-        first, *others = (f"{times(ratio)} {{}}at B = {size}" for ratio, size in pairs)
-        each = [first.format("the steps "), *(other.format("") for other in others)]
-        clauses.append(f"the scaling rule takes {', '.join(each)}")
+        (ratio, size), *others = zip(ran["ratio"], ran["batch_size"], strict=True)
+        rest = "".join(f", {times(more)} at B = {b}" for more, b in others)
+        clauses.append(f"the scaling rule takes {times(ratio)} the steps at B = {size}{rest}")
     if len(missed):
         sizes = ", ".join(map(str, missed["batch_size"]))
         clauses.append(f"the rule misses the target, which tuning reaches, at B = {sizes}")

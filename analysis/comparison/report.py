@@ -35,22 +35,22 @@ COMPARISON_MD = "comparison.md"
 
 
 def check_destination(folder: ResultsFolder, locations: Mapping[str, str]) -> None:
-    """Refuse a folder that holds anything but an earlier comparison of the studies there."""
+    """Refuse a folder that is not empty, unless by an earlier comparison of the same studies."""
     if folder.is_empty:
         return
-    found = "other files"
+    content = "other files"
     if folder.exists(COMPARISON_JSON):
         try:
             earlier = json.loads(folder.read(COMPARISON_JSON))["folders"]
-        except (ValueError, KeyError, TypeError):
+        except (ValueError, KeyError, TypeError, RecursionError):
             earlier = None
         if earlier == dict(locations):
             return
         if isinstance(earlier, dict):
-            found = f"a comparison of {', '.join(map(str, earlier.values()))}"
+            content = f"a comparison of {', '.join(map(str, earlier.values()))}"
     raise AnalysisError(
         "a comparison must be written to a new folder, or over an earlier one of the same "
-        f"studies, got {folder} with {found}; choose another --to"
+        f"studies, got {folder} with {content}; choose another --to"
     )
 
 
@@ -65,7 +65,7 @@ def write_comparison(
 
 
 def comparison_record(comparison: Comparison) -> dict[str, object]:
-    """Return a comparison as JSON data; null where unknown or without bound."""
+    """Return a comparison as JSON data; null where unknown or unbounded."""
     equality, to = comparison.equality, comparison.normalisation
     return {
         "schema_version": SCHEMA_VERSION,
@@ -109,7 +109,7 @@ def _study_record(study: Compared) -> dict[str, object]:
 def comparison_markdown(comparison: Comparison) -> str:
     """Return a comparison as a Markdown page."""
     names = [f"{s.label}: {s.name}, {s.analysis.title}" for s in comparison.studies]
-    shown = [name for name in DEFINITIONS if any(name in s.critical for s in comparison.studies)]
+    defined = [name for name in DEFINITIONS if any(name in s.critical for s in comparison.studies)]
     parts = [
         "# Comparison",
         markdown_list(names),
@@ -119,13 +119,13 @@ def comparison_markdown(comparison: Comparison) -> str:
             for caption, rows in comparison_tables(comparison).items()
         ),
     ]
-    if shown:
-        parts.append(defined_markdown(shown))
+    if defined:
+        parts.append(defined_markdown(defined))
     return "\n\n".join(parts) + "\n"
 
 
 def comparison_tables(comparison: Comparison) -> dict[str, pd.DataFrame]:
-    """Return by caption the tables that the comparison has rows for."""
+    """Return the tables that have rows, by caption."""
     normalized = "" if comparison.normalisation.batch_size is None else " (normalized)"
     planned = any(is_planned(study.analysis.study.config) for study in comparison.studies)
     counted = "with batch schedules" if planned else "one batch in each local step of a round"
@@ -157,11 +157,7 @@ def steps_table(comparison: Comparison) -> pd.DataFrame:
 
 
 def examples_table(comparison: Comparison) -> pd.DataFrame | None:
-    """Return the examples that the steps of `steps_table` use, in the same form.
-
-    Returns:
-        The table; None where all studies use as many examples per step, the same in all steps.
-    """
+    """Return a table like `steps_table` of examples; None where every step uses equally many."""
     configs = {study.name: study.analysis.study.config for study in comparison.studies}
     planned = any(map(is_planned, configs.values()))
     if len({local_steps(config) for config in configs.values()}) == 1 and not planned:
@@ -185,27 +181,24 @@ def _cell(compared: float | None, bound: float | None, normalised: float | None)
 
 
 def fits_table(comparison: Comparison) -> pd.DataFrame:
-    """Return the hyperbolas and critical batch sizes as text, one row per quantity, if any."""
+    """Return the hyperbolas and critical batch sizes as text, one row per quantity."""
     studies = comparison.studies
     fits = [study.fit for study in studies]
     if all(fit is None for fit in fits):
         return pd.DataFrame()
     units = {step_unit(study.analysis.study.config) for study in studies}
     unit = " or ".join(sorted(units))
-    # the examples of all local steps
+    # a round uses the examples of all its local steps
     local = [local_steps(study.analysis.study.config) for study in studies]
-    ends = [
-        (None, None) if fit is None else (fit.s_min, fit.e_min.times(steps))
-        for fit, steps in zip(fits, local, strict=True)
-    ]
+    e_min = [fit.e_min.times(n) if fit else None for fit, n in zip(fits, local, strict=True)]
     rows = [
-        [f"S_min, {unit}", *(_text(s_min) for s_min, _ in ends)],
-        ["E_min, examples", *(_text(e_min) for _, e_min in ends)],
+        [f"S_min, {unit}", *(_text(fit.s_min if fit else None) for fit in fits)],
+        ["E_min, examples", *map(_text, e_min)],
     ]
     for name in DEFINITIONS:
         if any(name in study.critical for study in studies):
-            found = [study.critical.get(name) for study in studies]
-            rows.append([name, *(_text(size.estimate if size else None) for size in found)])
+            sizes = [study.critical.get(name) for study in studies]
+            rows.append([name, *(_text(size.estimate if size else None) for size in sizes)])
     references = (str(min(study.reached)) if study.critical else "-" for study in studies)
     rows.append(["B_ref (of b_20)", *references])
     spreads = ("-" if fit is None else percent(math.expm1(fit.sigma), 1) for fit in fits)

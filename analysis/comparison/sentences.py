@@ -1,4 +1,4 @@
-"""What a comparison of studies found, in sentences."""
+"""The findings of a comparison in sentences."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
@@ -16,13 +16,9 @@ from analysis.report.fits import fits_record, unidentified_sentences
 
 
 def comparison_sentences(comparison: Comparison) -> tuple[str, ...]:
-    """Return what a comparison found, one sentence each.
-
-    These are what is compared and how fair that is, which study needs the fewest steps at the
-    smallest and the largest common batch size, and how b_crit differs, with its significance.
-    """
+    """Return the findings: what is compared and how fairly, the fewest steps, and b_crit."""
     return (
-        *_own(comparison),
+        *_warnings(comparison),
         *_targets(comparison),
         *_measures(comparison),
         *_misses(comparison.studies),
@@ -34,7 +30,7 @@ def comparison_sentences(comparison: Comparison) -> tuple[str, ...]:
     )
 
 
-def _own(comparison: Comparison) -> Iterator[str]:
+def _warnings(comparison: Comparison) -> Iterator[str]:
     for study in comparison.studies:
         yield from _labeled(study, unfinished_sentences(study.analysis.unfinished))
         yield from _labeled(study, begun_sentences(study.analysis.begun_below))
@@ -107,7 +103,7 @@ def _measures(comparison: Comparison) -> Iterator[str]:
 
 
 def _misses(studies: Sequence[Compared]) -> Iterator[str]:
-    """Yield which batch sizes missed the target, and which of them are in no fit."""
+    """Yield the batch sizes that missed the target, and those of them that no fit includes."""
     quantity = studies[0].analysis.quantity
     for study in studies:
         table, label = study.analysis.table, study.label
@@ -116,15 +112,15 @@ def _misses(studies: Sequence[Compared]) -> Iterator[str]:
         none = sorted(missed & {*table.loc[table["steps"].isna(), "batch_size"]})
         if none:
             errors = table.set_index("batch_size")["best_error"].dropna()
-            told = (f"{b} (least {quantity} {errors[b]:.4g})" if b in errors else b for b in none)
-            yield f"{label} missed the target at B = {list_text(map(str, told))}."
+            texts = (f"{b} (least {quantity} {errors[b]:.4g})" if b in errors else b for b in none)
+            yield f"{label} missed the target at B = {list_text(map(str, texts))}."
         if half := sorted(missed.difference(none)):
             sizes = list_text(map(str, half))
             yield f"Half or more of the fresh seeds of {label} missed the target at B = {sizes}."
         if out.size:
             yield (
-                f"No curve explains that of {label} at B = {list_text(map(size_text, out))}, so "
-                f"the fit leaves {'them' if out.size > 1 else 'it'} out."
+                f"No curve explains the miss of {label} at B = {list_text(map(size_text, out))}, "
+                f"so the fit leaves {'them' if out.size > 1 else 'it'} out."
             )
     target = _target_for_all(studies)
     if target is not None:
@@ -137,9 +133,9 @@ def _misses(studies: Sequence[Compared]) -> Iterator[str]:
 def _target_for_all(studies: Sequence[Compared]) -> float | None:
     """Return a target that all batch sizes of all studies reach; None if none missed its own."""
     own = [s.analysis.target for s in studies]
-    found = [s.analysis.target_for_all for s in studies if s.analysis.table["steps"].isna().any()]
-    known = [target for target in found if target is not None]
-    return max(*known, *own) if known and len(known) == len(found) else None
+    looser = [s.analysis.target_for_all for s in studies if s.analysis.table["steps"].isna().any()]
+    known = [target for target in looser if target is not None]
+    return max(*known, *own) if known and len(known) == len(looser) else None
 
 
 def _steps(comparison: Comparison) -> Iterator[str]:
@@ -178,8 +174,8 @@ def _b_crit(comparison: Comparison) -> Iterator[str]:
     own = [study.label for study in studies if all_have_replicates(study.analysis.table)]
     if own and not comparison.medians:
         yield (
-            "b_crit here is that of the fewest steps over trials; the summary of "
-            f"{list_text(own)} has that of the medians over fresh seeds."
+            "b_crit here is from the fewest steps over trials; the summary of "
+            f"{list_text(own)} has b_crit from the medians over fresh seeds."
         )
     if comparison.equality is None:
         yield "b_crit is not compared: it is identified in fewer than two studies."
@@ -203,29 +199,29 @@ def _b_crit(comparison: Comparison) -> Iterator[str]:
 
 
 def _caveats(fitted: Sequence[Compared]) -> Iterator[str]:
-    """Yield what the intervals and the test of b_crit do not hold."""
+    """Yield what the intervals and the test of b_crit do not cover."""
     blind = [s.label for s in fitted if TUNING not in s.critical["b_crit"].parts]
     margin = [s.label for s in fitted if s.fits is not None and s.fits.common]
     plain = [s.label for s in fitted if FORM not in s.critical["b_crit"].parts]
     if blind:
         yield (
-            f"Intervals and test hold no under-tuning of {list_text(blind)}: a search cut short "
-            "moves b_crit by more."
+            f"Intervals and test do not cover under-tuning of {list_text(blind)}: an incomplete "
+            "search may move b_crit by more."
         )
     if margin:
         yield (
-            f"Ratio and test hold no under-tuning of {list_text(margin)}; the intervals of b_crit "
-            "do."
+            f"Ratio and test do not cover under-tuning of {list_text(margin)}; the intervals of "
+            "b_crit do."
         )
     if plain:
         yield (
-            f"They take the curve of {list_text(plain)} for a hyperbola, as too few batch sizes "
-            "reached the target to fit another."
+            f"They assume that the curve of {list_text(plain)} is a hyperbola, as too few batch "
+            "sizes reached the target to fit another."
         )
 
 
 def _ratio(ratio: Ratio, by_name: Mapping[str, Compared]) -> str:
-    """Return a ratio from the side of the larger b_crit."""
+    """Return a sentence on a ratio, with the larger b_crit first."""
     factor, over, under = ratio.estimate, by_name[ratio.over], by_name[ratio.under]
     if factor.value < 1:
         factor, over, under = factor.inverse(), under, over

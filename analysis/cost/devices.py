@@ -1,11 +1,11 @@
-"""Data parallel training: a batch spread over devices, and an all-reduce of gradients in each step.
+"""Data parallel training: the batch is split over devices, which all-reduce gradients every step.
 
-A step on N devices takes as long as a step with the share B / N of a batch on one device, and an
-all-reduce, which is taken not to overlap with it. So the time to target on N devices is
+A step on N devices takes as long as a step of B / N examples on one device plus an all-reduce,
+which is assumed not to overlap with it. The time to target on N devices is thus
 
     S(B) (t(B / N) + a(N))
 
-and at each N the best of the study's batch sizes is taken.
+and the fastest of the study's batch sizes is chosen for each N.
 """
 
 import math
@@ -14,32 +14,28 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from analysis.cost.estimates import exactly, product, ratio
+from analysis.cost.estimates import exact, product, ratio
 from analysis.cost.step_costs import MOST, StepCosts
 from analysis.errors import AnalysisError
 from analysis.fitting.estimates import Estimate
 
 EXAMPLES, SHARES, ALL_REDUCE = "examples", "shares", "all-reduce"
 """Why device-hours rise with the number of devices; see `DeviceCost.factors`."""
-HALF = 0.5
-"""Share of the speed-up of perfect scaling below which strong scaling is said to have ended."""
 _BYTES_PER_PARAMETER = 4
-"""Gradients are summed in float32, in every precision of batchscale."""
+"""Gradients are summed in float32, whatever the precision of training."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Link:
-    """What connects the devices, and what goes over it in each step."""
+    """The network between the devices, and the size of the gradients sent over it."""
 
-    bandwidth: float  # of each device's link, bytes per second, > 0
+    bandwidth: float  # of each device's link, bytes per second, >= 1
     latency: float = 0.0  # of a message, seconds, >= 0
-    # trainable numbers of the model, >= 1; None for those of the timed model
-    parameters: int | None = None
-    # number of devices that it was measured on; None where it was given
-    measured_on: int | None = None
+    parameters: int | None = None  # trainable parameters, >= 1; None for those of the timed model
+    measured_on: int | None = None  # number of devices measured; None where the user gave it
 
     def __post_init__(self) -> None:
-        """Refuse a link that no message passes."""
+        """Refuse an impossible bandwidth, latency or number of parameters."""
         if not 1 <= self.bandwidth < math.inf:
             raise AnalysisError(
                 f"--bandwidth must be at least 1 byte/s, got {self.bandwidth:g} bytes/s"
@@ -55,13 +51,13 @@ class DeviceCost:
     """The cost of training to the target at a batch size on several devices.
 
     Attributes:
-        devices: their number N.
-        batch_size: of all of them together, B.
+        devices: number of devices, N.
+        batch_size: examples per step on all devices together, B.
         steps: steps to target.
-        share_seconds: time of a step on the busiest device, which has the `share` of a batch.
-        all_reduce_seconds: of a step, in the all-reduce.
+        share_seconds: compute time of a step on the busiest device, for its `share` of the batch.
+        all_reduce_seconds: time of the all-reduce in each step.
         price: money per device-hour, if known.
-        alone: the fastest batch size on one device; None for that itself.
+        alone: the fastest batch size on one device; None if this is it.
     """
 
     devices: int
@@ -80,8 +76,8 @@ class DeviceCost:
     @property
     def step_seconds(self) -> Estimate:
         """Time of a step, all-reduce included."""
-        own, more = self.share_seconds, self.all_reduce_seconds
-        return Estimate(value=own.value + more, low=own.low + more, high=own.high + more)
+        share, sync = self.share_seconds, self.all_reduce_seconds
+        return Estimate(value=share.value + sync, low=share.low + sync, high=share.high + sync)
 
     @property
     def seconds(self) -> Estimate:
@@ -90,40 +86,41 @@ class DeviceCost:
 
     @property
     def device_seconds(self) -> Estimate:
-        """N times that time."""
+        """Time to target, summed over the devices."""
         return self.seconds.times(self.devices)
 
     @property
     def device_hours(self) -> Estimate:
-        """N times that time, in hours."""
+        """Time to target in hours, summed over the devices."""
         return self.seconds.times(self.devices / 3600)
 
     @property
     def money(self) -> Estimate | None:
-        """Price of these hours; None without a price."""
+        """Price of the device-hours; None without a price."""
         return None if self.price is None else self.device_hours.times(self.price)
 
     @property
     def speedup(self) -> Estimate:
-        """How many times as fast as the fastest batch size on one device."""
+        """Time to target of the fastest batch size on one device over the time to target here."""
         if self.alone is None or self.devices == 1:
-            return exactly(1.0)
-        # at one batch size the steps are the same, whatever they are
+            return exact(1.0)
+        # at the same batch size, uncertain steps cancel
         same = self.batch_size == self.alone.batch_size
-        steps = exactly(1.0) if same else ratio(self.alone.steps, self.steps)
+        steps = exact(1.0) if same else ratio(self.alone.steps, self.steps)
         return product(steps, ratio(self.alone.step_seconds, self.step_seconds))
 
     @property
     def efficiency(self) -> float:
-        """Share of the speed-up of perfect scaling."""
+        """Speed-up over N, which perfect scaling would give."""
         return self.speedup.value / self.devices
 
     @property
     def factors(self) -> Mapping[str, float]:
-        """What multiplies the device-hours of one device; the product is N over the speed-up.
+        """Factors by which the device-hours exceed those of one device; their product is N/speedup.
 
-        `examples` is for the examples to target at this batch size over those at that one, `shares`
-        for the time of an example where each device has a share of the batch, and `all-reduce`.
+        `examples` is the ratio of examples to target, `shares` the ratio of compute times per
+        example, as smaller shares of a batch use a device less well, and `all-reduce` the ratio of
+        step times with and without it.
         """
         alone = self.alone or self
         examples = self.steps.value * self.batch_size / (alone.steps.value * alone.batch_size)
@@ -146,7 +143,7 @@ def all_reduce_seconds(devices: int, size: float, bandwidth: float, latency: flo
     0.15006
 
     Args:
-        devices: their number N, >= 1.
+        devices: number of devices N, >= 1.
         size: bytes to sum over the devices.
         bandwidth: of each device's link, bytes per second.
         latency: of a message, seconds.
@@ -156,19 +153,19 @@ def all_reduce_seconds(devices: int, size: float, bandwidth: float, latency: flo
 
 
 def link_of(devices: int, small: float, large: float, size: float) -> Link:
-    """Return the link of a ring all-reduce that takes some measured times.
+    """Return the link for which a ring all-reduce takes the measured times.
 
     >>> link_of(4, 6e-5, 6e-5 + 0.15, 1e9).bandwidth
     10000000000.0
 
     Args:
-        devices: how many took part, >= 2.
-        small: seconds for a message of a few bytes.
-        large: seconds for a large message.
+        devices: number of devices, >= 2.
+        small: seconds to all-reduce a few bytes.
+        large: seconds to all-reduce a large message.
         size: bytes of the large message.
     """
     messages = 2 * (devices - 1)
-    # a large message that is as fast as a small one means a bandwidth too high to be measured
+    # if the large message took no longer than the small one, the bandwidth is too high to measure
     sending = max(large - small, 1e-9)
     return Link(
         bandwidth=messages * size / devices / sending,
@@ -184,39 +181,39 @@ def scaled(
     link: Link | None,
     price: float | None,
 ) -> tuple[DeviceCost, ...]:
-    """Return the cost on each number of devices, at the fastest batch size there.
+    """Return the cost on each number of devices, in ascending order, at the fastest batch size.
 
-    A batch size is left out where the share of a device is smaller than every batch size that was
-    timed: what a step takes there is not known. A number of devices for which none is left is, too.
-    Numbers of devices rise; the link may be missing where there is but one.
+    A batch size whose share per device lies outside the timed range is left out, as the step time
+    is unknown there; so is a number of devices without any other batch size. A single device needs
+    no link.
     """
     size = _message_bytes(costs, link)
     best: list[DeviceCost] = []
     for count in (1, *devices):
-        slow = 0.0
+        sync = 0.0
         if link is not None:
-            slow = all_reduce_seconds(count, size, link.bandwidth, link.latency)
-        tried = [
+            sync = all_reduce_seconds(count, size, link.bandwidth, link.latency)
+        candidates = [
             DeviceCost(
                 devices=count,
                 batch_size=batch_size,
-                steps=own,
+                steps=to_target,
                 share_seconds=seconds,
-                all_reduce_seconds=slow,
+                all_reduce_seconds=sync,
                 price=price,
             )
-            for batch_size, own in steps.items()
+            for batch_size, to_target in steps.items()
             if batch_size >= count
             and (seconds := step_seconds(costs, math.ceil(batch_size / count))) is not None
         ]
-        best += [min(tried, key=lambda at: at.seconds.value)] if tried else []
+        best += sorted(candidates, key=lambda cost: cost.seconds.value)[:1]
     if not best or best[0].devices != 1:
         return ()
     return tuple(replace(cost, alone=best[0]) for cost in best[1:])
 
 
 def _message_bytes(costs: StepCosts, link: Link | None) -> float:
-    """Return the size of the gradients that the devices sum; 0 where nothing connects them."""
+    """Return the size of the gradients in bytes; 0 without a link."""
     if link is None:
         return 0.0
     parameters = link.parameters or costs.parameters
@@ -229,25 +226,18 @@ def _message_bytes(costs: StepCosts, link: Link | None) -> float:
 
 
 def step_seconds(costs: StepCosts, batch_size: int) -> Estimate | None:
-    """Return the time of a step, between two timed batch sizes by a power law.
-
-    None outside of the timed range.
-    """
-    sizes = np.log([row.batch_size for row in costs.rows])
-    at = math.log(batch_size)
-    if not sizes[0] <= at <= sizes[-1]:
-        return None
+    """Return the time of a step, interpolated by a power law; None outside the timed range."""
     if (row := costs.at(batch_size)) is not None:
         return row.seconds
-    over = int(np.searchsorted(sizes, at))
-    weight = (at - sizes[over - 1]) / (sizes[over] - sizes[over - 1])
-    below, above = costs.rows[over - 1].seconds, costs.rows[over].seconds
-
-    def between(low: float, high: float) -> float:
-        return float(low ** (1 - weight) * high**weight)
-
-    return Estimate(
-        value=between(below.value, above.value),
-        low=between(below.low, above.low),
-        high=between(below.high, above.high),
+    sizes = np.log([row.batch_size for row in costs.rows])
+    size = math.log(batch_size)
+    if not sizes[0] <= size <= sizes[-1]:
+        return None
+    over = int(np.searchsorted(sizes, size))
+    weight = (size - sizes[over - 1]) / (sizes[over] - sizes[over - 1])
+    value, low, high = (
+        float(getattr(costs.rows[over - 1].seconds, end) ** (1 - weight))
+        * float(getattr(costs.rows[over].seconds, end) ** weight)
+        for end in ("value", "low", "high")
     )
+    return Estimate(value=value, low=low, high=high)

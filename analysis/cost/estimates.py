@@ -1,4 +1,4 @@
-"""Products and ratios of estimates, and how amounts with intervals are written."""
+"""Products and ratios of estimates, and amounts with intervals and units as text."""
 
 import math
 from collections.abc import Sequence
@@ -7,7 +7,7 @@ from typing import Any
 from analysis.fitting.estimates import Estimate, rounded
 
 Units = Sequence[tuple[float, float, str]]
-"""Units, the largest first: from which value on each is used, its size, its name."""
+"""Units, the largest first: the least value that each is used for, its size and its name."""
 TIME: Units = (
     (172_800.0, 86_400.0, "days"),
     (7200.0, 3600.0, "h"),
@@ -26,23 +26,23 @@ ENERGY: Units = (
 BYTES: Units = ((1e9, 1e9, "GB"), (0.0, 1e6, "MB"))
 
 
-def exactly(value: float) -> Estimate:
-    """Return a number that is known without error."""
+def exact(value: float) -> Estimate:
+    """Return the estimate of a number that is known without error."""
     return Estimate(value=value, low=value, high=value)
 
 
 def product(one: Estimate, other: Estimate) -> Estimate:
     """Return the product of two independent estimates.
 
-    Relative errors add up as squares (JCGM 100:2008, 5.1.6), on each side in logarithms; an end
-    that one of them lacks, the product lacks.
+    Relative errors add in quadrature (JCGM 100:2008, 5.1.6), on the log scale and separately on
+    each side; an end that is open in one of them is open in the product.
 
-    >>> print(text(product(Estimate(value=50.0, low=40.0, high=60.0), exactly(2.0))))
+    >>> print(text(product(Estimate(value=50.0, low=40.0, high=60.0), exact(2.0))))
     100 (80–120)
     """
     value = one.value * other.value
-    below = math.hypot(*(_log(part.value, part.low) for part in (one, other)))
-    above = math.hypot(*(_log(part.high, part.value) for part in (one, other)))
+    below = math.hypot(*(_log_ratio(part.value, part.low) for part in (one, other)))
+    above = math.hypot(*(_log_ratio(part.high, part.value) for part in (one, other)))
     return Estimate(
         value=value,
         low=value * math.exp(-below),
@@ -55,12 +55,12 @@ def ratio(one: Estimate, other: Estimate) -> Estimate:
     return product(one, other.inverse())
 
 
-def _log(greater: float, less: float) -> float:
+def _log_ratio(greater: float, less: float) -> float:
     return math.inf if less <= 0 or math.isinf(greater) else math.log(greater / less)
 
 
 def record(estimate: Estimate | None) -> dict[str, Any] | None:
-    """Return an estimate as plain data: its value, and its ends, null where they are not known."""
+    """Return an estimate as JSON data; an open end is null, unlike the value beside it."""
     if estimate is None:
         return None
     return {
@@ -71,7 +71,7 @@ def record(estimate: Estimate | None) -> dict[str, Any] | None:
 
 
 def text(estimate: Estimate, units: Units = ()) -> str:
-    """Return an estimate with its interval, in the unit of its value.
+    """Return an estimate with its interval as text, in the unit that suits the value.
 
     >>> print(text(Estimate(value=95.0, low=80.1, high=131.0), TIME))
     95 s (80–131)
@@ -85,13 +85,13 @@ def text(estimate: Estimate, units: Units = ()) -> str:
 
 
 def interval_text(estimate: Estimate, size: float = 1.0) -> str:
-    """Return the ends of an estimate in units of a size; empty where none is known."""
-    own = estimate.times(1 / size)
-    if own.identified:
-        return own.ends
-    if own.low > 0:
-        return f"> {rounded(own.low)}"
-    return f"< {rounded(own.high)}" if math.isfinite(own.high) else ""
+    """Return the interval as text, in a unit of that size; empty where both ends are open."""
+    scaled = estimate.times(1 / size)
+    if scaled.identified:
+        return scaled.ends
+    if scaled.low > 0:
+        return f"> {rounded(scaled.low)}"
+    return f"< {rounded(scaled.high)}" if math.isfinite(scaled.high) else ""
 
 
 def amount(value: float, units: Units) -> str:
@@ -105,10 +105,10 @@ def amount(value: float, units: Units) -> str:
 
 
 def unit_of(value: float, units: Units) -> tuple[float, str]:
-    """Return size and name of the unit that suits a number; 1 and no name without units."""
+    """Return the size and name of the unit that suits a number; 1 and no name without units."""
     return next(((size, name) for least, size, name in units if value >= least), (1.0, ""))
 
 
 def price_text(money: float) -> str:
-    """Return an amount of money, in whatever currency the price was."""
+    """Return an amount of money as text, without its currency."""
     return f"{money:,.2f}" if money >= 1 else rounded(money)

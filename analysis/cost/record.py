@@ -34,11 +34,11 @@ from analysis.tables.study import csv_bytes
 _ROW = ("steps", "examples_per_second", "examples", "seconds", "device_hours", "money", "joules")
 _CSV, _DEVICES_CSV = "cost.csv", "cost_devices.csv"
 _DISPENSABLE = ("memory", "energy", "examples", "found", "examples/s")
-"""Columns that a narrow terminal leaves out, the first one first."""
+"""Columns that a narrow terminal leaves out, in this order."""
 
 
 def cost_record(cost: StudyCost) -> dict[str, Any]:
-    """Return the cost as JSON data; null where unknown or without bound."""
+    """Return the cost as JSON data; null where unknown or unbounded."""
     analysis, costs = cost.analysis, cost.costs
     return {
         "schema_version": SCHEMA_VERSION,
@@ -175,7 +175,6 @@ def _value(estimate: Estimate | None) -> str:
 
 
 def _ends(seconds: Estimate | None) -> str:
-    """Return the interval of a time, in the unit of the time."""
     if seconds is None:
         return "-"
     return interval_text(seconds, unit_of(seconds.value, TIME)[0]) or "-"
@@ -192,7 +191,7 @@ def print_costs(cost: StudyCost, console: Console) -> None:
 
 
 def write_cost(cost: StudyCost, folder: ResultsFolder) -> list[ResultsFolder]:
-    """Write `cost.json` and the tables as CSV; return where they are."""
+    """Write `cost.json` and the tables as CSV; return their locations."""
     content = cost_record(cost)
     write_file(folder, COST_SUMMARY_FILE, json_bytes(content))
     tables, files = folder / TABLES, [folder / COST_SUMMARY_FILE]

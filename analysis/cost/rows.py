@@ -1,4 +1,4 @@
-"""The cost of training at one batch size, and of the next larger one over it."""
+"""The cost of training at one batch size, and its ratio to that at another."""
 
 from dataclasses import dataclass
 
@@ -13,12 +13,12 @@ class CostRow:
 
     Attributes:
         batch_size: examples per step.
-        step: what a step costs; None where it was not timed.
+        step: the cost of a step; None where it was not timed.
         steps: steps to target (`analysis.cost.steps`); None where the target was missed.
-        steps_found: those of the best point found: their median over fresh seeds where all batch
-            sizes have it, else the fewest over trials; None where missed.
+        steps_found: steps to target of the best point found: the median over fresh seeds where all
+            batch sizes have one, else the fewest over trials; None where missed.
         examples_per_step: examples that a step uses.
-        price: as of `Terms`.
+        price: money per device-hour; None if not given.
     """
 
     batch_size: int
@@ -30,7 +30,7 @@ class CostRow:
 
     @property
     def examples_per_second(self) -> Estimate | None:
-        """Examples that training steps use in a second."""
+        """Throughput of training steps."""
         if self.step is None:
             return None
         return self.step.seconds.inverse().times(self.examples_per_step)
@@ -42,26 +42,26 @@ class CostRow:
 
     @property
     def seconds(self) -> Estimate | None:
-        """Time to target, measurements on the validation set left out."""
+        """Time to target, without measurements on the validation set."""
         if self.steps is None or self.step is None:
             return None
         return product(self.steps, self.step.seconds)
 
     @property
     def seconds_found(self) -> float | None:
-        """Time to target of the best point found, which a run with its hyperparameters takes."""
+        """Time to target with the hyperparameters of the best point found."""
         if self.steps_found is None or self.step is None:
             return None
         return self.steps_found * self.step.seconds.value
 
     @property
     def device_hours(self) -> Estimate | None:
-        """Hours of the device."""
+        """Time to target in hours."""
         return None if self.seconds is None else self.seconds.times(1 / 3600)
 
     @property
     def money(self) -> Estimate | None:
-        """Price of these hours, in the price's currency."""
+        """Price of the device-hours, in the price's currency."""
         if self.device_hours is None or self.price is None:
             return None
         return self.device_hours.times(self.price)
@@ -69,15 +69,16 @@ class CostRow:
     @property
     def joules(self) -> Estimate | None:
         """Energy to target."""
-        if self.steps is None or self.step is None or self.step.joules is None:
+        if self.steps is None or self.step is None or self.step.step_joules is None:
             return None
-        return self.steps.times(self.step.joules)
+        return self.steps.times(self.step.step_joules)
 
     def multiples(self, larger: "CostRow") -> dict[str, Estimate]:
-        """Return what a larger batch size costs over this one, where both have a time to target.
+        """Return by what a larger batch size multiplies the cost; both have a time to target.
 
         Returns:
-            Multiples of steps, step_seconds, seconds (so of device-hours and money), and examples.
+            The multiples of steps, step_seconds, seconds (so of device-hours and money too) and
+            examples.
         """
         assert self.steps is not None
         assert self.step is not None

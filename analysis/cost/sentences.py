@@ -1,4 +1,4 @@
-"""What training to the target costs, in sentences with their numbers and intervals."""
+"""The cost of training in sentences, with numbers and intervals."""
 
 from collections.abc import Iterable, Iterator
 
@@ -7,12 +7,12 @@ from analysis.cost.estimates import DEVICE_TIME, ENERGY, TIME, amount, text
 from analysis.cost.rows import CostRow
 from analysis.cost.step_costs import MEASURED, StepCost
 from analysis.cost.study_cost import StudyCost
-from analysis.fitting.estimates import REACH, list_text, rounded, span_text
+from analysis.fitting.estimates import REACH, counted, list_text, rounded, span_text
 from analysis.measures.federated import step_unit
 from analysis.measures.replicates import fitted_quantity
 
 _STEADY = 2.0
-"""Factor between the repeats of a step beyond which they are said to be disturbed."""
+"""Factor between the ends of the interval of a step time beyond which it is unsteady."""
 _REASONS = {
     EXAMPLES: "the critical batch size: larger batches need more examples",
     SHARES: "small shares of a batch, which keep a device less busy",
@@ -22,17 +22,17 @@ _REASONS = {
 
 def cost_sentences(cost: StudyCost) -> tuple[str, ...]:
     """Return the findings, one sentence each: verdicts first, then their basis."""
-    said = (
+    parts = (
         *(disturbed_sentences, fastest_sentences, _throughput, _doubling, _under_tuned, _energy),
-        *(_device_sentences, _timed, _unsteady, _evaluation, _intervals, _open, _missing),
+        *(_devices, _step_times, _unsteady, _evaluation, _intervals, _unbounded, _missing),
     )
-    return tuple(sentence for say in said for sentence in say(cost))
+    return tuple(sentence for part in parts for sentence in part(cost))
 
 
 def disturbed_sentences(cost: StudyCost) -> Iterator[str]:
-    """Yield at which batch sizes other programs used cores that the timed threads lacked."""
+    """Yield the batch sizes at which other programs used cores that the timed threads lacked."""
     if disturbed := cost.costs.disturbed:
-        most = max(row.lacking or 0.0 for row in disturbed)
+        most = max(row.cores_lacking or 0.0 for row in disturbed)
         yield (
             f"B = {_listed(disturbed)}: while steps were timed, other programs took up to "
             f"{most:.1f} cores from the {cost.costs.threads or 1} threads, so the times below are "
@@ -41,14 +41,13 @@ def disturbed_sentences(cost: StudyCost) -> Iterator[str]:
 
 
 def _setting(cost: StudyCost) -> str:
-    """Return what was timed: device, threads and precision."""
-    threads = cost.costs.threads
-    told = f"{threads} thread{'s' if threads != 1 else ''}" if threads else ""
-    return ", ".join(filter(None, (cost.costs.device, told, cost.costs.precision)))
+    costs = cost.costs
+    threads = counted(costs.threads, "threads") if costs.threads else ""
+    return ", ".join(filter(None, (costs.device, threads, costs.precision)))
 
 
 def fastest_sentences(cost: StudyCost) -> Iterator[str]:
-    """Yield which batch size is the fastest on one device, and the smallest that is near it."""
+    """Yield the fastest batch size on one device, and the smallest that is nearly as fast."""
     best, near = cost.fastest, cost.smallest_near
     if best is None or best.seconds is None or best.steps is None or best.step is None:
         yield "No batch size has both a step time and steps to target, so none can be recommended."
@@ -127,7 +126,7 @@ def _energy(cost: StudyCost) -> Iterator[str]:
     yield f"Least energy on one device: B = {row.batch_size}, {text(joules, ENERGY)} to target."
 
 
-def _device_sentences(cost: StudyCost) -> Iterator[str]:
+def _devices(cost: StudyCost) -> Iterator[str]:
     fastest, cheapest, near = cost.fastest_scaled, cost.cheapest_scaled, cost.cheapest_near
     link, devices = cost.terms.link, {row.devices for row in cost.scaling}
     if fastest and cheapest and near and devices != {1}:
@@ -143,19 +142,21 @@ def _device_sentences(cost: StudyCost) -> Iterator[str]:
                 "step."
             )
     if without := sorted({*cost.terms.devices} - devices):
-        yield (
-            f"{', '.join(map(str, without))} devices are left out: no batch size gives each of "
-            f"them {cost.costs.rows[0].batch_size} examples or more, the smallest batch that was "
-            "timed."
+        rows = cost.costs.rows
+        why = (
+            "no batch size that reached the target gives each of them "
+            f"{span_text(rows[0].batch_size, rows[-1].batch_size)} examples, which were timed"
+            if cost.scaling
+            else "no time to target on one device is known to compare with"
         )
+        yield f"Left out: {counted(', '.join(map(str, without)), 'devices')}, as {why}."
 
 
 def _scaled(row: DeviceCost) -> str:
-    devices = f"{row.devices} device{'s' if row.devices > 1 else ''}"
     money = "" if row.money is None else f", {text(row.money)} in money"
     return (
-        f"{devices} at B = {row.batch_size}, {text(row.seconds, TIME)} to target, "
-        f"{text(row.device_seconds, DEVICE_TIME)}{money}"
+        f"{counted(row.devices, 'devices')} at B = {row.batch_size}, "
+        f"{text(row.seconds, TIME)} to target, {text(row.device_seconds, DEVICE_TIME)}{money}"
     )
 
 
@@ -180,10 +181,10 @@ def _end_of_scaling(cost: StudyCost) -> str:
     )
 
 
-def _timed(cost: StudyCost) -> Iterator[str]:
+def _step_times(cost: StudyCost) -> Iterator[str]:
     costs = cost.costs
     if costs.source != MEASURED:
-        yield f"Step times are those of {costs.source}, on {_setting(cost)}."
+        yield f"Step times come from {costs.source}, measured on {_setting(cost)}."
         return
     repeats = [row.repeats for row in costs.rows if row.repeats]
     yield (
@@ -193,7 +194,6 @@ def _timed(cost: StudyCost) -> Iterator[str]:
 
 
 def _unsteady(cost: StudyCost) -> Iterator[str]:
-    """Yield which batch sizes another process seems to have disturbed."""
     wide = [
         row
         for row in cost.rows
@@ -202,8 +202,8 @@ def _unsteady(cost: StudyCost) -> Iterator[str]:
     if cost.costs.source == MEASURED and wide:
         fewer = ", or with fewer --threads" if (cost.costs.threads or 1) > 1 else ""
         yield (
-            f"B = {_listed(wide)}: the ends of the interval of a step differ by more than a factor "
-            f"of {_STEADY:g}, as other programs cause; run `cost` again when they have "
+            f"B = {_listed(wide)}: the interval of the step time spans more than a factor of "
+            f"{_STEADY:g}, probably because of other programs; run `cost` again when they have "
             f"ended{fewer}."
         )
 
@@ -232,12 +232,12 @@ def _intervals(cost: StudyCost) -> Iterator[str]:
     missing = "" if analysis.tuning is None else analysis.tuning.missing
     without = f"; none covers under-tuning: {missing}" if missing else ""
     yield (
-        f"Steps to target are {what}; their 95% intervals cover {list_text(cost.held)}, and those "
-        f"of times also the spread of step times{without}."
+        f"Steps to target are {what}; their 95% intervals cover {list_text(cost.held)}, and the "
+        f"intervals of times also cover the spread of step times{without}."
     )
 
 
-def _open(cost: StudyCost) -> Iterator[str]:
+def _unbounded(cost: StudyCost) -> Iterator[str]:
     rows = [row for row in cost.rows if row.steps is not None and not row.steps.identified]
     if rows and cost.held:
         yield (

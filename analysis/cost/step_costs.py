@@ -1,4 +1,4 @@
-"""What one training step costs at each batch size: `cost.parquet`, or a table of the user's own."""
+"""The cost of a training step at each batch size: `cost.parquet`, or a table of the user's own."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -22,12 +22,13 @@ SIZE, SECONDS, LOW, HIGH, ENERGY = "batch_size", "seconds_per_step", "low", "hig
 """Columns of a table of step times measured elsewhere; the last three may be absent."""
 ELSEWHERE = "a device elsewhere"
 DISTURBED = 0.1
-"""Cores that each thread must lack for its times to be said to be disturbed."""
+"""Cores lacking per thread beyond which step times count as disturbed."""
 MEASURED = "measured"
-"""Source of step times that batchscale took itself."""
+"""Source of step times that batchscale measured itself."""
 LEAST, MOST = 1e-15, 1e15
-"""Bounds of a time in seconds, an energy in joules and a price: no product of them overflows."""
+"""Bounds of a time in seconds, an energy in joules and a price, so that no product overflows."""
 _LACKING = "cores_lacking"
+_OPTIONAL = (*("repeats", "evaluation_seconds", "memory", "micro_batch", "step_joules", _LACKING),)
 _NUMBERS = [n for n, kind in COST_COLUMNS.items() if kind == pa.float64() and n != _LACKING]
 _COLUMNS = {
     SECONDS: "step_seconds",
@@ -39,37 +40,34 @@ _COLUMNS = {
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class StepCost:
-    """What a training step costs at one batch size, on one device."""
+    """The cost of a training step at one batch size, on one device; None where unknown."""
 
     batch_size: int  # examples per step
-    # of a step, the batch fetched, forward, backward and update included; an end of its interval
-    # that is not known is the value itself
+    # to fetch a batch, go forward and backward, and update; an unknown end is the value itself
     seconds: Estimate
-    # how often it was timed; None where unknown, as is each of the following
-    repeats: int | None = None
-    # of a measurement on the validation set, which is no part of a step
-    evaluation_seconds: float | None = None
-    memory: int | None = None  # peak bytes: of the GPU's memory, or of the process on a CPU
+    repeats: int | None = None  # how often it was timed
+    evaluation_seconds: float | None = None  # of one measurement on the validation set
+    memory: int | None = None  # peak bytes of the GPU's memory, or of the process on a CPU
     micro_batch: int | None = None  # examples per forward and backward pass
-    joules: float | None = None  # energy of a step
-    # cores that other programs kept from the threads while it was timed
-    lacking: float | None = None
+    step_joules: float | None = None
+    # cores that the threads lacked because other programs used them
+    cores_lacking: float | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class StepCosts:
-    """The steps of a study on one device."""
+    """The cost of a step at the batch sizes of a study, on one device; None where unknown."""
 
-    rows: tuple[StepCost, ...]  # one per batch size, rising
-    device: str  # what was timed, in words
-    threads: int | None  # of the CPU; None for a GPU, or where unknown, as are the following
-    precision: str | None  # arithmetic of the study
-    parameters: int | None  # trainable numbers of the model
+    rows: tuple[StepCost, ...]  # one per batch size, ascending
+    device: str  # its name
+    threads: int | None  # of the CPU; None for a GPU too
+    precision: str | None
+    parameters: int | None  # number of trainable parameters
     source: str  # `measured`, or the name of the file that the times come from
 
     @classmethod
     def of(cls, records: Sequence[Mapping[str, Any]]) -> Self:
-        """Return the costs in rows of `cost.parquet`, at least one; what they lack is unknown."""
+        """Return the costs in one or more rows of `cost.parquet`."""
         first = records[0]
         return cls(
             rows=tuple(sorted(map(_row, records), key=lambda row: row.batch_size)),
@@ -82,7 +80,7 @@ class StepCosts:
     def disturbed(self) -> tuple[StepCost, ...]:
         """Rows that were timed while other programs used cores that the threads lacked."""
         least = DISTURBED * (self.threads or 1)
-        return tuple(row for row in self.rows if (row.lacking or 0.0) > least)
+        return tuple(row for row in self.rows if (row.cores_lacking or 0.0) > least)
 
     def at(self, batch_size: int) -> StepCost | None:
         """Return the row of a batch size, if it was timed."""
@@ -90,7 +88,7 @@ class StepCosts:
 
 
 def read_costs(folder: ResultsFolder) -> StepCosts | None:
-    """Return what `cost.parquet` holds; None where a folder has none.
+    """Return the costs in `cost.parquet`; None where the folder has none.
 
     Raises:
         AnalysisError: the file is damaged, or holds values that batchscale does not write.
@@ -120,17 +118,17 @@ def read_costs(folder: ResultsFolder) -> StepCosts | None:
 
 
 def write_costs(folder: ResultsFolder, rows: Sequence[Mapping[str, Any]]) -> None:
-    """Write `cost.parquet`, of rows with its columns; those that are absent are null."""
+    """Write `cost.parquet` from rows by column; a missing column is null."""
     write_table(folder, COST_FILE, pa.Table.from_pylist(list(rows), schema=file_schema(COST_FILE)))
 
 
 def step_times(path: Path) -> list[dict[str, Any]]:
-    """Return the rows of `cost.parquet` for step times measured elsewhere; faulty rows are named.
+    """Return the rows of `cost.parquet` for step times measured elsewhere.
 
     Args:
         path: a CSV, TSV, Parquet or JSON lines file with the columns batch_size and
-            seconds_per_step, and low, high (ends of the interval, seconds) and energy (joules of a
-            step) where they are known.
+            seconds_per_step, and optionally low and high (ends of the interval, seconds) and
+            energy (joules per step).
 
     Raises:
         AnalysisError: a column or a value is not as described; the rows are named.
@@ -146,9 +144,9 @@ def step_times(path: Path) -> list[dict[str, Any]]:
     fraction = sizes[sizes != sizes.round()]
     if len(fraction):
         rows.refuse(f"{SIZE} must be an integer", f"{fraction.iloc[0]:g}", list(fraction.index))
-    twice = sizes[sizes.duplicated(keep=False)]
-    if len(twice):
-        first = twice[twice == twice.iloc[0]]
+    repeated = sizes[sizes.duplicated(keep=False)]
+    if len(repeated):
+        first = repeated[repeated == repeated.iloc[0]]
         rows.refuse("each batch size must have one row", f"{first.iloc[0]:g}", list(first.index))
     table = pd.DataFrame({"batch_size": sizes.astype("int64")})
     for column, name in _COLUMNS.items():
@@ -178,7 +176,7 @@ def _check_columns(rows: Rows) -> None:
 
 
 def _positive(rows: Rows, column: str, needed: bool) -> "pd.Series[float]":
-    """Return a column of numbers in range, NaN where absent, if it may be."""
+    """Return a column of numbers in range; NaN where there is none, unless it is needed."""
     if column not in rows.names:
         return pd.Series(np.nan, index=rows.frame.index)
     values, given = rows.numbers(column)
@@ -213,10 +211,5 @@ def _row(record: Mapping[str, Any]) -> StepCost:
     return StepCost(
         batch_size=record["batch_size"],
         seconds=Estimate(value=seconds, low=low or seconds, high=high or seconds),
-        repeats=record.get("repeats"),
-        evaluation_seconds=record.get("evaluation_seconds"),
-        memory=record.get("memory"),
-        micro_batch=record.get("micro_batch"),
-        joules=record.get("step_joules"),
-        lacking=record.get(_LACKING),
+        **{name: record.get(name) for name in _OPTIONAL},
     )

@@ -1,9 +1,10 @@
-"""Steps to target with their intervals, as the cost of training takes them from an analysis.
+"""Steps to target with intervals, taken from an analysis for the cost of training.
 
-They are those of the best points there are: of the curve that the analysis fits, with an interval
-that holds the noise of seeds, under-tuning and the form of the curve. With too few batch sizes to
-compare forms, each has its own instead: the median over fresh seeds of the best point found, with
-an interval that holds these seeds and under-tuning; or the fewest steps found, which have none.
+They are read off the fitted curve, which estimates the best point there is at each batch size, with
+an interval that covers the noise of seeds, under-tuning and the form of the curve. With too few
+batch sizes to compare forms, each batch size has its own steps instead: the median over fresh seeds
+of the best point found, with an interval that covers seeds and under-tuning; or else the fewest
+steps found, without an interval.
 """
 
 import math
@@ -25,16 +26,16 @@ _LEAST_SCALE = 1e-9
 
 
 def steps_of(analysis: Analysis) -> tuple[dict[int, Estimate], tuple[str, ...]]:
-    """Return steps to target by batch size that reached it, and what their intervals hold.
+    """Return steps to target by batch size that reached it, and what their intervals cover.
 
-    An end that lies more than a factor of `REACH` away is not set by the data, and so open.
+    An end more than a factor of `REACH` away is not set by the data, and therefore open.
     """
-    steps, held = _with_any_ends(analysis)
-    near = {n: own.within(own.value / REACH, own.value * REACH) for n, own in steps.items()}
-    return near, held
+    steps, covered = _unlimited_steps(analysis)
+    limited = {n: own.within(own.value / REACH, own.value * REACH) for n, own in steps.items()}
+    return limited, covered
 
 
-def _with_any_ends(analysis: Analysis) -> tuple[dict[int, Estimate], tuple[str, ...]]:
+def _unlimited_steps(analysis: Analysis) -> tuple[dict[int, Estimate], tuple[str, ...]]:
     found, tuning = found_steps(analysis), analysis.tuning
     tuned = (TUNING,) if tuning is not None and not tuning.missing else ()
     if analysis.fits is not None and len(analysis.fits.by_name) > 1:
@@ -52,10 +53,10 @@ def _with_any_ends(analysis: Analysis) -> tuple[dict[int, Estimate], tuple[str, 
 
 
 def with_gap(found: Estimate, gap: TuningGap) -> Estimate:
-    """Return steps found with an interval that also reaches to those of the best point there is.
+    """Return steps found with an interval that also covers under-tuning.
 
-    Its lower end is a quantile of log steps that are normal, as wide as the interval of the steps
-    found, less the gap.
+    Its lower end is a quantile of log steps minus the gap, where log steps are normal and as spread
+    as the interval of the steps found.
     """
     if found.low <= 0:
         return found
@@ -71,7 +72,7 @@ def with_gap(found: Estimate, gap: TuningGap) -> Estimate:
 
 def _on_the_curve(fits: Fits, batch_sizes: list[int]) -> dict[int, Estimate]:
     sizes = np.array(batch_sizes, dtype=float)
-    bands = np.array([fit.band(sizes) for fit in _alike(fits)])
+    bands = np.array([fit.band(sizes) for fit in _close_fits(fits)])
     columns = zip(
         batch_sizes,
         fits.best.predict(sizes).tolist(),
@@ -82,17 +83,17 @@ def _on_the_curve(fits: Fits, batch_sizes: list[int]) -> dict[int, Estimate]:
     return {size: Estimate(value=value, low=low, high=high) for size, value, low, high in columns}
 
 
-def _alike(fits: Fits) -> list[ScalingFit]:
-    """Return the fits that fit about as well as the best one, and itself."""
+def _close_fits(fits: Fits) -> list[ScalingFit]:
+    """Return the best fit and those that fit about as well."""
     criteria = [(fit, fit.aicc) for fit in fits.by_name.values()]
     least = min(aicc for _, aicc in criteria if aicc is not None)
     return [fit for fit, aicc in criteria if aicc is not None and aicc - least <= ALIKE]
 
 
 def found_steps(analysis: Analysis) -> dict[int, float]:
-    """Return the steps of the best point found at each batch size that reached the target.
+    """Return the steps that the analysis fits, at each batch size that reached the target.
 
-    They are what the analysis fits: medians over fresh seeds, or the fewest over trials.
+    They are medians over fresh seeds of the best point found, or the fewest over trials.
     """
     points = fitted_points(analysis.table)
     reached = ~points.missed

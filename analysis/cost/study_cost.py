@@ -8,7 +8,7 @@ from itertools import pairwise
 
 from pydantic import TypeAdapter
 
-from analysis.cost.devices import HALF, DeviceCost, Link, scaled
+from analysis.cost.devices import DeviceCost, Link, scaled
 from analysis.cost.estimates import ratio
 from analysis.cost.rows import CostRow
 from analysis.cost.step_costs import LEAST, MOST, StepCosts, read_costs
@@ -24,17 +24,18 @@ from analysis.tables.schema import COST_SUMMARY_FILE
 
 MOST_DEVICES = 10**9
 NEAR = 1.1
-"""Times the least time, or the most throughput, within which a batch size counts as near it."""
+"""Factor from the least time, or the highest throughput, within which a batch size is near it."""
+_LEAST_EFFICIENCY = 0.5
+"""Efficiency below which strong scaling is said to have ended."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Terms:
-    """What a user pays, and would train on."""
+    """The price of a device, and the devices that a batch may be split over."""
 
-    price: float | None = None  # money per device-hour, > 0; None for no money
-    # numbers of devices to spread a batch over, rising; none for one device only
-    devices: tuple[int, ...] = ()
-    link: Link | None = None  # what connects them; needed for more than one
+    price: float | None = None  # money per device-hour, > 0
+    devices: tuple[int, ...] = ()  # numbers of devices, ascending; empty for one device only
+    link: Link | None = None  # between the devices; needed for more than one
 
     def __post_init__(self) -> None:
         """Refuse an impossible price or number of devices, and devices without a link."""
@@ -57,15 +58,15 @@ class Terms:
 
 @dataclass(frozen=True, kw_only=True)
 class StudyCost:
-    """What training to the target costs at every batch size of a study.
+    """The cost of training to the target at every batch size of a study.
 
     Attributes:
-        analysis: the analysis whose steps to target it joins.
+        analysis: the analysis that the steps to target come from.
         costs: the cost of a step.
         terms: price and devices.
-        rows: one per batch size of the study, rising.
-        held: what the intervals of steps hold, such as `seeds`; empty where there are none.
-        scaling: time to target on each of several numbers of devices; empty where not asked for.
+        rows: one per batch size of the study, ascending.
+        held: what the intervals of steps cover, such as `seeds`; empty without intervals.
+        scaling: time to target on each number of devices; empty where not asked for.
     """
 
     analysis: Analysis
@@ -77,7 +78,7 @@ class StudyCost:
 
     @property
     def on_curve(self) -> bool:
-        """Whether steps are those of the fitted curve, and so of the best points there are."""
+        """Whether steps are read off the fitted curve, so estimate the best points there are."""
         return FORM in self.held
 
     @cached_property
@@ -87,12 +88,12 @@ class StudyCost:
 
     @property
     def fastest(self) -> CostRow | None:
-        """The row of least time to target on one device, which is also the least money."""
+        """The row with the least time to target on one device, which also costs the least money."""
         return min(self.timed, key=_time, default=None)
 
     @property
     def as_fast(self) -> tuple[CostRow, ...]:
-        """Other rows of which the intervals do not show that they are slower than the fastest."""
+        """Other rows that their intervals do not show to be slower than the fastest."""
         best = self.fastest
         if best is None or best.seconds is None or not self.held:
             return ()
@@ -102,23 +103,18 @@ class StudyCost:
     @property
     def smallest_near(self) -> CostRow | None:
         """The smallest batch size whose time to target is within 10 % of the least."""
-        best = self.fastest
-        if best is None:
-            return None
-        return next(row for row in self.timed if _time(row) <= NEAR * _time(best))
+        least = min(map(_time, self.timed), default=0.0)
+        return next((row for row in self.timed if _time(row) <= NEAR * least), None)
 
     @property
     def beyond(self) -> tuple[CostRow, ...]:
-        """Rows whose best point found takes more steps than the interval of the best there is.
-
-        Their searches are under-tuned.
-        """
+        """Under-tuned rows: the best point found takes more steps than the interval of `steps`."""
         found = [(row, row.steps_found, row.steps) for row in self.rows]
         return tuple(row for row, own, best in found if own and best and own > best.high)
 
     @property
     def throughput_stops(self) -> CostRow | None:
-        """The smallest batch size of a throughput within 10 % of the most."""
+        """The smallest batch size whose throughput is within 10 % of the highest."""
         rates = [(row, row.examples_per_second) for row in self.rows]
         known = [(row, rate.value) for row, rate in rates if rate is not None]
         most = max((rate for _, rate in known), default=0.0)
@@ -126,7 +122,7 @@ class StudyCost:
 
     @property
     def doublings(self) -> tuple[tuple[CostRow, CostRow], ...]:
-        """Rows with a time to target, each with the next larger one."""
+        """Pairs of successive rows with a time to target."""
         return tuple(pairwise(self.timed))
 
     @property
@@ -142,30 +138,27 @@ class StudyCost:
     @property
     def ended(self) -> DeviceCost | None:
         """The least number of devices with less than half of a perfect speed-up."""
-        return next((row for row in self.scaling if row.efficiency < HALF), None)
+        return next((row for row in self.scaling if row.efficiency < _LEAST_EFFICIENCY), None)
 
     @property
     def cheapest_near(self) -> DeviceCost | None:
         """The number of devices with the fewest device-hours within 10 % of the least time."""
-        best = self.fastest_scaled
-        if best is None:
-            return None
-        near = [row for row in self.scaling if row.seconds.value <= NEAR * best.seconds.value]
-        return min(near, key=lambda row: row.device_hours.value)
+        least = min((row.seconds.value for row in self.scaling), default=0.0)
+        near = [row for row in self.scaling if row.seconds.value <= NEAR * least]
+        return min(near, key=lambda row: row.device_hours.value, default=None)
 
 
 def cost_of(folder: ResultsFolder, analysis: Analysis) -> StudyCost | None:
-    """Return what training costs at each batch size, from the step times in a results folder.
+    """Return the cost of training from the step times in a results folder; None without any.
 
-    Price and devices are those of the latest `batchscale cost`; None where the folder holds no step
-    times.
+    Price and devices are those of the latest `batchscale cost`.
     """
     costs = read_costs(folder)
-    return None if costs is None else joined(analysis, costs, _recorded_terms(folder))
+    return None if costs is None else join_costs(analysis, costs, _recorded_terms(folder))
 
 
 def check_joinable(analysis: Analysis, terms: Terms) -> None:
-    """Refuse a batch schedule, and clients spread over devices, before anything is timed."""
+    """Refuse a batch schedule, and a federated study on devices, before anything is timed."""
     config = analysis.study.config
     if is_planned(config):
         raise AnalysisError(
@@ -179,15 +172,15 @@ def check_joinable(analysis: Analysis, terms: Terms) -> None:
         )
 
 
-def joined(analysis: Analysis, costs: StepCosts, terms: Terms) -> StudyCost:
-    """Return what training costs at every batch size of an analysis.
+def join_costs(analysis: Analysis, costs: StepCosts, terms: Terms) -> StudyCost:
+    """Return the cost of training at every batch size of an analysis.
 
     Raises:
         AnalysisError: no batch size of the study was timed, or the study or its devices have no
             such cost.
     """
     check_joinable(analysis, terms)
-    steps, held = steps_of(analysis)
+    steps, covered = steps_of(analysis)
     found = found_steps(analysis)
     config = analysis.study.config
     rows = tuple(
@@ -209,12 +202,11 @@ def joined(analysis: Analysis, costs: StepCosts, terms: Terms) -> StudyCost:
         )
     scaling = scaled(steps, costs, terms.devices, terms.link, terms.price) if terms.devices else ()
     return StudyCost(
-        analysis=analysis, costs=costs, terms=terms, rows=rows, held=held, scaling=scaling
+        analysis=analysis, costs=costs, terms=terms, rows=rows, held=covered, scaling=scaling
     )
 
 
 def _recorded_terms(folder: ResultsFolder) -> Terms:
-    """Return the terms of the latest `batchscale cost`; none where it was not run here."""
     if not folder.exists(COST_SUMMARY_FILE):
         return Terms()
     content = read_file(folder, COST_SUMMARY_FILE)

@@ -1,14 +1,13 @@
-"""The files of a results folder from which numbers are read, each with its digest beside it.
+"""The files of a results folder that numbers are read from, each with its digest beside it.
 
-The digest of `trials.parquet` is in `trials.parquet.sha256`, one line as `sha256sum` writes it. It
-is of the bytes, and they are checked before anything parses them: a parser that is given damaged
-bytes may read other numbers, or end the process. A file of its own for each needs no lock where
-many workers write on a disk or in an object store, and costs the same for the last part as for the
-first.
+The digest of `trials.parquet` is in `trials.parquet.sha256`, one line as `sha256sum` writes it. The
+bytes of a file are checked before anything parses them: given damaged bytes, a parser may read
+other numbers or crash. With one digest file per file, many workers can write to a disk or an object
+store without a lock, and the last part costs no more than the first.
 
-The digest is written before the file. Where a file is replaced, the digests of the old and the new
-content are both there until the new one is in place, so whenever a writer is killed, what is there
-is whole and known.
+The digest is written before the file. While a file is being replaced, the digests of its old and
+its new content are both listed, so a writer may be killed at any time: the file is whole and has a
+known digest.
 """
 
 import contextlib
@@ -54,13 +53,13 @@ REMEDIES = {
     SUMMARY_FILE: "run `analyze` to make it again",
     ARCHIVE_FILE: "restore it from a copy, or import again",
 }
-"""What to do about a damaged file, by its name; all others with a digest are parts."""
+"""What to do about a damaged file, by its name; all other files with a digest are parts."""
 _PART_REMEDY = "delete it, and run the same `sweep` to retrain its cohort"
 _DIGEST = re.compile(rb"([0-9a-f]{64}) [ *](.+)")
-"""A line of a file of digests: the digest, and the name of what has it."""
+"""A line of a digest file: the digest and the name of the file."""
 _PLAIN = {"compression": "none", "use_dictionary": False, "write_statistics": False}
 _ATTEMPTS = 5
-"""How often a file that is being replaced is read before it is called damaged."""
+"""How often a file is read, as it may be being replaced, before it counts as damaged."""
 
 
 def write_file(folder: ResultsFolder, name: str, content: "bytes | memoryview | pa.Buffer") -> None:
@@ -75,10 +74,10 @@ def write_file(folder: ResultsFolder, name: str, content: "bytes | memoryview | 
 
 
 def read_file(folder: ResultsFolder, name: str) -> bytes:
-    """Return the content of a file, if it has the digest that was written with it.
+    """Return the content of a file after checking its digest.
 
     Raises:
-        AnalysisError: the file is missing, has no digest, or has another one.
+        AnalysisError: the file is missing, has no digest, or does not match it.
     """
     earlier: list[str] | None = None
     for attempt in range(_ATTEMPTS):
@@ -102,22 +101,13 @@ def read_file(folder: ResultsFolder, name: str) -> bytes:
 
 
 def remedy(name: str) -> str:
-    """Return what to do about a damaged file, a clause for the end of a message."""
+    """Return what to do about a damaged file, as the last clause of a message."""
     return REMEDIES.get(name, _PART_REMEDY)
 
 
 @contextlib.contextmanager
 def as_written(folder: ResultsFolder, name: str) -> Iterator[None]:
-    """Refuse a file where its content raises what none does that batchscale wrote.
-
-    A digest tells that nothing has changed since it was made, and not who made it.
-
-    Yields:
-        Nothing.
-
-    Raises:
-        AnalysisError: the body, which reads the content, raised for its sake.
-    """
+    """Refuse a file whose content makes the body raise; its digest may be by another program."""
     try:
         yield
     except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
@@ -127,7 +117,7 @@ def as_written(folder: ResultsFolder, name: str) -> Iterator[None]:
 
 
 def json_bytes(record: Mapping[str, Any]) -> bytes:
-    """Return the content of a JSON file, with null for what is unknown or without bound."""
+    """Return a record of finite numbers as the content of a JSON file."""
     return f"{json.dumps(record, indent=2, allow_nan=False)}\n".encode()
 
 
@@ -137,16 +127,15 @@ def write_table(folder: ResultsFolder, name: str, table: pa.Table) -> None:
 
 
 def as_parquet(table: pa.Table, *, plain: bool = False) -> pa.Buffer:
-    """Return the content of a parquet file; a plain one is read faster and a little larger."""
+    """Return the content of a parquet file; a plain one is faster to read but a little larger."""
     sink = pa.BufferOutputStream()
-    options = _PLAIN if plain else coding(table.schema)
-    pq.write_table(table, sink, **options)
+    pq.write_table(table, sink, **(_PLAIN if plain else coding(table.schema)))
     return sink.getvalue()
 
 
 def coding(schema: pa.Schema) -> Mapping[str, Any]:
-    """Return how pyarrow is to write the columns of a table that is small for its content."""
-    # of measured numbers hardly two are equal: a dictionary costs much time, and some space
+    """Return the options with which pyarrow writes a compact parquet file."""
+    # measured numbers hardly repeat: a dictionary of them costs much time and some space
     repeated = [field.name for field in schema if not pa.types.is_floating(field.type)]
     return {"compression": "zstd", "use_dictionary": repeated}
 
@@ -154,7 +143,7 @@ def coding(schema: pa.Schema) -> Mapping[str, Any]:
 def read_table_file(
     folder: ResultsFolder, name: str, columns: Collection[str] | None = None
 ) -> pa.Table:
-    """Return the table in a parquet file, or some of its columns; values are not yet checked.
+    """Return a table, or some of its columns, from a parquet file; values are not yet checked.
 
     Raises:
         AnalysisError: the file is missing, damaged, not parquet, or of another schema version.
@@ -176,11 +165,7 @@ def read_table_file(
 
 
 def read_study_file(folder: ResultsFolder) -> dict[str, Any]:
-    """Return the study file of a results folder as plain data, not yet checked.
-
-    Raises:
-        AnalysisError: it is missing, damaged, or not TOML.
-    """  # noqa: DOC502  (raised inside)
+    """Return the study file of a results folder as plain data, not yet checked."""
     content = read_file(folder, STUDY_FILE)
     with as_written(folder, STUDY_FILE):
         return tomllib.loads(content.decode("utf-8"))
@@ -193,7 +178,7 @@ def _record(folder: ResultsFolder, name: str, digests: list[str]) -> None:
 
 
 def _recorded(folder: ResultsFolder, name: str) -> list[str] | None:
-    """Return the digests that a file may have; None without any, empty where they are damaged."""
+    """Return the recorded digests of a file; None without any, empty where they are damaged."""
     content = folder.find(f"{name}{DIGEST_SUFFIX}")
     if content is None:
         return None

@@ -26,8 +26,8 @@ _FULL = (errno.ENOSPC, errno.EDQUOT)
 _LEFTOVERS = re.compile(r"\.lock|\..*\.tmp|study\.toml\.sha256")
 _MOST_BYTES = {"parquet": 2**32}
 _MOST_BYTES_OF_TEXT = 2**26
-"""Sizes that no table, and no other file of a study, has."""
-_MOST_LOOKED_AT = 20
+"""Sizes that no table and no other file of a study exceeds."""
+_MOST_SUGGESTIONS = 20
 _STALE_SECONDS = 60.0
 
 
@@ -35,11 +35,10 @@ _STALE_SECONDS = 60.0
 class ResultsFolder:
     """A results folder, which may be pickled and used on another machine.
 
-    Names of files are relative to the folder, with forward slashes.
+    File names are relative to the folder, with forward slashes.
     """
 
     location: str  # path or URI as the user gave it
-    # what holds it, a `pyarrow.fs.FileSystem`
     filesystem: fs.FileSystem = field(repr=False, compare=False)
     base: str  # absolute path of the folder in that file system
 
@@ -51,7 +50,7 @@ class ResultsFolder:
             location: a path, or a URI such as `s3://bucket/results`, `gs://...`, `file:///...`.
 
         Raises:
-            AnalysisError: it is empty, a URI of unknown form, or of a store out of reach.
+            AnalysisError: the location is empty, a malformed URI, or in a store out of reach.
         """
         text = str(location)
         if not is_uri(text):
@@ -67,7 +66,7 @@ class ResultsFolder:
         return cls(text, filesystem, base.rstrip("/"))
 
     def __truediv__(self, name: str) -> Self:
-        """Return the folder, or the location of the file, of that name inside this one."""
+        """Return the folder or file of that name inside this folder."""
         if "://" in self.location:
             uri = urlsplit(self.location)
             location = urlunsplit(uri._replace(path=f"{uri.path.rstrip('/')}/{quote(name)}"))
@@ -90,28 +89,28 @@ class ResultsFolder:
 
     @property
     def is_empty(self) -> bool:
-        """Whether the folder does not exist, or holds only what a failed start leaves behind."""
+        """Whether the folder does not exist, or contains only what a failed start leaves behind."""
         return all(_LEFTOVERS.fullmatch(info.base_name) for info in self._inside(""))
 
     def names(self, subfolder: str) -> list[str]:
-        """Return the sorted names of the files in a subfolder; none if it does not exist."""
+        """Return the sorted names of the files in a subfolder, which need not exist."""
         files = [info for info in self._inside(subfolder) if info.type == fs.FileType.File]
         return sorted(f"{subfolder}/{info.base_name}" for info in files)
 
     def up_to_date(self, name: str, subfolder: str) -> bool:
-        """Return whether a file, which must exist, was written after all in a subfolder."""
+        """Return whether a file, which must exist, is newer than every file in a subfolder."""
         with self._errors_reported():
             written = self.filesystem.get_file_info(self._path(name)).mtime_ns
         return all(info.mtime_ns < written for info in self._inside(subfolder) if info.is_file)
 
     def read(self, name: str) -> bytes:
-        """Return the content of a file; refuse a missing one, no regular one, and one too large."""
+        """Return the content of a file; refuse one that is missing, not regular, or too large."""
         content = self.find(name)
         if content is None:
             if self.filesystem.get_file_info(self.base).is_file:
                 raise AnalysisError(f"results must be a folder, got the file {self}; give a folder")
             inside = sorted(info.base_name for info in self._inside("") if not info.is_file)
-            folders = [self / folder for folder in inside[:_MOST_LOOKED_AT]]
+            folders = [self / folder for folder in inside[:_MOST_SUGGESTIONS]]
             studies = [str(folder) for folder in folders if folder.exists(name)]
             raise AnalysisError(
                 f"a results folder must hold {name}, got none in {self}; give the folder of one "
@@ -130,11 +129,11 @@ class ResultsFolder:
                 self._check_readable(name, info)
                 with self.filesystem.open_input_stream(path) as stream:
                     return bytes(stream.read())
-        except FileNotFoundError:  # removed meanwhile
+        except FileNotFoundError:  # removed since
             return None
 
     def write(self, name: str, content: "bytes | memoryview | pa.Buffer") -> None:
-        """Write a file, whole or not at all to readers on any machine, with missing subfolders."""
+        """Write a file and its missing parents; readers on any machine see all of it or nothing."""
         path = self._path(name)
         try:
             if self.on_disk:
@@ -155,28 +154,19 @@ class ResultsFolder:
         )
 
     def check_writable(self) -> None:
-        """Refuse a folder on a disk in which nothing could be written; write nothing."""
+        """Refuse a folder on a disk that cannot be written, without writing anything."""
         if not self.on_disk:
             return
         base = Path(self.base)
-        there = next(path for path in (base, *base.parents) if path.exists())
-        if not os.access(there, os.W_OK | os.X_OK) or not there.is_dir():
-            code = errno.EACCES if there.is_dir() else errno.ENOTDIR
+        parent = next(path for path in (base, *base.parents) if path.exists())
+        if not os.access(parent, os.W_OK | os.X_OK) or not parent.is_dir():
+            code = errno.EACCES if parent.is_dir() else errno.ENOTDIR
             raise AnalysisError(self.unwritable(OSError(code, os.strerror(code))))
 
     @contextlib.contextmanager
     def locked(self) -> Iterator[None]:
-        """Keep other sweeps out while the body runs, and delete what a killed sweep left.
-
-        The operating system holds the lock, so it ends with the process, however that ends. Object
-        stores have no locks: there nothing is held.
-
-        Yields:
-            Nothing.
-
-        Raises:
-            AnalysisError: another process holds the lock, or the folder cannot be written.
-        """
+        """Keep other sweeps out while the body runs, and delete what a killed sweep left behind."""
+        # the system releases the lock when the process ends; object stores have no locks
         if not self.on_disk:
             yield
             return
@@ -201,7 +191,7 @@ class ResultsFolder:
             lock.release()
 
     def path_on_disk(self, name: str) -> Path | None:
-        """Return the path of a file or subfolder; None where the folder is in an object store."""
+        """Return the path of a file or subfolder; None in an object store."""
         return Path(self._path(name)) if self.on_disk else None
 
     def remove(self, name: str) -> None:
@@ -219,24 +209,24 @@ class ResultsFolder:
         """Provide a folder on this machine's disk, for files that grow line by line.
 
         Args:
-            keep: names of files written there that belong to the results.
+            keep: names of the files that belong to the results.
 
         Yields:
-            The results folder itself if it is on a disk; else a temporary one, whose files to keep
-            are copied into the results at the end.
+            The results folder itself if it is on a disk; else a temporary one, from which the files
+            to keep are copied into the results at the end.
         """
         if self.on_disk:
             Path(self.base).mkdir(parents=True, exist_ok=True)
             yield Path(self.base)
             return
-        with tempfile.TemporaryDirectory(prefix="batchscale-", ignore_cleanup_errors=True) as made:
-            yield Path(made)
-            for name in keep:
-                if (Path(made) / name).is_file():
-                    self.write(name, (Path(made) / name).read_bytes())
+        with tempfile.TemporaryDirectory(prefix="batchscale-", ignore_cleanup_errors=True) as path:
+            yield Path(path)
+            for file in map(Path(path).joinpath, keep):
+                if file.is_file():
+                    self.write(file.name, file.read_bytes())
 
     def _check_readable(self, name: str, info: fs.FileInfo) -> None:
-        """Refuse what would never end, such as a pipe or a device, and what memory cannot hold."""
+        """Refuse what never ends, such as a pipe or a device, and what does not fit into memory."""
         if info.type != fs.FileType.File:
             what = "a folder" if info.type == fs.FileType.Directory else "a pipe or a device"
             raise AnalysisError(
@@ -251,7 +241,7 @@ class ResultsFolder:
 
     @property
     def on_disk(self) -> bool:
-        """Whether it is on a disk of this machine, or one mounted there; no object store."""
+        """Whether the folder is on a local or mounted disk, not in an object store."""
         return isinstance(self.filesystem, fs.LocalFileSystem)
 
     def _path(self, name: str) -> str:
@@ -285,7 +275,7 @@ def _absolute(path: str) -> str:
 
 
 def _delete_stale(folder: Path) -> None:
-    """Delete temporary files of killed writers; fresh ones may still be in use."""
+    """Delete the temporary files of killed writers, but not recent ones, which may be in use."""
     for path in (*folder.glob(".*.tmp"), *folder.glob("*/.*.tmp")):
         if path.stat().st_mtime < time.time() - _STALE_SECONDS:
             path.unlink(missing_ok=True)

@@ -1,12 +1,14 @@
-"""What every import and export shares: where a study may go, and how its files are written."""
+"""What all imports and exports share: where a study may go, and how its files are written."""
 
 import contextlib
 import os
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pyarrow as pa
 
 from analysis.errors import AnalysisError
@@ -16,20 +18,20 @@ from analysis.tables.schema import STATUSES, STUDY_FILE
 from analysis.tables.study import StudyTables
 
 NO_OPTIMIZER = "unknown-optimizer"
-"""Optimizer of runs that do not name it."""
+"""Optimizer of runs that do not name one."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Imported:
-    """A results folder that was made, a sentence on it, and whether it has a target of its own."""
+    """A results folder made by an import."""
 
     folder: ResultsFolder
-    sentence: str
-    has_target: bool
+    sentence: str  # what was imported
+    has_target: bool  # whether the study file has a target
 
 
 def check_new(folder: ResultsFolder) -> None:
-    """Refuse a folder that holds anything."""
+    """Refuse a folder that is not empty."""
     if not folder.is_empty:
         raise AnalysisError(
             f"a study must be imported into a folder that is new or empty, got {folder}; "
@@ -39,15 +41,15 @@ def check_new(folder: ResultsFolder) -> None:
 
 def write_study(folder: ResultsFolder, files: Iterable[tuple[str, "bytes | pa.Buffer"]]) -> None:
     """Write the files of a study with their digests; the study file must be the last of them."""
-    last = ""
-    for last, content in files:
-        write_file(folder, last, content)
-    assert last == STUDY_FILE  # without it a folder is not a study
+    name = ""
+    for name, content in files:
+        write_file(folder, name, content)
+    assert name == STUDY_FILE  # without it a folder is not a study
 
 
 @contextlib.contextmanager
 def exporting(place: Path, to: Path) -> Iterator[None]:
-    """Refuse to overwrite a place in the folder `to`, and report what cannot be written there."""
+    """Refuse to overwrite `place` in the folder `to`, and name that folder if writing fails."""
     if os.path.lexists(place):
         raise AnalysisError(
             f"an export must not overwrite anything, got {place}; choose another --to"
@@ -62,18 +64,17 @@ def exporting(place: Path, to: Path) -> Iterator[None]:
         ) from error
 
 
-def imported_counts(study: StudyTables) -> str:
+def imported_counts(trials: pd.DataFrame, measurements: int) -> str:
     """Return how many batch sizes, trials and measurements an imported study has, as text."""
-    trials = study.trials
     sizes = trials["batch_size"].nunique()
     return (
         f"{sizes} batch size{'s' * (sizes != 1)}, {len(trials):,} trials "
-        f"({status_counts(trials['status'].tolist())}), {len(study.curves):,} measurements"
+        f"({status_counts(trials['status'].tolist())}), {measurements:,} measurements"
     )
 
 
 def imported_rows(study: StudyTables) -> list[dict[str, Any]]:
-    """Return the trials of each batch size, in all and by status, as JSON data."""
+    """Return the numbers of trials at each batch size, in all and by status, as JSON data."""
     return [
         {
             "batch_size": int(str(size)),
@@ -86,5 +87,4 @@ def imported_rows(study: StudyTables) -> list[dict[str, Any]]:
 
 def status_counts(statuses: Sequence[str]) -> str:
     """Return how many trials have each status, as text."""
-    counts = {status: statuses.count(status) for status in dict.fromkeys(statuses)}
-    return ", ".join(f"{count:,} {status}" for status, count in counts.items())
+    return ", ".join(f"{count:,} {status}" for status, count in Counter(statuses).items())

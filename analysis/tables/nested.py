@@ -1,4 +1,4 @@
-"""Nested tables, such as a study file, by dotted keys."""
+"""Access to nested tables, such as a study file, by dotted keys."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
@@ -10,12 +10,12 @@ def leaves(
     *,
     lists: bool = False,
 ) -> Iterator[tuple[str, Any]]:
-    """Yield dotted key and value of everything that is not a table.
+    """Yield the dotted key and the value of everything that is not a table.
 
     Args:
         tables: tables by key, nested to any depth.
-        descend: whether a table, given with its dotted key, is entered; else it is a value.
-        lists: whether lists are entered too, their entries numbered from 0.
+        descend: whether to enter a table, given its dotted key; else it is yielded as a value.
+        lists: whether to enter lists too, with entries numbered from 0.
 
     >>> dict(leaves({"search": {"trials": 8, "space": {"lr": 0.1}}, "seed": 0}))
     {'search.trials': 8, 'search.space.lr': 0.1, 'seed': 0}
@@ -26,8 +26,8 @@ def leaves(
         if lists and isinstance(value, list):
             value = dict(enumerate(value))
         if isinstance(value, Mapping) and (key is None or descend(key, value)):
-            at = "" if key is None else f"{key}."
-            stack += reversed([(f"{at}{name}", entry) for name, entry in value.items()])
+            prefix = "" if key is None else f"{key}."
+            stack += reversed([(f"{prefix}{name}", entry) for name, entry in value.items()])
         elif key is not None:
             yield key, value
 
@@ -40,11 +40,11 @@ def value_at(tables: Mapping[str, Any], key: str) -> Any:
     return value
 
 
-def once(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
-    """Return the pairs of a JSON object, as the `object_pairs_hook` of `json.loads`.
+def unique_keys(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
+    """Return the pairs of a JSON object, as an `object_pairs_hook` of `json.loads`.
 
     Raises:
-        ValueError: a key occurs twice; Python would take the last.
+        ValueError: a key occurs twice; by default Python takes the last one.
     """
     found = dict(pairs)
     if len(found) < len(pairs):

@@ -1,7 +1,6 @@
-"""The scales of searched ranges: the coordinate in which each is sampled evenly.
+"""The scales of searched ranges: the coordinates in which they are sampled evenly.
 
-One table holds each scale's transform, inverse and domain. The reverse-log scale, on which
-1 - value is log-uniform, is that of Shallue et al. 2018 for momentum.
+Shallue et al. 2018 search momentum on the reverse-log scale, on which 1 - value is log-uniform.
 """
 
 import math
@@ -17,7 +16,7 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Scale:
-    """A scale: an increasing coordinate of values between `above` and `below`."""
+    """A scale: a coordinate that increases with the values between `above` and `below`."""
 
     forward: Callable[[Floats], Floats]
     inverse: Callable[[Floats], Floats]
@@ -38,11 +37,11 @@ SCALES: Mapping[str, Scale] = {
         below=1.0,
     ),
 }
-"""Scales by their name in study files."""
+"""Scales by name in study files."""
 
 
 def positions(values: ArrayLike, entry: Mapping[str, Any]) -> Floats:
-    """Return where values lie in a range on its scale: 0 at `low`, 1 at `high`, linear between.
+    """Return the positions of values in a range on its scale: 0 at `low`, 1 at `high`.
 
     Args:
         values: values of a hyperparameter, any shape.

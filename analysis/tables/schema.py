@@ -1,7 +1,7 @@
-"""The schema of a results folder: files, columns of the tables, and their version.
+"""The schema of a results folder: its files, the columns of the tables, and the schema version.
 
-`study.storage` writes by it, `analysis.tables.study` reads by it. `results/README.md` explains each
-column.
+`study.storage` writes by this schema, and `analysis.tables.study` reads by it. `results/README.md`
+explains each column.
 """
 
 from collections.abc import Hashable, Iterable, Mapping
@@ -13,7 +13,7 @@ ROLES = ("search", "extension", "warm", "replicate", "recipe")
 CANDIDATES = ("search", "extension", "warm")
 """Roles whose trials compete for the fewest steps."""
 EXPONENTS: Mapping[str, float] = {"linear": 1.0, "square-root": 0.5}
-"""Power of the batch size that the learning rate is proportional to under each scaling rule."""
+"""Exponent of the batch size in the learning rate, by scaling rule."""
 
 SCHEMA_VERSION = 1
 VERSION_KEY = b"batchscale.schema_version"
@@ -28,10 +28,10 @@ PROVENANCE_FILE = "provenance.json"
 SUMMARY_FILE = "summary.json"
 COST_SUMMARY_FILE = "cost.json"
 ARCHIVE_FILE = "archive.json"
-"""File of an imported results folder that keeps each `study.json` for an export."""
+"""The `study.json` files of an imported archive, kept for an export."""
 
 TRIAL_KEY = ("batch_size", "role", "trial")
-"""Columns that identify a trial: its number counts within its batch size and role."""
+"""Columns that identify a trial, as trials are numbered within a batch size and role."""
 
 TRIAL_COLUMNS: Mapping[str, pa.DataType] = {
     "batch_size": pa.int64(),
@@ -60,13 +60,13 @@ TRIAL_COLUMNS: Mapping[str, pa.DataType] = {
 BUDGET = "max_steps"
 TEST_ERROR = "test_error"
 OPTIONAL_TRIAL_COLUMNS: Mapping[str, pa.DataType] = {BUDGET: pa.int64(), TEST_ERROR: pa.float64()}
-"""Columns that only some studies have, at the end: the budget where batch sizes have their own, and
-the test error where there is a test split."""
+"""Last columns, which only some studies have: the budget where each batch size has its own, and the
+test error where there is a test split."""
 
 RAW_ERROR, AVERAGED_ERROR = "raw_error", "averaged_error"
-"""Columns of the curves where weights are averaged: the error that the target does not count on."""
+"""Columns of the curves where weights are averaged: the error that is not raced to the target."""
 QUANTITIES = (TEST_ERROR, RAW_ERROR, AVERAGED_ERROR)
-"""Further quantities whose meaning is known; others have names of a workload's own."""
+"""Further quantities whose meaning is known; a workload names the others."""
 
 CURVE_COLUMNS: Mapping[str, pa.DataType] = {
     "batch_size": pa.int64(),
@@ -78,8 +78,8 @@ CURVE_COLUMNS: Mapping[str, pa.DataType] = {
     "val_error": pa.float64(),
     "seconds": pa.float64(),
 }
-"""Columns of `curves.parquet`, one row per measurement, step 0 included; further quantities that a
-workload measures, float64, follow."""
+"""Columns of `curves.parquet`, one row per measurement, step 0 included; a workload's further
+quantities, float64, follow."""
 
 BOX_COLUMNS: Mapping[str, pa.DataType] = {
     "batch_size": pa.int64(),
@@ -90,7 +90,7 @@ BOX_COLUMNS: Mapping[str, pa.DataType] = {
     "scale": pa.string(),
 }
 """Columns of `boxes.parquet`, one row per batch size, region and searched hyperparameter; region 0
-is the study's box, the others are the regions by which it was extended."""
+is the study's box, the others are its extensions."""
 
 DIAGNOSTIC_COLUMNS: Mapping[str, pa.DataType] = {
     "what": pa.string(),
@@ -109,7 +109,7 @@ DIAGNOSTIC_COLUMNS: Mapping[str, pa.DataType] = {
     "examples": pa.int64(),
     "samples": pa.int64(),
 }
-"""Columns of `diagnostics.parquet`, one row per number that was measured."""
+"""Columns of `diagnostics.parquet`, one row per measured number."""
 
 COST_COLUMNS: Mapping[str, pa.DataType] = {
     "batch_size": pa.int64(),
@@ -128,15 +128,15 @@ COST_COLUMNS: Mapping[str, pa.DataType] = {
     "precision": pa.string(),
     "source": pa.string(),
 }
-"""Columns of `cost.parquet`, one row per batch size; no hyperparameter meets them in a table, so
-that its name may be one of theirs."""
+"""Columns of `cost.parquet`, one row per batch size. They never share a table with hyperparameters,
+which may therefore have the same names."""
 
 _COMPUTED = (
     *("trials", "examples", "effective_lr", "best", "median", "median_bound", "median_before"),
     *("seeds", "seeds_missed", "steps_median", "interval", "replicate_of", "hyperparameters"),
     *("run", "workload", "optimizer", "target"),
 )
-"""Columns that tables of trials and of steps to target gain in the analysis and in exports."""
+"""Columns that the analysis and exports add to tables of trials and of steps to target."""
 
 RESERVED_COLUMNS = frozenset(
     {
@@ -150,36 +150,31 @@ RESERVED_COLUMNS = frozenset(
         *_COMPUTED,
     }
 )
-"""Names that no hyperparameter and no measured quantity may have: columns of the files and of what
-is computed from them."""
+"""Names that no hyperparameter and no measured quantity may have, as columns have them."""
 
 
 def trial_schema(hyperparameters: tuple[str, ...], optional: Iterable[str] = ()) -> pa.Schema:
-    """Return the schema of `trials.parquet` for these hyperparameters, in their order.
-
-    `optional` names those of `OPTIONAL_TRIAL_COLUMNS` that the study has.
-    """
-    names = list(TRIAL_COLUMNS)
-    after = names.index("cohort") + 1
-    fields = [(name, TRIAL_COLUMNS[name]) for name in names]
+    """Return the schema of `trials.parquet` with hyperparameters and `OPTIONAL_TRIAL_COLUMNS`."""
+    fields = list(TRIAL_COLUMNS.items())
+    after = list(TRIAL_COLUMNS).index("cohort") + 1
     fields[after:after] = [(name, pa.float64()) for name in hyperparameters]
     fields += [(name, OPTIONAL_TRIAL_COLUMNS[name]) for name in optional]
     return _versioned(pa.schema(fields))
 
 
 def curve_schema(further: Iterable[str] = ()) -> pa.Schema:
-    """Return the schema of `curves.parquet`; `further` names more measured quantities, float64."""
+    """Return the schema of `curves.parquet` with `further` measured quantities."""
     kinds = {**CURVE_COLUMNS, **dict.fromkeys(further, pa.float64())}
     return _versioned(pa.schema(list(kinds.items())))
 
 
 def file_schema(file: str) -> pa.Schema:
-    """Return the schema of a file whose columns are always the same, by its name."""
+    """Return the schema of a file whose columns are always the same."""
     return _versioned(pa.schema(list(COLUMNS[file].items())))
 
 
 def hyperparameters(trials: Iterable[Hashable]) -> tuple[str, ...]:
-    """Return the hyperparameter columns of a table of trials, or of its names, in their order."""
+    """Return the hyperparameters among the columns of a table of trials, in their order."""
     others = {*TRIAL_COLUMNS, *OPTIONAL_TRIAL_COLUMNS}
     return tuple(str(name) for name in trials if name not in others)
 

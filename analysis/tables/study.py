@@ -1,4 +1,4 @@
-"""A study as analysis reads it: its configuration and its tables."""
+"""A study as the analysis reads it: its configuration and its tables."""
 
 import json
 from collections.abc import Callable, Collection, Hashable, Mapping
@@ -25,16 +25,11 @@ from analysis.tables.schema import (
 from analysis.tables.validation import check_config, check_table
 
 ANALYZED = (*TRIAL_KEY, "step", "val_error")
-"""Columns of the curves that `analyze` reads; there may be millions of measurements."""
+"""Columns of the curves that `analyze` keeps, as there may be millions of measurements."""
 Made = TypeVar("Made")
 _NULLABLE = {pa.int64(): pd.Int64Dtype()}
 _KEY = list(TRIAL_KEY)
 _POINT = ["batch_size", "source_batch_size", "source_role", "source_trial"]
-
-
-def _no_boxes() -> pd.DataFrame:
-    frame: pd.DataFrame = file_schema(BOXES_FILE).empty_table().to_pandas()
-    return frame
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -45,15 +40,15 @@ class StudyTables:
     config: Mapping[str, Any]  # the resolved study file as plain data
     trials: pd.DataFrame  # one row per trial, columns as in `trial_schema`
     curves: pd.DataFrame  # one row per measurement, columns as in `curve_schema`
-    # searched ranges, columns as in `BOX_COLUMNS`; a batch size without rows was searched in the
-    # study's `space`
-    boxes: pd.DataFrame = field(default_factory=_no_boxes)
-    # digests of the data by split, where they were recorded
-    data: Mapping[str, Any] = field(default_factory=dict)
+    # columns as in `BOX_COLUMNS`; a batch size without rows was searched in `space`
+    boxes: pd.DataFrame = field(
+        default_factory=lambda: file_schema(BOXES_FILE).empty_table().to_pandas()
+    )
+    data: Mapping[str, Any] = field(default_factory=dict)  # recorded digests by split
     _made: dict[Any, Any] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     def once(self, key: Hashable, make: Callable[[], Made]) -> Made:
-        """Return what is made of these tables, made when it is first asked for under a key."""
+        """Return what `make` returns, called only the first time that the key is used."""
         if key not in self._made:
             self._made[key] = make()
         made: Made = self._made[key]
@@ -76,26 +71,25 @@ class StudyTables:
 
     @property
     def adaptive(self) -> bool:
-        """Whether the sampler learns from earlier trials, so that later ones are better."""
+        """Whether the sampler learns from earlier trials."""
         return bool(self.config.get("adaptive", False))
 
     @property
     def gathers_momentum(self) -> bool:
-        """Whether lr / (1 - momentum) is an effective learning rate, if both are there."""
-        muon = self.config.get("optimizer") == "muon"  # the first folders do not say more
+        """Whether lr / (1 - momentum) is an effective learning rate, if the study has both."""
+        muon = self.config.get("optimizer") == "muon"  # the first folders lack the key
         return not self.config.get("normalized_momentum", muon)
 
     @property
     def imported(self) -> bool:
-        """Whether the trials come from an archive; their curves alone then decide the outcome."""
+        """Whether the trials were imported; then only their curves decide the outcome."""
         return "imported" in self.config
 
     @property
     def counted_statuses(self) -> tuple[str, ...]:
-        """Statuses of trials that count as reaching a target where their curves cross it.
+        """Statuses of the trials that reach a target where their curves cross it: not `failed`.
 
-        All but `failed`; an imported study names them, by default those that its archive calls
-        COMPLETE.
+        An imported study lists them; by default they are those that an archive calls COMPLETE.
         """
         if self.imported:
             return tuple(self.config["imported"].get("counted_statuses", ("reached", "exhausted")))
@@ -103,18 +97,18 @@ class StudyTables:
 
     @property
     def space(self) -> Mapping[str, Mapping[str, Any]]:
-        """Low, high and scale of each searched hyperparameter; fixed ones are left out."""
+        """Low, high and scale of each searched hyperparameter."""
         space: Mapping[str, Any] = self.config["search"]["space"]
         return {name: entry for name, entry in space.items() if isinstance(entry, Mapping)}
 
     @property
     def searched(self) -> list[str]:
-        """The searched hyperparameters, learning rate and momentum first, then by name."""
+        """The searched hyperparameters: learning rate, momentum, then the others by name."""
         return sorted(self.space, key=lambda name: (name != "lr", name != "momentum", name))
 
     @property
     def space_known(self) -> bool:
-        """Whether it is known what was searched: of imported runs it may not be."""
+        """Whether it is known what was searched, which an import of runs need not say."""
         record = self.config.get("imported", {})
         return not self.imported or record.get("path") is not None or bool(self.space)
 
@@ -134,9 +128,9 @@ class StudyTables:
 
 
 def read_study(folder: ResultsFolder, measured: Collection[str] | None = None) -> StudyTables:
-    """Return the study in a results folder, with all columns of the curves or those named.
+    """Return the study in a results folder, with all columns of the curves or the `measured` ones.
 
-    All columns are checked, whichever are held.
+    All columns are checked, whichever are kept.
 
     Raises:
         AnalysisError: a file is missing, damaged, of another schema version, or of another study.
@@ -163,14 +157,11 @@ def read_study(folder: ResultsFolder, measured: Collection[str] | None = None) -
 
 
 def require_planned(where: str, study: StudyTables) -> None:
-    """Refuse a study file by which there are fewer trials than the tables hold.
+    """Refuse a study file that asks for fewer trials than the tables contain.
 
-    What may grow from sweep to sweep is in no digest of a part. It never shrinks, so a file that
-    asks for less was edited, or is of another study.
-
-    Raises:
-        AnalysisError: it asks for less.
-    """  # noqa: DOC502  (raised by _refuse)
+    Parts have no digest of the numbers that may grow from sweep to sweep. These never shrink, so a
+    file that asks for less was edited, or belongs to another study.
+    """
     config, trials = study.config, study.trials
     if study.imported or "batch_sizes" not in config:
         return
@@ -192,7 +183,7 @@ def require_planned(where: str, study: StudyTables) -> None:
 
 
 def _require_one_study(where: str, study: StudyTables) -> None:
-    """Refuse tables of which one belongs to another study, as after files were copied by hand."""
+    """Refuse tables of different studies, mixed by copying files by hand."""
     config, trials = study.config, study.trials
     known = trials[[*_KEY, "steps", "status"]]
     joined = study.curves[[*_KEY, "step", "val_error"]].merge(known, on=_KEY, how="left")
@@ -221,7 +212,7 @@ def _refuse(where: str, file: str, got: str, other: str) -> NoReturn:
 
 
 def _data(folder: ResultsFolder) -> Mapping[str, Any]:
-    """Return what `provenance.json` has of the data; nothing of a folder that lacks a sound one."""
+    """Return the digests of the data in `provenance.json`; none if it is missing or damaged."""
     try:
         sweeps = json.loads(read_file(folder, PROVENANCE_FILE))["sweeps"]
         return dict(sweeps[-1]["admission"]["workload"]["data"])
@@ -232,23 +223,20 @@ def _data(folder: ResultsFolder) -> Mapping[str, Any]:
 def read_table(
     folder: ResultsFolder, name: str, columns: Collection[str] | None = None
 ) -> pd.DataFrame:
-    """Return a table of a results folder, a key of `schema.COLUMNS`, or some of its columns.
-
-    Integer columns may hold nulls.
-    """
+    """Return a table named in `schema.COLUMNS`, or some of its columns."""
     table = read_table_file(folder, name)
     check_table(str(folder / name), table, COLUMNS[name])
     return as_frame(table if columns is None else table.select(list(columns)))
 
 
 def as_frame(table: pa.Table) -> pd.DataFrame:
-    """Return a table as a DataFrame; integer columns may hold nulls."""
+    """Return a table as a DataFrame, with integer columns that allow nulls."""
     frame: pd.DataFrame = table.to_pandas(types_mapper=_NULLABLE.get)
     return frame
 
 
 def json_rows(table: pd.DataFrame) -> list[dict[str, Any]]:
-    """Return a table as rows of JSON data with all digits; null where unknown."""
+    """Return a table as rows of JSON data; null where unknown."""
     rows: list[dict[str, Any]] = json.loads(table.to_json(orient="records", double_precision=15))
     return rows
 

@@ -1,4 +1,4 @@
-"""URIs of results folders: which are taken, and that none holds a secret."""
+"""URIs of results folders: the schemes that are allowed, and that none contains a secret."""
 
 import re
 from urllib.parse import unquote, urlsplit
@@ -15,7 +15,7 @@ _GS_RETRY = "retry_limit_seconds"  # pyarrow's default is 15 minutes
 
 
 def is_uri(location: str) -> bool:
-    """Return whether a location is meant as a URI, and not as a path.
+    """Return whether a location is a URI rather than a path.
 
     Raises:
         AnalysisError: it is empty, or a URI with one slash, which would name a local folder.
@@ -34,15 +34,15 @@ def is_uri(location: str) -> bool:
 
 
 def check_uri(uri: str) -> None:
-    """Refuse a URI that pyarrow cannot open, or that holds a password, a key or a token.
+    """Refuse a URI that pyarrow cannot open, or that contains a password, a key or a token.
 
     Raises:
-        AnalysisError: it is one of those; the message repeats no secret.
+        AnalysisError: the URI is refused; the message does not repeat a secret.
     """
     scheme = uri.partition("://")[0].lower()
     plain = _decoded(uri)
     if scheme in _SCHEMES and redacted(plain) != plain:
-        # commands are recorded with the results, and passwords must not be
+        # commands are recorded with the results
         raise AnalysisError(
             f"a results URI must contain no password, key or token, got one for {scheme}://; leave "
             "it out and set the store's own variables, such as AWS_ACCESS_KEY_ID and "
@@ -55,7 +55,7 @@ def check_uri(uri: str) -> None:
         raise AnalysisError(f"a results URI must not contain NUL, got {uri}")
     bucket = re.split("[/?#]", uri.partition("://")[2], maxsplit=1)[0]
     if scheme != "file" and not _BUCKET.fullmatch(bucket):
-        # what stands there may be a key
+        # the text there may be a key, so the message leaves it out
         raise AnalysisError(
             f"a results URI must name a bucket, as in s3://bucket/results, got {scheme}:// with "
             "none, or with other characters than letters, digits and . _ - in it"
@@ -70,7 +70,7 @@ def with_retry_limit(uri: str) -> str:
 
 
 def _decoded(uri: str) -> str:
-    """Return a URI without percent-encoding, which may have been applied more than once."""
+    """Undo percent-encoding, which may have been applied more than once."""
     for _ in range(4):
         uri = unquote(uri)
     return uri

@@ -1,6 +1,6 @@
 """Checks of the files in a results folder, which may come from anybody.
 
-Everything is checked before anything is computed, and a file is refused as a whole.
+Everything is checked before anything is computed, and files are refused as a whole.
 """
 
 import re
@@ -28,9 +28,9 @@ from analysis.tables.scales import SCALES
 from analysis.tables.schema import OPTIONAL_TRIAL_COLUMNS, ROLES, STATUSES
 
 MOST_VALUES = 2**28
-"""Upper bound on the values in one file; the largest published workload has some 2^25."""
+"""Limit on the values in one file; the largest published workload has about 2^25."""
 MOST_FURTHER = 100
-"""Upper bound on the columns of a table that are hyperparameters, or measured quantities."""
+"""Limit on the hyperparameters, or measured quantities, in a table."""
 _CHOICES: Mapping[str, Collection[str]] = {"status": STATUSES, "role": ROLES, "scale": SCALES}
 _FROM_0 = ("trial", "steps_before", "stopped_at", "seconds", "region", "step", "memory")
 _FROM_1 = ("batch_size", "steps", "max_steps", "repeats", "parameters", "threads")
@@ -105,19 +105,19 @@ class _Imported(BaseModel):
     ] = []
 
 
-_Stage = tuple[Annotated[int, Field(ge=0, lt=2**53)], Annotated[int, Field(ge=1, lt=2**53)]]
-"""A stage of a batch schedule: its first step, and its batch."""
+_Stage = tuple[_Count, Annotated[_Count, Field(ge=1)]]
+"""A stage of a batch schedule: its first step and its batch size."""
 
 
 def _rising(stages: list[_Stage]) -> list[_Stage]:
     first = [step for step, _ in stages]
     if not first or first[0] != 0 or first != sorted(set(first)):
-        raise ValueError("the steps of stages must begin at 0 and rise")
+        raise ValueError("the first steps of stages must begin at 0 and rise")
     return stages
 
 
 class _Config(BaseModel):
-    """What analysis reads of a study file."""
+    """The keys of a study file that the analysis reads."""
 
     workload: _Text
     optimizer: _Text
@@ -132,17 +132,17 @@ class _Config(BaseModel):
 
 
 def read_parquet(content: bytes, columns: Collection[str] | None = None) -> pa.Table:
-    """Return a table of untrusted bytes, or those columns that there are; its text is valid UTF-8.
+    """Return the table in untrusted bytes, or those of the columns that exist, with valid UTF-8.
 
     Raises:
-        ArrowInvalid: the file holds more than `MOST_VALUES` values, or two columns of one name.
+        ArrowInvalid: the file has more than `MOST_VALUES` values, or two columns of one name.
     """
     file = pq.ParquetFile(pa.BufferReader(content))
     groups = [file.metadata.row_group(number) for number in range(file.metadata.num_row_groups)]
     values = sum(group.column(n).num_values for group in groups for n in range(group.num_columns))
     if values > MOST_VALUES:
         raise pa.ArrowInvalid(f"{values:,} values, more than {MOST_VALUES:,}")
-    # parts are small and many: threads, or making the schema by itself, would cost more than help
+    # there are many small parts: threads would cost more than they save
     table = file.read(None if columns is None else list(columns), use_threads=False)
     if len(set(table.column_names)) != table.num_columns:
         raise pa.ArrowInvalid("two columns of one name")
@@ -151,7 +151,7 @@ def read_parquet(content: bytes, columns: Collection[str] | None = None) -> pa.T
 
 
 def check_table(where: str, table: pa.Table, columns: Mapping[str, pa.DataType]) -> None:
-    """Check a table of the file `where`; columns beyond the schema hold numbers of any name."""
+    """Check a table of the file `where`; columns beyond the schema must be float64."""
     if "status" in columns:
         there = {n: k for n, k in OPTIONAL_TRIAL_COLUMNS.items() if n in table.column_names}
         columns = {**columns, **there}
@@ -210,7 +210,7 @@ def _check_values(where: str, name: str, column: pa.ChunkedArray) -> None:
 
 
 def _check_steps(where: str, table: pa.Table) -> None:
-    # a comparison with a string would make pyarrow import pandas
+    # pyarrow would import pandas to compare with a string
     reached = [status == "reached" for status in table["status"].to_pylist()]
     if reached != pc.is_valid(table["steps"]).to_pylist():
         _refuse(where, "steps where the status is reached, and nowhere else", "others")
@@ -220,7 +220,7 @@ def _check_steps(where: str, table: pa.Table) -> None:
 
 
 def check_config(where: str, config: Mapping[str, Any]) -> None:
-    """Check the keys of a resolved study file, `where`, that analysis reads."""
+    """Check those keys of the study file `where` that the analysis reads."""
     for key, value in leaves(config, lists=True):
         for text in (key, value):
             if isinstance(text, str) and (printable(text) != text or "\n" in text):

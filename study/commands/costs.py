@@ -108,7 +108,7 @@ def cost(  # noqa: PLR0913 - one argument for each flag of the command
     from analysis.cost.record import cost_record, print_costs, write_cost
     from analysis.cost.step_costs import StepCosts, write_costs
     from analysis.cost.step_costs import step_times as times_in
-    from analysis.cost.study_cost import Terms, check_joinable, joined
+    from analysis.cost.study_cost import Terms, check_joinable, join_costs
     from analysis.figures.drawing.kind import look_of, write_all
     from analysis.figures.one_study.costs import COST_FIGURES
     from analysis.report.summary import analyze
@@ -138,7 +138,7 @@ def cost(  # noqa: PLR0913 - one argument for each flag of the command
     if step_costs is None:
         rows = rows or _timed(folder, seconds, threads, address, run_code)
         step_costs = StepCosts.of(rows)
-    costs = joined(analysis, step_costs, terms)
+    costs = join_costs(analysis, step_costs, terms)
     if rows is not None:
         write_costs(folder, rows)
     figures = folder / "figures"

@@ -42,7 +42,9 @@ def status(location: StudyFolder, as_json: Json = False) -> None:
 
         tables = read_study(folder)
         share, recorded = 1.0, imported_rows(tables)
-        output.append(f"imported and complete: {imported_counts(tables)}")
+        output.append(
+            f"imported and complete: {imported_counts(tables.trials, len(tables.curves))}"
+        )
     else:
         resolved = read_study_toml(folder)
         ends = read_ends(folder, resolved)

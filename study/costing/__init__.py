@@ -1,1 +1,1 @@
-"""What one training step costs: time, memory and energy, measured at each batch size."""
+"""The cost of a training step: time, memory and energy, measured at each batch size."""

@@ -1,4 +1,4 @@
-"""The link between the GPUs of this machine, from all-reduces of a small and a large message."""
+"""The link between the GPUs of this machine, measured by all-reduces of two messages."""
 
 import json
 import os
@@ -20,10 +20,10 @@ _BACKENDS = {"cuda": "nccl", "cpu": "gloo"}
 
 
 def measured_link(devices: int, kind: str = "cuda") -> Link:
-    """Return the link of a ring all-reduce that takes as long as those measured.
+    """Return the link for which a ring all-reduce takes as long as measured here.
 
     Args:
-        devices: how many to sum over, >= 2, each by a process of its own.
+        devices: number of devices, >= 2, each with a process of its own.
         kind: cuda, or cpu for processes on its cores.
     """
     with tempfile.TemporaryDirectory(prefix="batchscale-") as folder:
@@ -34,14 +34,14 @@ def measured_link(devices: int, kind: str = "cuda") -> Link:
 
 
 def _time_all_reduces(rank: int, devices: int, kind: str, folder: str) -> None:
-    """Time both messages in one of the processes; the first one writes the medians down."""
+    """Time both messages in one of the processes, of which the first writes the medians."""
     if kind == "cuda":
         torch.cuda.set_device(rank)
     else:
         os.environ.setdefault("GLOO_SOCKET_IFNAME", "lo")
-    meeting = f"file://{folder}/meeting"
+    rendezvous = f"file://{folder}/rendezvous"
     distributed.init_process_group(
-        _BACKENDS[kind], init_method=meeting, rank=rank, world_size=devices
+        _BACKENDS[kind], init_method=rendezvous, rank=rank, world_size=devices
     )
     try:
         medians = [_median_seconds(torch.zeros(size // 4, device=kind)) for size in (4, LARGE)]

@@ -1,4 +1,4 @@
-"""Energy counters of this machine: of a GPU by NVML, of the CPU's packages by RAPL."""
+"""Energy counters of this machine: NVML for a GPU, RAPL for the packages of the CPU."""
 
 from collections.abc import Callable
 from functools import partial
@@ -7,15 +7,15 @@ from pathlib import Path
 import torch
 
 Counter = Callable[[], float]
-"""Returns the joules counted so far."""
+"""Returns joules."""
 _RAPL = Path("/sys/class/powercap")
 
 
 def energy_since(device: str, rapl: Path = _RAPL) -> Counter | None:
-    """Return what tells the joules spent since this call; None where no driver tells.
+    """Return a counter of the joules spent since this call; None where no driver counts them.
 
-    A package of cores is counted as a whole, with whatever else runs on it. `rapl` is the folder of
-    the kernel's power capping zones.
+    A package of cores is counted as a whole, whatever else runs on it. `rapl` is the folder of the
+    kernel's power capping zones.
     """
     counters = _gpu() if device == "cuda" else _packages(rapl)
     if not counters:
@@ -33,13 +33,13 @@ def energy_since(device: str, rapl: Path = _RAPL) -> Counter | None:
 
 
 def _packages(rapl: Path) -> list[tuple[Counter, float]]:
-    """Return a counter for each package of cores, and the joules at which it starts again."""
+    """Return a counter for each package of cores, and the joules at which it wraps around."""
     counters: list[tuple[Counter, float]] = []
     for zone in sorted(rapl.glob("intel-rapl:?")):  # cores and memory are zones within these
         try:
             most = _joules(zone / "max_energy_range_uj")
             _joules(zone / "energy_uj")
-        except (OSError, ValueError):  # since 2020 for root only, unless the system says else
+        except (OSError, ValueError):  # since 2020 readable by root only, by default
             return []
         counters.append((partial(_joules, zone / "energy_uj"), most))
     return counters
@@ -56,7 +56,7 @@ def _gpu() -> list[tuple[Counter, float]]:
         return []
     try:
         pynvml.nvmlInit()
-        # of all GPUs of the machine, the one that torch calls the current one
+        # torch and NVML may number the GPUs of a machine differently
         handle = pynvml.nvmlDeviceGetHandleByUUID(f"GPU-{torch.cuda.get_device_properties().uuid}")
         pynvml.nvmlDeviceGetTotalEnergyConsumption(handle)
     except pynvml.NVMLError:

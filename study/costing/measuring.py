@@ -1,4 +1,4 @@
-"""The steps of a study timed at each of its batch sizes, here or on a Ray cluster."""
+"""Timing of a study's steps at each of its batch sizes, here or on a Ray cluster."""
 
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -13,7 +13,7 @@ import torch
 from analysis.tables.folder import ResultsFolder
 from batchscale.errors import BatchscaleError
 from study.config.study import ResolvedStudy
-from study.costing.timing import alone, timed_program, timed_steps
+from study.costing.timing import timed_program, timed_steps, unpacked
 from study.engine.networks.training import LoadedWorkload, Trainable, prepare
 from study.errors import StudyError, cause
 from study.planning.cores import cores
@@ -26,28 +26,27 @@ from workloads.registry import resolve as resolve_workload
 from workloads.workload import Data
 
 Row = dict[str, Any]
-Tell = Callable[[int], None]
-"""Is told each batch size before it is timed."""
+Progress = Callable[[int], None]
+"""Called with each batch size before it is timed."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Job:
-    """What to time, for any machine."""
+    """What to time, on any machine."""
 
     study: ResolvedStudy
-    points: Mapping[int, Point] = field(repr=False)  # a recorded good point at each batch size
-    seconds: float  # to time each batch size for
+    points: Mapping[int, Point] = field(repr=False)  # the best recorded one at each batch size
+    seconds: float  # of timing at each batch size
     threads: int | None = None  # of the CPU; None for one per core
     data_dir: str | None = None  # None leaves it to the environment
 
     @classmethod
     def of(cls, folder: ResultsFolder, seconds: float, threads: int | None = None) -> Self:
-        """Return what to time of the study in a folder, which batchscale must have run."""
+        """Return what to time for the study in a folder, which must not be imported."""
         resolved = read_study_toml(folder)
-        points = good_points(recorded_trials(folder, resolved))
         return cls(
             study=resolved,
-            points=points,
+            points=good_points(recorded_trials(folder, resolved)),
             seconds=seconds,
             threads=threads,
             data_dir=os.environ.get("BATCHSCALE_DATA"),
@@ -75,17 +74,15 @@ def good_points(recorded: Sequence[TrialResult]) -> dict[int, Point]:
     return {size: best[size].point for size in sorted(best)}
 
 
-def timed_here(job: Job, run_code: bool, tell: Tell) -> list[Row]:
+def timed_here(job: Job, run_code: bool, progress: Progress) -> list[Row]:
     """Return the rows of `cost.parquet`, timed on the GPU of this machine, or on its cores."""
     with files_refused(not run_code):
         trainable = _trainable(job, "cuda" if torch.cuda.is_available() else "cpu")
-    return timed(job, trainable, tell)
+    return timed(job, trainable, progress)
 
 
 def timed_on_cluster(job: Job, address: str, run_code: bool) -> list[Row]:
-    """Return the rows of `cost.parquet`, timed on a machine of a Ray cluster, alone on it.
-
-    That is one with a GPU, if there is any, else the one with the most cores.
+    """Return the rows of `cost.parquet`, timed with a Ray cluster's GPU or largest machine alone.
 
     Raises:
         StudyError: the study is one of programs, or the cluster cannot be joined.
@@ -104,7 +101,6 @@ def timed_on_cluster(job: Job, address: str, run_code: bool) -> list[Row]:
 
 
 def _timed_there(job: Job, device: str, data: Any, form: bytes | None) -> list[Row]:
-    """Return the rows, timed by a task on the cluster."""
     from study.orchestration.actor import received
 
     if job.data_dir is not None:
@@ -117,16 +113,16 @@ def _trainable(job: Job, device: str, data: Data | None = None) -> Trainable:
     return prepare(workload, device, job.study.compute.precision, data)
 
 
-def timed(job: Job, trainable: Trainable, tell: Tell = lambda size: None) -> list[Row]:
+def timed(job: Job, trainable: Trainable, progress: Progress = lambda size: None) -> list[Row]:
     """Return the rows of `cost.parquet` for a workload that is ready to be trained.
 
     Raises:
-        StudyError: the workload trains no network and runs no program, or a step raises.
+        StudyError: the workload is neither a network nor a program, or a step raises.
     """
     if isinstance(trainable, Command):
         time_one, resolved = partial(timed_program, command=trainable), job.study
     elif isinstance(trainable, LoadedWorkload):
-        time_one, resolved = partial(timed_steps, trainable=trainable), alone(job.study)
+        time_one, resolved = partial(timed_steps, trainable=trainable), unpacked(job.study)
     else:
         raise StudyError(
             f"only networks and programs can be timed, got {job.study.workload!r}, a workload with "
@@ -135,7 +131,7 @@ def timed(job: Job, trainable: Trainable, tell: Tell = lambda size: None) -> lis
     rows = []
     with _threads(job.threads or cores()):
         for size, point in job.points.items():
-            tell(size)
+            progress(size)
             try:
                 row = time_one(resolved, point=point, batch_size=size, seconds=job.seconds)
             except Exception as error:
@@ -143,7 +139,7 @@ def timed(job: Job, trainable: Trainable, tell: Tell = lambda size: None) -> lis
                     raise
                 raise StudyError(
                     f"a step at batch size {size} must train as it did in the sweep, got "
-                    f"{cause(error)}; free some memory if it is short, or give step times with "
+                    f"{cause(error)}; free memory if it is short, or give step times with "
                     "--step-times"
                 ) from error
             rows.append(row)

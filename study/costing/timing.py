@@ -1,8 +1,7 @@
-"""One model trained as a user trains it, and its steps timed: alone, on all cores or the whole GPU.
+"""Timing of training steps, one model at a time, on all cores or the whole GPU.
 
-What is timed is what training does in a step: to draw the next batch, fetch it, go forward and
-backward in micro-batches that fit into memory, and update. Measurements on the validation set are
-timed apart.
+A step draws the next batch, fetches it, goes forward and backward in micro-batches that fit into
+memory, and updates. Measurements on the validation set are timed separately.
 """
 
 import os
@@ -32,15 +31,15 @@ from workloads.command import Command
 from workloads.workload import Lanes
 
 REPEATS, LEAST_REPEATS = 21, 7
-"""Timed repeats of a step that takes no time, and of one that takes longer than all of them."""
+"""Timed repeats of fast steps, and of steps that take longer than the time allowed."""
 _EVALUATIONS = 3
 _CPU_INFO = Path("/proc/cpuinfo")
 _STAT = Path("/proc/stat")
 _IDLE = slice(3, 5)
-"""Columns of idle time and of waiting for disks; the last two of all repeat what others count."""
+"""Columns of idle time and of waiting for disks."""
 
 
-def alone(resolved: ResolvedStudy) -> ResolvedStudy:
+def unpacked(resolved: ResolvedStudy) -> ResolvedStudy:
     """Return a study whose trials are trained one by one, in micro-batches that fit into memory."""
     return with_execution(resolved, Execution("looped", 1, None))
 
@@ -52,10 +51,10 @@ def timed_steps(
     batch_size: int,
     seconds: float,
 ) -> dict[str, Any]:
-    """Return the row of `cost.parquet` for one batch size, of a study as `alone` returns it.
+    """Return the row of `cost.parquet` for one batch size of an `unpacked` study.
 
-    The workload is on the device that trains. Steps are timed for some seconds > 0; slow ones are
-    still timed seven times.
+    The workload is on the device that trains. Steps are timed for about `seconds` > 0, but at least
+    seven times.
     """
     device = trainable.device.type
     reset_peak()
@@ -63,9 +62,9 @@ def timed_steps(
     lanes.measure()
     lanes.advance(1)  # one-time work, such as the first allocations
     steps = _steps_that_take(lanes, seconds / REPEATS)
-    lacking = lacking_since(1 if device == "cuda" else torch.get_num_threads())
+    lacking = cores_lacking_since(1 if device == "cuda" else torch.get_num_threads())
     times, evaluations = _repeats(lanes, steps, seconds)
-    kept = None if lacking is None else lacking()
+    cores_lacking = None if lacking is None else lacking()
     assert isinstance(lanes, Ensemble)  # of a network
     return {
         **_spread(batch_size, times),
@@ -73,7 +72,7 @@ def timed_steps(
         "memory": peak(),
         "micro_batch": lanes.micro_batch,
         "step_joules": _joules(lanes, steps * len(times), device),
-        "cores_lacking": kept,
+        "cores_lacking": cores_lacking,
         "parameters": lanes.parameters.shape[1],
         "device": torch.cuda.get_device_name() if device == "cuda" else processor(),
         "threads": None if device == "cuda" else torch.get_num_threads(),
@@ -85,10 +84,10 @@ def timed_steps(
 def timed_program(
     resolved: ResolvedStudy, command: Command, point: Point, batch_size: int, seconds: float
 ) -> dict[str, Any]:
-    """Return the row of a program's batch size, from a brief run; arguments as `timed_steps`.
+    """Return the row of `cost.parquet` for one batch size of a program, from a brief run.
 
-    The time of a step is what passes between its first report and its last, over the steps between
-    them, measurements included.
+    The time of a step is the time from the first report to the last over the steps between them,
+    measurements included.
 
     Raises:
         StudyError: the program fails, or reports nothing while it trains.
@@ -104,7 +103,7 @@ def timed_program(
     options = command.options
     device = f"{options.gpus:g} GPUs" if options.gpus else processor()
     return {
-        # reports that were held back say nothing of the time between them
+        # buffered reports say nothing about the time between them
         **_spread(batch_size, between if (between > 0).all() else np.empty(0), run.step_seconds),
         "memory": run.memory or None,
         "device": device,
@@ -123,11 +122,11 @@ def processor() -> str:
     return platform.processor() or platform.machine() or "CPU"
 
 
-def lacking_since(threads: int, stat: Path = _STAT) -> Callable[[], float] | None:
-    """Return what tells how many cores other programs have kept from this one since this call.
+def cores_lacking_since(threads: int, stat: Path = _STAT) -> Callable[[], float] | None:
+    """Return a function that counts the cores that our threads have lacked since this call.
 
-    They are those that others used, as far as fewer were left than this program has threads that
-    compute at once. None where the kernel does not tell; Linux does, in `stat`.
+    These are the threads for which no core was left by other programs. None where the kernel does
+    not count busy time; Linux does, in `stat`.
     """
     if not stat.exists():
         return None
@@ -145,12 +144,12 @@ def lacking_since(threads: int, stat: Path = _STAT) -> Callable[[], float] | Non
 def _seconds(stat: Path) -> tuple[float, float, float]:
     """Return the busy seconds of all cores, those of this program, and the time."""
     counts = [int(word) for word in stat.read_text(encoding="ascii").splitlines()[0].split()[1:]]
-    ticks = sum(counts[:8]) - sum(counts[_IDLE])
+    ticks = sum(counts[:8]) - sum(counts[_IDLE])  # later columns are parts of earlier ones
     return ticks / os.sysconf("SC_CLK_TCK"), sum(os.times()[:4]), time.monotonic()
 
 
 def _steps_that_take(lanes: Lanes, seconds: float) -> int:
-    """Return how many steps take about some seconds, at least 1, after as many to warm up."""
+    """Return how many steps take about `seconds`, at least 1, after as many to warm up."""
     count = 1
     while (taken := count * _timed(lanes, count)) < seconds / 2:
         count *= 2
@@ -158,12 +157,12 @@ def _steps_that_take(lanes: Lanes, seconds: float) -> int:
 
 
 def _repeats(lanes: Lanes, steps: int, seconds: float) -> tuple[list[float], list[float]]:
-    """Return seconds of a step, and of a measurement, again and again until the time is over."""
+    """Return the seconds of a step, and of a measurement, in each repeat."""
     times: list[float] = []
     evaluations: list[float] = []
     while len(times) < LEAST_REPEATS or (len(times) < REPEATS and steps * sum(times) < seconds):
         times.append(_timed(lanes, steps))
-        if len(evaluations) < _EVALUATIONS:  # after training, as in a run: not one after another
+        if len(evaluations) < _EVALUATIONS:  # after training steps, as in a run
             started = time.perf_counter()
             lanes.measure()
             evaluations.append(time.perf_counter() - started)
@@ -171,28 +170,25 @@ def _repeats(lanes: Lanes, steps: int, seconds: float) -> tuple[list[float], lis
 
 
 def _timed(lanes: Lanes, steps: int) -> float:
-    """Return the seconds of a step, from some steps; what is read back ends them on a GPU too."""
+    """Return the seconds of a step; `advance` reads back a result, so it waits for a GPU."""
     started = time.perf_counter()
     lanes.advance(steps)
     return (time.perf_counter() - started) / steps
 
 
 def _joules(lanes: Lanes, steps: int, device: str) -> float | None:
-    """Return the energy of a step, over some steps; None where no driver tells it."""
+    """Return the energy of a step, averaged over `steps`; None where no driver counts it."""
     since = energy_since(device)
     if since is None:
         return None
     lanes.advance(steps)
-    return since() / steps or None  # a counter that stood still has told nothing
+    return since() / steps or None  # the counter may not have been updated
 
 
 def _spread(
     batch_size: int, times: Sequence[float] | Floats, value: float | None = None
 ) -> dict[str, Any]:
-    """Return a value, by default the median of some times, with the interval of that median.
-
-    Too few times have no interval.
-    """
+    """Return the time of a step, by default the median, and its interval if there are enough."""
     rising = np.sort(np.asarray(times, dtype=np.float64))
     value = float(np.median(rising)) if value is None else value
     row = {"batch_size": batch_size, "step_seconds": value, "repeats": max(1, len(rising))}

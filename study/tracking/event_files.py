@@ -1,4 +1,4 @@
-"""TensorBoard event files: a folder for each run, which `batchscale import` reads too."""
+"""TensorBoard event files: a folder for each run, which `batchscale import` can read."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -11,19 +11,18 @@ from study.tracking.tracker import FinishedRun
 
 
 class EventFiles:
-    """Writes `tensorboard/<run>/events.out.tfevents...`; look with `tensorboard --logdir`."""
+    """Writes `tensorboard/<run>/events.out.tfevents...` for `tensorboard --logdir`."""
 
     def __init__(self, study: str, folder: Path) -> None:
         """Write beside the results."""
         self._folder = folder / "tensorboard"
 
     def log(self, run: FinishedRun) -> None:
-        """Write scalars, and the settings for the tab of hyperparameters."""
+        """Write scalars, and the settings for TensorBoard's tab of hyperparameters."""
         with SummaryWriter(str(self._folder / run.name)) as writer:
-            for row in run.curve:
-                for name, value in row.items():
-                    if name != "step":
-                        writer.add_scalar(name, value, int(row["step"]))
+            for step, values in run.measurements:
+                for name, value in values.items():
+                    writer.add_scalar(name, value, step)
             outcome = {f"outcome/{name}": value for name, value in run.numbers.items()}
             writer.add_hparams(dict(run.config), outcome, name="settings")
 

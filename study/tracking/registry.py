@@ -1,6 +1,6 @@
-"""Find trackers by name: in the table, or in an installed package as an entry point."""
+"""Trackers by name: built in, or entry points of installed packages."""
 
-import importlib
+import pkgutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
@@ -11,16 +11,16 @@ from study.errors import StudyError
 from workloads.entry_points import Kind
 
 TRIAL, BATCH_SIZE = "trial", "batch-size"
-"""What becomes a run."""
+"""What a tracker shows as one run."""
 
 
 @dataclass(frozen=True, slots=True)
 class Adapter:
-    """A built-in tracker: the class, the package it needs, and how to install that."""
+    """A built-in tracker."""
 
-    place: str
-    package: str
-    install: str
+    place: str  # its module and class
+    package: str  # that it needs
+    install: str  # what pip must be given for that
 
 
 TRACKERS: Mapping[str, Adapter] = {
@@ -53,5 +53,4 @@ def tracker_class(name: str) -> Any:
     """Return the class of a tracker that `check_trackers` allowed."""
     if name not in TRACKERS:
         return _KIND.load(_KIND.points()[name])
-    module, _, attribute = TRACKERS[name].place.partition(":")
-    return getattr(importlib.import_module(f"study.tracking.{module}"), attribute)
+    return pkgutil.resolve_name(f"study.tracking.{TRACKERS[name].place}")

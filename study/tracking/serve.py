@@ -1,6 +1,7 @@
 """The process of the trackers: it reads finished runs from a file that the sweep writes.
 
-A file and not a pipe: the sweep never waits for a tracker, and starts no thread, as it forks.
+With a file instead of a pipe, the sweep never waits for a tracker and needs no thread, which it
+must not have as it forks.
 """
 
 import contextlib
@@ -16,25 +17,25 @@ from study.tracking.registry import tracker_class
 from study.tracking.tracker import FinishedRun, Tracker
 
 CLOSE = "close "
-"""Start of the last line: what the analysis found, and its figures."""
+"""Start of the last line, which has the summary and the figures of the analysis."""
 _WAIT_SECONDS = 0.2
 
 
 def main(arguments: Sequence[str]) -> None:
-    """Show the runs in a file until its last line; say in a line which tracker fails.
+    """Show the runs in a file until its last line, and print a line for each tracker that fails.
 
     Arguments are the file, the study's name, the folder for files, and the trackers' names.
     """
     spool, study, folder, *names = arguments
-    said = os.fdopen(os.dup(1), "w", encoding="utf-8")  # the sweep reads it
-    os.dup2(2, 1)  # what the packages print is no word of ours
+    failures = os.fdopen(os.dup(1), "w", encoding="utf-8")  # the sweep reads it
+    os.dup2(2, 1)  # packages may print to stdout
     trackers: dict[str, Tracker] = {}
     for name in names:
-        with _failure_said(name, said, trackers):
+        with _reported(name, failures, trackers):
             trackers[name] = tracker_class(name)(study, Path(folder))
     for line in _lines(Path(spool)):
         for name, tracker in list(trackers.items()):
-            with _failure_said(name, said, trackers):
+            with _reported(name, failures, trackers):
                 _show(tracker, line)
 
 
@@ -47,18 +48,18 @@ def _show(tracker: Tracker, line: str) -> None:
 
 
 @contextlib.contextmanager
-def _failure_said(name: str, said: IO[str], trackers: dict[str, Tracker]) -> Iterator[None]:
-    """Say once that a tracker failed, and leave it in peace from then on."""
+def _reported(name: str, failures: IO[str], trackers: dict[str, Tracker]) -> Iterator[None]:
+    """Report that a tracker failed, and drop it."""
     try:
         yield
     except BaseException as error:  # noqa: BLE001 - a package may raise anything, SystemExit too
         trackers.pop(name, None)
         text = " ".join(f"{type(error).__name__}: {error}".split())
-        print(f"{name}: {text[:300]}", file=said, flush=True)
+        print(f"{name}: {text[:300]}", file=failures, flush=True)
 
 
 def _lines(spool: Path) -> Iterator[str]:
-    """Yield the lines of a file as they are written, to the last; end where the sweep is gone."""
+    """Yield the lines of a file as they are written; stop after the last, or if the sweep died."""
     parent = os.getppid()
     with spool.open(encoding="utf-8") as file:
         line = ""

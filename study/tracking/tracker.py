@@ -1,6 +1,6 @@
-"""What a tracker is given and has to do; plug-ins of `batchscale.trackers` are such classes."""
+"""The interface of trackers, which plug-ins of `batchscale.trackers` implement."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -8,12 +8,12 @@ from typing import Any, Protocol
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class FinishedRun:
-    """A trial, or the best one of a batch size, once it has ended.
+    """A finished trial, or the best one of a batch size.
 
     Attributes:
         name: unique in its study, such as `B64-search-3`.
         config: workload, optimizer, batch_size, role, trial, seed and the hyperparameters.
-        curve: one row per measurement: step, and what was measured there.
+        curve: one row per measurement: step, and the values measured there.
         outcome: status, steps, stopped_at, best_error, ...; None where unknown.
     """
 
@@ -24,7 +24,7 @@ class FinishedRun:
 
     @property
     def failed(self) -> bool:
-        """Whether an exception ended it."""
+        """Whether the trial ended with an exception."""
         return self.outcome.get("status") == "failed"
 
     @property
@@ -32,25 +32,32 @@ class FinishedRun:
         """The numbers of the outcome."""
         return {k: v for k, v in self.outcome.items() if isinstance(v, int | float)}
 
+    @property
+    def measurements(self) -> Iterator[tuple[int, dict[str, float]]]:
+        """The step and the other values of each row of the curve."""
+        for row in self.curve:
+            values = dict(row)
+            yield int(values.pop("step")), values
+
 
 class Tracker(Protocol):
-    """Shows finished runs. It lives in a process of its own; what it raises is told to the user."""
+    """Shows finished runs. It runs in another process; the user is told of its exceptions."""
 
     def __init__(self, study: str, folder: Path) -> None:
         """Start.
 
         Args:
             study: name of the study: the project, experiment or group.
-            folder: where files may be written, in the study's results folder if that is on a disk.
+            folder: where to write files; the study's results folder if that is on a disk.
         """
 
     def log(self, run: FinishedRun) -> None:
         """Show a run."""
 
     def close(self, summary: Mapping[str, float], figures: Sequence[Path]) -> None:
-        """Show what the study found, and end.
+        """Show the summary of the study, and end.
 
         Args:
-            summary: numbers of the analysis by name; empty where nothing could be fitted.
+            summary: numbers of the analysis by name; empty if it failed.
             figures: PNG files, which exist until this returns.
         """

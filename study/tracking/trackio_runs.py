@@ -10,19 +10,18 @@ from study.tracking.tracker import FinishedRun
 
 
 class TrackioRuns:
-    """Logs where trackio itself would: in TRACKIO_DIR, or the cache of Hugging Face."""
+    """Logs to trackio's default place: TRACKIO_DIR, or the cache of Hugging Face."""
 
     def __init__(self, study: str, folder: Path) -> None:
         """Name the project."""
         self._study = study
 
     def log(self, run: FinishedRun) -> None:
-        """Log the measurements; the outcome is part of the settings, as trackio has no summary."""
+        """Log the measurements, and the outcome with the settings, as trackio has no summary."""
         outcome = {f"outcome/{k}": v for k, v in run.outcome.items() if v is not None}
         self._start(run.name, {**run.config, **outcome})
-        for row in run.curve:
-            values = {name: value for name, value in row.items() if name != "step"}
-            trackio.log(values, step=int(row["step"]))
+        for step, values in run.measurements:
+            trackio.log(values, step=step)
         trackio.finish()
 
     def close(self, summary: Mapping[str, float], figures: Sequence[Path]) -> None:

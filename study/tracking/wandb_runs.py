@@ -21,21 +21,20 @@ class WandbRuns:
 
     def log(self, run: FinishedRun) -> None:
         """Log the measurements, and the outcome as the run's summary."""
-        shown = self._start(run.name, dict(run.config))
-        for row in run.curve:
-            values = {name: value for name, value in row.items() if name != "step"}
-            shown.log(values, step=int(row["step"]))
-        shown.summary.update({k: v for k, v in run.outcome.items() if v is not None})
-        shown.finish(exit_code=int(run.failed))
+        logged = self._start(run.name, dict(run.config))
+        for step, values in run.measurements:
+            logged.log(values, step=step)
+        logged.summary.update({k: v for k, v in run.outcome.items() if v is not None})
+        logged.finish(exit_code=int(run.failed))
 
     def close(self, summary: Mapping[str, float], figures: Sequence[Path]) -> None:
         """Log the study's numbers and figures as a run of their own."""
         if not summary and not figures:
             return
-        shown = self._start("summary", {})
-        shown.summary.update(dict(summary))
-        shown.log({figure.stem: wandb.Image(str(figure)) for figure in figures})
-        shown.finish()
+        logged = self._start("summary", {})
+        logged.summary.update(dict(summary))
+        logged.log({figure.stem: wandb.Image(str(figure)) for figure in figures})
+        logged.finish()
 
     def _start(self, name: str, config: dict[str, Any]) -> Any:
         return wandb.init(

@@ -35,13 +35,13 @@ def test_it_is_drawn_and_shown(comparison):
     assert "sgd" in repr(comparison)
 
 
-def test_one_study_is_no_comparison():
+def test_a_single_study_is_refused():
     with pytest.raises(batchscale.BatchscaleError, match="2 or more results folders, got 1"):
         batchscale.compare(STUDIES[:1])
 
 
 @pytest.mark.parametrize("studies", ["results/digits", 5, None, [5, 6], {"a": "b"}])
-def test_what_is_no_list_of_studies_is_refused(studies):
+def test_an_argument_that_is_not_a_list_of_studies_is_refused(studies):
     with pytest.raises(batchscale.BatchscaleError, match="studies must be a list of studies or"):
         batchscale.compare(studies)
 

@@ -16,7 +16,7 @@ def test_a_long_line_keeps_its_rule_and_its_remedy():
     assert presentable(told) == told
 
 
-def test_of_many_lines_the_first_are_kept():
+def test_the_first_of_many_lines_are_kept():
     lines = str(BatchscaleError("\n".join(map(str, range(1000))))).splitlines()
     assert (len(lines), lines[-1]) == (50, "and 951 more lines")
 
@@ -30,7 +30,7 @@ def test_of_many_lines_the_first_are_kept():
         "GET /a?access_key=hunter2",
     ],
 )
-def test_no_message_holds_a_secret(text):
+def test_no_message_contains_a_secret(text):
     assert "hunter2" not in str(BatchscaleError(text))
     assert "hunter2" not in cause(OSError(text))
     assert redacted(redacted(text)) == redacted(text)
@@ -40,7 +40,7 @@ def test_no_message_holds_a_secret(text):
     "text",
     ["s3://bucket/user@host/run", "file:///home/a@b/c", "s3://b?scheme=http&region=x", "a@b"],
 )
-def test_what_is_no_secret_stays(text):
+def test_text_without_a_secret_is_unchanged(text):
     assert redacted(text) == text
 
 

@@ -14,7 +14,7 @@ def test_a_regular_file_is_read_whole_also_by_a_link(tmp_path):
     assert read_file(tmp_path / "b", 2) == b"12"
 
 
-def test_all_else_is_refused_without_opening_it(tmp_path):
+def test_other_kinds_of_file_are_refused_unopened(tmp_path):
     (tmp_path / "large").write_bytes(b"123")
     os.mkfifo(tmp_path / "pipe")
     (tmp_path / "device").symlink_to("/dev/zero")
@@ -42,7 +42,7 @@ def test_a_file_keeps_its_old_content_until_the_new_one_is_whole(tmp_path):
     assert os.listdir(path.parent) == ["a"]
 
 
-def test_what_is_gzipped_is_unpacked_up_to_a_limit():
+def test_gzip_is_unpacked_up_to_a_limit():
     content = gzip.compress(b"12" * 100)
     assert gunzipped(content, 200) == b"12" * 100
     with pytest.raises(OSError, match="it unpacks to more than 199 bytes"):

@@ -28,7 +28,7 @@ def test_the_truth_is_found_and_covered():
     assert sum(b.low <= 200 <= b.high for b in covered) >= 34  # 95 % of 40 is 38
 
 
-def test_it_is_what_a_study_of_the_same_points_finds():
+def test_a_study_of_the_same_points_has_the_same_fit():
     from pathlib import Path
 
     reference = Path(__file__).parents[2] / "results" / "reference" / "digits"
@@ -55,7 +55,7 @@ def test_a_miss_with_a_bound_is_fitted_as_one():
     assert "&gt; 300" in found._repr_html_()
 
 
-def test_brackets_are_drawn_and_told_of():
+def test_brackets_are_drawn_and_mentioned():
     steps = np.ceil(made())
     found = batchscale.fit(SIZES, steps, before=[None, *steps[1:] - 1])
     legend = found.figure().legends or found.figure().axes[0].get_legend()
@@ -89,7 +89,7 @@ def test_published_counts_are_fitted_as_they_are(b_crit):
     assert round(batchscale.fit(4 ** np.arange(9), steps).hyperbola.b_crit.value) == b_crit
 
 
-def test_other_fractions_are_never_told_of():
+def test_other_fractions_are_never_mentioned():
     assert "taken as exact" not in " ".join(batchscale.fit(SIZES, made() / 20).sentences())
 
 
@@ -136,7 +136,7 @@ def test_a_masked_entry_is_a_miss():
         np.array([STEPS, STEPS]),
     ],
 )
-def test_what_is_no_number_is_refused(steps):
+def test_cells_that_are_not_numbers_are_refused(steps):
     with pytest.raises(batchscale.BatchscaleError, match="steps must be a list of numbers"):
         batchscale.fit([8, 16, 32, 64, 128, 256], steps)
 
@@ -144,7 +144,7 @@ def test_what_is_no_number_is_refused(steps):
 @pytest.mark.parametrize(
     ("before", "message"),
     [
-        ([3, 1], "before must have an entry for each of 3 batch sizes, got 2; give None"),
+        ([3, 1], "before must be of one length, got 3, 3, 3, 2; give None"),
         ([3, 2.5, 0], "no later than the steps to target, got 2.5 before 2; give the last"),
         ([3, -1, 0], "must be at 0 or more steps .* got -1 before 2"),
     ],
@@ -157,7 +157,7 @@ def test_wrong_brackets_are_refused(before, message):
 @pytest.mark.parametrize(
     ("sizes", "steps", "bounds", "level", "message"),
     [
-        ([1, 2, 4], [4, 2], None, 0.95, "must be flat and of one length, got shapes"),
+        ([1, 2, 4], [4, 2], None, 0.95, "must be of one length, got 3, 2, 3, 3; give None"),
         ([1, 2, 2], [4, 2, 2], None, 0.95, "each batch size once, got 2 more than once"),
         ([1, 2, 4], [4, None, 1], None, 0.95, "needs an entry in bounds, got none for 2"),
         ([1, 2, 4], [4, None, 1], [None, 9, None], 0.95, "3 or more batch sizes .* got 2"),

@@ -31,17 +31,17 @@ def test_a_named_index_is_a_column(tmp_path):
         (lambda frame: frame[["lr", "lr"]], {}, "different names, got 'lr' more than once"),
         (lambda frame: frame.to_dict("list"), {}, "must be a DataFrame or a path, got .'run'"),
         (lambda frame: frame, {"columns": "lr=lr"}, "columns must be a mapping .* got 'lr=lr'"),
-        (lambda frame: frame, {"columns": {1: "lr"}}, "columns must be a mapping of texts"),
-        (lambda frame: frame, {"name": None}, "name must be a text, got None"),
+        (lambda frame: frame, {"columns": {1: "lr"}}, "columns must be a mapping of strings"),
+        (lambda frame: frame, {"name": None}, "name must be a string, got None"),
         (lambda frame: frame, {"target": "0.1"}, "target must be a number or None, got '0.1'"),
     ],
 )
-def test_what_is_no_table_is_said(tmp_path, change, options, message):
+def test_an_unusable_table_is_refused(tmp_path, change, options, message):
     with pytest.raises(BatchscaleError, match=message):
         batchscale.import_runs(change(measurements()), tmp_path, **options)
 
 
-def test_the_name_of_a_table_in_memory_is_no_file(tmp_path, monkeypatch):
+def test_the_name_of_a_table_in_memory_is_not_read_as_a_file(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     Path("mine").write_text("something else")
     study = batchscale.import_runs(measurements(), tmp_path / "results", name="mine", target=0.1)

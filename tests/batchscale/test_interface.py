@@ -35,7 +35,7 @@ def test_every_name_is_there(name):
     assert name in dir(batchscale)
 
 
-def test_the_contract_is_that_of_workloads():
+def test_the_contract_is_the_same_as_in_workloads():
     for name in workloads.__all__:
         assert getattr(batchscale, name) is getattr(workloads, name)
 

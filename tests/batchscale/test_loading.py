@@ -39,7 +39,7 @@ def test_it_has_the_config_and_the_tables(digits):
     )
 
 
-def test_steps_fits_and_regimes_are_those_of_the_summary(digits, summary):
+def test_steps_fits_and_regimes_match_the_summary(digits, summary):
     table = digits.steps()
     for row, recorded in zip(table.to_dict("records"), summary["table"], strict=True):
         assert row["batch_size"] == recorded["batch_size"]
@@ -58,7 +58,7 @@ def test_steps_fits_and_regimes_are_those_of_the_summary(digits, summary):
     assert digits.regimes.record() == summary["regimes"]
 
 
-def test_sentences_are_those_of_the_summary(digits, summary):
+def test_sentences_match_the_summary(digits, summary):
     assert list(digits.sentences()) == summary["sentences"]
 
 
@@ -92,7 +92,7 @@ def test_an_unknown_figure_names_the_known_ones(digits):
             digits.steps(target)
 
 
-def test_what_is_handed_out_may_be_changed(digits):
+def test_returned_tables_are_copies(digits):
     for table in (digits.trials, digits.steps(), digits.curves):
         del table["batch_size"]
     assert digits.steps()["steps"].min() > 0
@@ -146,12 +146,12 @@ def test_a_folder_without_a_study_is_refused(tmp_path, place):
         ),
     ],
 )
-def test_what_is_no_folder_is_refused(location, message):
+def test_an_invalid_folder_is_refused(location, message):
     with pytest.raises(batchscale.BatchscaleError, match=message):
         batchscale.load(location)
 
 
-def test_what_is_changed_outside_changes_no_study(digits):
+def test_changing_the_config_does_not_change_the_study(digits):
     digits.config["race"]["target"] = 0.5
     assert digits.target == 0.05
 

@@ -5,7 +5,7 @@ import pytest
 from batchscale import __main__
 
 
-def test_ctrl_c_before_a_command_has_begun_is_no_traceback(monkeypatch):
+def test_ctrl_c_before_a_command_begins_prints_no_traceback(monkeypatch):
     def interrupted():
         raise KeyboardInterrupt
 

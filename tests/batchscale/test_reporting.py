@@ -30,8 +30,8 @@ def test_a_report_is_a_line_of_json(log):
 
 
 @pytest.mark.parametrize("value", ["high", None, np.ones(2)])
-def test_what_is_no_number_is_said(log, value):
-    with pytest.raises(TypeError, match="must be given numbers, got val_error = .* not measured"):
+def test_a_value_that_is_not_a_number_is_refused(log, value):
+    with pytest.raises(TypeError, match="report takes numbers, got val_error = .* not measured"):
         batchscale.report(step=1, val_error=value)
 
 
@@ -48,7 +48,7 @@ def test_one_of_several_processes_reports(log, monkeypatch, rank, lines):
     assert len(log.read_text().splitlines() if log.exists() else []) == lines
 
 
-def test_a_trial_has_what_the_program_was_told(monkeypatch, tmp_path):
+def test_a_trial_has_the_values_given_by_batchscale(monkeypatch, tmp_path):
     told = {"hyperparameters": {"lr": 0.25}, "checkpoint": str(tmp_path), "batch_size": 64}
     told |= {"micro_batch": 16, "seed": 3, "max_steps": 100, "max_examples": 6400}
     monkeypatch.setenv("BATCHSCALE_TRIAL", json.dumps(told))
@@ -67,7 +67,7 @@ def test_by_hand_a_trial_has_the_values_of_its_call(monkeypatch):
     assert (trial.seed, trial.max_steps, trial.checkpoint, trial.resume) == (0, None, None, False)
 
 
-def test_reporting_imports_neither_torch_nor_ray_and_minds_no_files_of_our_names(tmp_path):
+def test_reporting_imports_neither_torch_nor_ray_nor_files_of_our_names(tmp_path):
     for name in ("study", "workloads", "analysis"):
         (tmp_path / f"{name}.py").write_text("raise ImportError('hostile')\n")
     code = f"""

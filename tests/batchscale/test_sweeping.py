@@ -20,7 +20,7 @@ STUDY = {
 }
 
 
-def test_the_arguments_are_those_of_the_command():
+def test_the_arguments_match_the_options_of_the_command():
     ours = list(inspect.signature(batchscale.sweep).parameters)
     theirs = list(inspect.signature(command).parameters)
     assert ours[1:] == [name for name in theirs[1:] if name != "dry_run"]  # nothing to return
@@ -57,7 +57,7 @@ def test_wrong_input_is_refused_and_nothing_is_written(tmp_path, monkeypatch):
 
 
 @pytest.mark.slow
-def test_a_sweep_returns_its_study_and_goes_on(tmp_path, monkeypatch, capsys):
+def test_a_sweep_returns_its_study_and_resumes(tmp_path, monkeypatch, capsys):
     monkeypatch.setenv("BATCHSCALE_DATA", "before")
     study = batchscale.sweep(STUDY, results=tmp_path, workers=2, data_dir=tmp_path)
     assert os.environ["BATCHSCALE_DATA"] == "before"

@@ -12,7 +12,7 @@ import pandas as pd
 
 from analysis.errors import AnalysisError
 from analysis.runs.rows import MOST_CELLS, Rows, is_absent
-from analysis.tables.nested import leaves, once
+from analysis.tables.nested import leaves, unique_keys
 from analysis.tables.validation import BROKEN_PARQUET, read_parquet
 from batchscale.files import gunzipped, read_file
 
@@ -87,7 +87,7 @@ def _read_json_lines(where: str, content: bytes) -> Rows:
         if not line.strip():
             continue
         try:
-            record = json.loads(line, object_pairs_hook=once)
+            record = json.loads(line, object_pairs_hook=unique_keys)
             if not isinstance(record, dict):
                 raise ValueError(f"{line[:40]!r} is no object")
         except (ValueError, RecursionError) as error:

@@ -7,7 +7,7 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
-from analysis.tables.nested import leaves, once
+from analysis.tables.nested import leaves, unique_keys
 from study.errors import shown
 from workloads.command import Command
 
@@ -142,7 +142,7 @@ def _object(line: str) -> dict[str, Any] | None:
     text = line[line.find("{") : line.rfind("}") + 1]
     for form in (text, _NOT_FINITE.sub(": NaN", text)):
         with contextlib.suppress(ValueError, RecursionError):
-            return dict(leaves(json.loads(form, object_pairs_hook=once)))
+            return dict(leaves(json.loads(form, object_pairs_hook=unique_keys)))
     return None
 
 

@@ -201,7 +201,20 @@ WRONG_FILES = {
         '{"batch_size": 8, "parameter_configs": {"lr": {"type": "CATEGORICAL"}}}',
         "a parameter must be DOUBLE, INTEGER, DISCRETE with",
     ),
+    "a list for a scale": (
+        "8/study.json",
+        '{"batch_size": 8, "parameter_configs": {"lr": {"type": "DOUBLE", "min_value": 1, '
+        '"max_value": 2, "scale": ["LOG_SCALE"]}}}',
+        "that its scale allows, got lr =",
+    ),
+    "a point that is NaN": (
+        "8/study.json",
+        '{"batch_size": 8, "parameter_configs": {"lr": {"type": "DISCRETE", '
+        '"feasible_points": [1, NaN, 2]}}}',
+        "that its scale allows, got lr =",
+    ),
     "unknown status": ("8/2/metadata.json", '{"status": "DONE"}', "got DONE"),
+    "a list for a status": ("8/2/metadata.json", '{"status": ["COMPLETE"]}', "of a status among"),
     "no number": (
         "8/2/metadata.json",
         '{"status": "COMPLETE", "steps": 1, "trial_id": -1, "parameters": {}}',

@@ -82,7 +82,7 @@ def test_a_file_of_absurd_size_is_refused(archive, monkeypatch, tar_of, name):
         list(files(tar))
 
 
-def test_a_size_that_is_only_claimed_is_refused_before_it_is_read(tmp_path):
+def test_a_claimed_size_is_refused_before_reading(tmp_path):
     info, _ = member("mnist/cnn/sgd/8/study.json")
     info.size = 2**40
     tar = tmp_path / "bomb.tar"
@@ -98,7 +98,7 @@ def test_a_header_of_absurd_length_is_refused(tmp_path):
         list(files(tar))
 
 
-def test_what_follows_the_end_is_bounded(archive, tmp_path, tar_of, monkeypatch):
+def test_padding_after_the_end_is_bounded(archive, tmp_path, tar_of, monkeypatch):
     tar = tar_of(archive, "made.tar", "w")
     with tar.open("ab") as file:
         file.write(b"\0" * 100_000)
@@ -168,7 +168,7 @@ def test_a_missing_archive_is_refused(tmp_path):
         origin(tmp_path / "none")
 
 
-def test_what_is_no_file_of_data_is_refused_before_it_is_read(tmp_path, monkeypatch):
+def test_devices_and_huge_files_are_refused_before_reading(tmp_path, monkeypatch):
     monkeypatch.setattr(source.hashlib, "file_digest", None)  # nothing is hashed
     os.mkfifo(tmp_path / "pipe")
     (tmp_path / "device").symlink_to("/dev/zero")
@@ -190,7 +190,7 @@ def test_scattered_workloads_are_refused(archive, tmp_path):
     one = [path for path in paths if "mnist/cnn/momentum/64" in str(path)]
     for order, message in (
         (one + [path for path in paths if path not in one], "together .*; unpack it, and give the"),
-        (paths[::2] + paths[1::2], r"without metadata\.json; .* unpack it if its files are in no"),
+        (paths[::2] + paths[1::2], r"without metadata\.json; .* unpack it if its files are out"),
     ):
         with tarfile.open(tmp_path / "shuffled.tar", "w") as tar:
             for path in order:

@@ -93,7 +93,7 @@ def test_table_figure_and_record(pair, tmp_path):
 
 
 @pytest.mark.parametrize("race", [{"to": "target"}, {"max_epochs": None}])
-def test_studies_that_did_not_spend_their_epochs_are_not_in_it(pair, race, tmp_path):
+def test_studies_that_did_not_run_to_their_epochs_are_left_out(pair, race, tmp_path):
     config = pair["short"].config
     race = {key: value for key, value in (config["race"] | race).items() if value is not None}
     pair["short"] = dataclasses.replace(pair["short"], config=config | {"race": race})

@@ -79,7 +79,7 @@ WARM_UP = {"stages": [[0.0, 0.25], [0.3, 1.0]], "lr": "same"}
         ([{}, {}], ["first", "second"]),
     ],
 )
-def test_labels_have_the_fewest_keys_that_tell_apart(changes, expected):
+def test_labels_have_the_fewest_distinguishing_keys(changes, expected):
     names = ["first", "second", "third"][: len(changes)]
     assert list(labels([CONFIG | change for change in changes], names)) == expected
 

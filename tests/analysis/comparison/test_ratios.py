@@ -25,7 +25,7 @@ def pair(made, monkeypatch):
     return studies | {"b": replace(studies["b"], config=config)}
 
 
-def test_the_ratio_is_that_of_steps_where_both_reached_the_target(pair):
+def test_examples_are_compared_where_both_reached_the_target(pair):
     comparison = compare(pair)
     table = example_ratios(comparison)
     assert table["ratio"].tolist() == pytest.approx([0.75, 0.5, 0.2])
@@ -34,13 +34,13 @@ def test_the_ratio_is_that_of_steps_where_both_reached_the_target(pair):
         ["4", "0.75x"], ["16", "0.50x"], ["64", "0.20x"],
     ]  # fmt: skip
     (sentence,) = example_ratio_sentences(comparison)
-    assert sentence.endswith("of optimizer = nesterov: 0.75x at B = 4 and 0.20x at B = 64.")
+    assert sentence.endswith("to optimizer = nesterov: 0.75x at B = 4 and 0.20x at B = 64.")
 
 
 @pytest.mark.parametrize(
     "changes", [{"optimizer": "nesterov"}, {"workload": "mnist-mlp"}, {"race": {"target": 0.1}}]
 )
-def test_there_is_none_between_studies_that_differ_in_more_or_less(pair, changes):
+def test_other_studies_have_no_ratio(pair, changes):
     config = pair["b"].config
     config |= changes | {"race": config["race"] | changes.get("race", {})}
     comparison = compare(pair | {"b": replace(pair["b"], config=config)})

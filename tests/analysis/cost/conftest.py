@@ -6,7 +6,7 @@ from types import SimpleNamespace
 import pytest
 
 from analysis.cost.step_costs import read_costs, write_costs
-from analysis.cost.study_cost import Terms, joined
+from analysis.cost.study_cost import Terms, join_costs
 from analysis.report.summary import analyze
 from analysis.tables.folder import ResultsFolder
 
@@ -70,6 +70,6 @@ def cost(on_a_curve, costs):
     """Return a function that joins an analysis with costs, on some terms."""
 
     def join(analysis=on_a_curve, made=None, **terms):
-        return joined(analysis, made or costs(), Terms(**terms))
+        return join_costs(analysis, made or costs(), Terms(**terms))
 
     return join

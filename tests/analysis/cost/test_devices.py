@@ -19,7 +19,7 @@ def ring(devices, size, bandwidth, latency):
 
 
 @pytest.mark.parametrize("devices", [1, 2, 3, 8, 1000])
-def test_the_all_reduce_is_that_of_a_ring(devices):
+def test_the_all_reduce_is_a_ring(devices):
     assert all_reduce_seconds(devices, 1e6, 1e9, 2e-6) == pytest.approx(
         ring(devices, 1e6, 1e9, 2e-6)
     )
@@ -29,7 +29,7 @@ def test_a_large_ring_takes_twice_the_time_to_send_everything():
     assert all_reduce_seconds(10**6, 1e9, 1e9, 0.0) == pytest.approx(2.0, rel=1e-5)
 
 
-def test_a_measured_link_gives_the_times_that_it_was_measured_by():
+def test_a_measured_link_reproduces_the_measured_times():
     link = link_of(8, 1.4e-4, 3e-3, 2**26)
     assert all_reduce_seconds(8, 0, link.bandwidth, link.latency) == pytest.approx(1.4e-4)
     assert all_reduce_seconds(8, 2**26, link.bandwidth, link.latency) == pytest.approx(3e-3)
@@ -37,7 +37,7 @@ def test_a_measured_link_gives_the_times_that_it_was_measured_by():
     assert math.isfinite(link_of(2, 1e-4, 1e-4, 4).bandwidth)
 
 
-def test_times_between_those_measured_follow_a_power_law(costs):
+def test_step_times_are_interpolated_by_a_power_law(costs):
     known = costs((4, 16), spread=1.1)
     low, high = known.at(4).seconds, known.at(16).seconds
     middle = step_seconds(known, 8)
@@ -99,9 +99,23 @@ def test_shares_that_were_not_timed_are_left_out(cost):
     found = cost(devices=(1, 512, 1024), link=LINK)
     assert [row.devices for row in found.scaling] == [1, 512]
     assert found.scaling[1].batch_size == 1024
+    (sentence,) = [text for text in cost_sentences(found) if text.startswith("Left out")]
+    assert sentence == (
+        "Left out: 1024 devices, as no batch size that reached the target gives each of them 2 to "
+        "1024 examples, which were timed."
+    )
 
 
-def test_what_is_needed_is_asked_for(cost, costs, made):
+def test_devices_are_left_out_where_one_device_has_no_time(cost, costs, without_fit):
+    # two devices at B = 4 have a share that was timed; no batch size has one on one device
+    found = cost(without_fit, costs((2,)), devices=(1, 2), link=LINK)
+    assert found.scaling == ()
+    assert (
+        "Left out: 1, 2 devices, as no time to target on one device is known to compare with."
+    ) in cost_sentences(found)
+
+
+def test_a_missing_link_or_size_is_asked_for(cost, costs, made):
     with pytest.raises(AnalysisError, match="give the bandwidth of each device's link with --band"):
         cost(devices=(1, 4))
     with pytest.raises(AnalysisError, match="add --parameters"):

@@ -36,7 +36,7 @@ def found(cost, costs):
     return cost(made=made, **TERMS)
 
 
-def test_words_tables_and_figures_are_of_the_record(found):
+def test_sentences_tables_and_figures_agree_with_the_record(found):
     content = json.loads(json.dumps(cost_record(found), allow_nan=False))
     table = readable_costs(found).set_index("B")
     words = cost_sentences(found)
@@ -63,7 +63,7 @@ def test_words_tables_and_figures_are_of_the_record(found):
     assert any("2 threads" in sentence for sentence in words)
 
 
-def test_devices_are_told_drawn_and_recorded_alike(found):
+def test_sentences_tables_and_figures_of_devices_agree(found):
     content = cost_record(found)
     table = readable_devices(found)
     assert list(table["devices"]) == ["1", "4", "64"]
@@ -87,7 +87,7 @@ def test_devices_are_told_drawn_and_recorded_alike(found):
         assert f"{start}: {at['devices']} device{plural} at B = {at['batch_size']}" in words
 
 
-def test_files_hold_the_record_and_give_the_terms_back(found, on_a_curve, tmp_path):
+def test_files_contain_the_record_and_the_terms(found, on_a_curve, tmp_path):
     folder = ResultsFolder.at(tmp_path / "made")
     written = {file.name for file in write_cost(found, folder)}
     assert written == {"cost.json", "cost.csv", "cost_devices.csv"}
@@ -109,14 +109,14 @@ def test_damaged_terms_are_refused(found, on_a_curve, tmp_path):
         cost_of(folder, on_a_curve)
 
 
-def test_what_is_not_known_is_said(cost, costs, without_fit):
+def test_unknown_costs_are_reported_as_unknown(cost, costs, without_fit):
     found = cost(without_fit, costs((2, 16), spread=3.0))
     words = cost_sentences(found)
     assert "B = 2: no steps to target, so no time to target." in words
     assert "B = 4: no step time is known." in words
     assert any("have no interval: they are the fewest over trials" in text for text in words)
     assert any("no driver reports it" in text for text in words)
-    assert any(text.startswith("B = 2, 16: the ends of the interval") for text in words)
+    assert any(text.startswith("B = 2, 16: the interval of the step time") for text in words)
     table = readable_costs(found).set_index("B")
     assert list(table.loc["2", ["steps", "time", "95% CI"]]) == ["-", "-", "-"]
     assert not {"money", "energy", "memory"} & set(table)

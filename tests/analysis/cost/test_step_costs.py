@@ -19,7 +19,7 @@ def test_a_table_of_step_times_is_read(tmp_path):
     assert [row.batch_size for row in found.rows] == [4, 8]
     assert found.at(4).seconds.low == found.at(4).seconds.high == 0.1
     assert (found.at(8).seconds.low, found.at(8).seconds.high) == (0.1, 0.3)
-    assert (found.at(4).joules, found.at(8).joules) == (None, 5.0)
+    assert (found.at(4).step_joules, found.at(8).step_joules) == (None, 5.0)
     assert found.source == "times.csv"
     folder = ResultsFolder.at(tmp_path)
     write_costs(folder, step_times(path))

@@ -8,10 +8,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from analysis.cost.estimates import TIME, amount, exactly, product, ratio, record, text
+from analysis.cost.estimates import TIME, amount, exact, product, ratio, record, text
 from analysis.cost.sentences import cost_sentences
 from analysis.cost.steps import steps_of, with_gap
-from analysis.cost.study_cost import cost_of, joined
+from analysis.cost.study_cost import cost_of, join_costs
 from analysis.errors import AnalysisError
 from analysis.fitting.critical import FORM, SEEDS, TUNING
 from analysis.fitting.estimates import Estimate
@@ -36,11 +36,11 @@ def test_the_interval_of_a_product_covers_it():
     assert found.low == pytest.approx(1 / found.high)
 
 
-def test_an_end_that_one_lacks_the_product_lacks():
+def test_an_open_end_of_a_factor_is_open_in_the_product():
     open_above = Estimate(value=2.0, low=1.0, high=math.inf)
-    assert product(open_above, exactly(3.0)).high == math.inf
-    assert product(open_above, exactly(3.0)).low == pytest.approx(3.0)
-    under = ratio(exactly(3.0), open_above)
+    assert product(open_above, exact(3.0)).high == math.inf
+    assert product(open_above, exact(3.0)).low == pytest.approx(3.0)
+    under = ratio(exact(3.0), open_above)
     assert (under.low, under.high) == (0.0, pytest.approx(3.0))
     assert record(under) == {"value": 1.5, "low": None, "high": pytest.approx(3.0)}
     assert text(Estimate(value=2.0, low=0.0, high=math.inf), TIME) == "2.0 s"
@@ -48,7 +48,7 @@ def test_an_end_that_one_lacks_the_product_lacks():
     assert amount(0.0, TIME) == "0 \N{MICRO SIGN}s"
 
 
-def test_costs_are_those_of_the_truth(cost, truth):
+def test_costs_match_the_truth(cost, truth):
     found = cost(price=3.6)
     assert found.held == (SEEDS, TUNING, FORM)
     for row in found.rows:
@@ -66,7 +66,7 @@ def test_costs_are_those_of_the_truth(cost, truth):
         assert row.steps_found == math.ceil(truth.steps(row.batch_size))
 
 
-def test_the_verdicts_are_those_of_the_truth(cost, truth):
+def test_verdicts_match_the_truth(cost, truth):
     found = cost()
     times = {size: truth.steps(size) * truth.seconds(size) for size in truth.sizes}
     assert found.fastest.batch_size == min(times, key=times.get) == 64
@@ -103,7 +103,7 @@ def test_a_batch_size_that_missed_or_was_not_timed_has_no_time(cost, costs, with
     times = {row.batch_size: row.seconds is not None for row in found.rows}
     assert times == {2: False, 4: True, 16: False}
     with pytest.raises(AnalysisError, match="must be of batch sizes of the study, 2, 4, 16"):
-        joined(without_fit, costs((3, 5)), found.terms)
+        join_costs(without_fit, costs((3, 5)), found.terms)
 
 
 def test_times_without_a_spread_leave_the_interval_of_steps(cost, costs):
@@ -122,7 +122,7 @@ def test_energy_is_joined_where_it_is_known(cost, costs):
     assert all(row.joules.value == pytest.approx(2 * row.steps.value) for row in found.rows)
 
 
-def test_the_gap_widens_an_interval_downward_by_as_much_as_it_is():
+def test_the_gap_lowers_the_lower_end_by_its_size():
     rng = np.random.default_rng(5)
     weights = np.exp(-(((np.log(GAPS) - np.log(0.2)) / 0.5) ** 2))
     gap = TuningGap(weights=weights / weights.sum())
@@ -131,7 +131,7 @@ def test_the_gap_widens_an_interval_downward_by_as_much_as_it_is():
     wide = with_gap(found, gap)
     assert wide.low == pytest.approx(100 * np.exp(np.quantile(drawn, 0.025)), rel=0.01)
     assert (wide.value, wide.high) == (found.value, found.high)
-    certain = with_gap(exactly(100.0), gap)
+    certain = with_gap(exact(100.0), gap)
     assert certain.low == pytest.approx(100 / (1 + gap.excess(0.975)), rel=0.02)
     unbounded = Estimate(value=100.0, low=0.0, high=math.inf)
     assert with_gap(unbounded, gap) == unbounded
@@ -173,14 +173,14 @@ def test_an_end_out_of_reach_is_open(tmp_path, cost, costs):
         ),
     ],
 )
-def test_steps_without_one_cost_are_refused(cost, without_fit, key, terms, message):
+def test_studies_without_a_cost_are_refused(cost, without_fit, key, terms, message):
     study = replace(without_fit.study, config={**without_fit.study.config, **key})
     with pytest.raises(AnalysisError, match=message):
         cost(replace(without_fit, study=study), **terms)
 
 
 @pytest.mark.parametrize(("sizes", "form"), [(5, False), (6, True)])
-def test_the_form_is_held_where_forms_were_compared(sizes, form):
+def test_intervals_cover_the_form_where_forms_were_compared(sizes, form):
     few = dict(list(MADE_STEPS.items())[:sizes])
     _, held = steps_of(analyze(make_study(few)))
     assert (FORM in held) is form

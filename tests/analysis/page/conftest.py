@@ -7,7 +7,7 @@ import pytest
 
 from analysis.cost.devices import Link
 from analysis.cost.step_costs import StepCosts
-from analysis.cost.study_cost import Terms, joined
+from analysis.cost.study_cost import Terms, join_costs
 from analysis.page.record import Page, Records, StudyPage
 from analysis.report.summary import analyze
 from tests.analysis.made_diagnostics import diagnosed
@@ -32,7 +32,7 @@ def cost(analysis):
     ]
     link = Link(bandwidth=1e9, parameters=1000)
     terms = Terms(price=3.6, devices=(1, 2, 4), link=link)
-    return joined(analysis, StepCosts.of(rows), terms)
+    return join_costs(analysis, StepCosts.of(rows), terms)
 
 
 @pytest.fixture(scope="session")

@@ -77,7 +77,7 @@ def test_an_unfinished_study_says_so_first(record, fitted):
 
 def test_times_beside_other_programs_name_no_batch_size(record, cost):
     (first, *others), verdict = cost.costs.rows, verdict_of(record)
-    disturbed = replace(cost.costs, rows=(replace(first, lacking=0.9), *others))
+    disturbed = replace(cost.costs, rows=(replace(first, cores_lacking=0.9), *others))
     told = with_cost(verdict, replace(cost, costs=disturbed))
     assert told.headline == verdict.headline
     assert "other programs took up to 0.9 cores" in told.reasons[-1]

@@ -60,7 +60,7 @@ def test_what_is_written_is_read_with_a_digest_as_sha256sum_has_it(folder):
         assert folder.read(DIGEST).decode() == line
 
 
-def test_a_new_file_of_a_killed_writer_is_not_there_or_whole(folder, killed):
+def test_a_killed_writer_leaves_a_new_file_whole_or_absent(folder, killed):
     killed(folder, 1)
     assert folder.read(DIGEST)
     assert folder.is_empty  # of results, so that the same sweep may start in it
@@ -85,9 +85,7 @@ def test_a_killed_writer_leaves_the_old_content_or_the_new(folder, killed, earli
 
 
 @pytest.mark.parametrize("before", [None, OLD])
-def test_a_file_that_is_replaced_while_it_is_read_is_not_called_damaged(
-    folder, monkeypatch, before
-):
+def test_a_file_replaced_during_a_read_is_not_damaged(folder, monkeypatch, before):
     folder.write("other", b"")
     if before is not None:
         write_file(folder, STUDY_FILE, before)
@@ -117,7 +115,7 @@ def test_a_file_that_is_replaced_while_it_is_read_is_not_called_damaged(
         b"\xff" * 80,
     ],
 )
-def test_a_digest_that_is_not_that_of_the_file_is_refused(folder, digest):
+def test_a_digest_that_does_not_match_is_refused(folder, digest):
     write_file(folder, STUDY_FILE, OLD)
     folder.write(DIGEST, digest)
     with pytest.raises(AnalysisError, match=r"must have the digest in study\.toml\.sha256.*; rest"):

@@ -31,7 +31,7 @@ everywhere = pytest.mark.parametrize("folder", PLACES, indirect=True)
 
 
 @everywhere
-def test_what_is_written_is_read_listed_and_there(folder):
+def test_a_written_file_can_be_read_and_listed(folder):
     assert folder.is_empty
     assert folder.names("parts") == []
     for name in ("study.toml", "parts/b.parquet", "parts/a.parquet"):
@@ -62,7 +62,7 @@ def test_a_worker_gets_the_same_folder(folder):
 
 
 @everywhere
-def test_its_name_is_that_of_the_study(folder):
+def test_the_folder_names_the_study(folder):
     assert folder.name == "study"
     assert (folder / "figures").name == "figures"
     (folder / "figures").write("a.svg", b"1")
@@ -84,7 +84,7 @@ def test_a_missing_file_is_named(folder):
 
 
 @everywhere
-def test_studies_inside_a_folder_that_is_none_are_named(folder):
+def test_studies_inside_a_folder_that_is_not_one_are_named(folder):
     for name in ("b", "a"):
         (folder / name).write("study.toml", b"")
     (folder / "c").write("other", b"")
@@ -93,7 +93,7 @@ def test_studies_inside_a_folder_that_is_none_are_named(folder):
 
 
 @everywhere
-def test_what_is_removed_need_not_be_there(folder):
+def test_a_missing_file_can_be_removed(folder):
     folder.write("checkpoints/a", memoryview(b"1"))
     for _ in range(2):
         folder.remove("checkpoints/a")
@@ -126,14 +126,14 @@ def test_a_stores_workspace_is_gone_at_the_end(store):
     assert not work.exists()
 
 
-def test_it_is_said_as_the_user_said_it(monkeypatch, tmp_path, store):
+def test_messages_show_the_location_as_the_user_gave_it(monkeypatch, tmp_path, store):
     monkeypatch.chdir(tmp_path)
     assert str(ResultsFolder.at("results") / "study") == "results/study"
     assert str(ResultsFolder.at("file:///a/b/") / "c") == "file:///a/b/c"
     assert str(ResultsFolder.at(store.uri("a")) / "b") == store.uri("a/b")
 
 
-def test_a_relative_path_stays_where_it_was_meant(monkeypatch, tmp_path):
+def test_a_relative_path_is_resolved_at_once(monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
     folder = ResultsFolder.at("study")
     (tmp_path / "elsewhere").mkdir()
@@ -150,9 +150,7 @@ def test_no_temporary_file_is_left_beside_a_written_one(tmp_path):
 @pytest.mark.parametrize(
     ("number", "remedy"), [(errno.ENOSPC, "free some space"), (errno.EROFS, "choose another")]
 )
-def test_what_cannot_be_written_leaves_the_old_file_and_nothing_else(
-    monkeypatch, tmp_path, number, remedy
-):
+def test_a_failed_write_leaves_only_the_old_file(monkeypatch, tmp_path, number, remedy):
     folder = ResultsFolder.at(tmp_path)
     folder.write("a", b"old")
 
@@ -180,7 +178,7 @@ def test_a_folder_has_one_sweep_at_a_time(tmp_path):
         pass
 
 
-def test_a_process_that_was_killed_holds_no_folder(tmp_path):
+def test_a_killed_process_releases_the_lock(tmp_path):
     code = (
         "import os, sys; from analysis.tables.folder import ResultsFolder\n"
         "ResultsFolder.at(sys.argv[1]).locked().__enter__(); os.kill(os.getpid(), 9)"
@@ -194,7 +192,7 @@ def test_a_process_that_was_killed_holds_no_folder(tmp_path):
         assert f"process {os.getpid()} on" in (tmp_path / ".lock").read_text()
 
 
-def test_what_a_killed_writer_left_is_cleared_but_not_what_is_being_written(tmp_path):
+def test_leftovers_are_deleted_but_not_files_being_written(tmp_path):
     folder = ResultsFolder.at(tmp_path)
     folder.write("parts/b00004-c000.parquet", b"1")
     left = [tmp_path / ".trials.parquet.7.tmp", tmp_path / "parts" / ".b00004-c004.parquet.7.tmp"]
@@ -226,7 +224,7 @@ def test_a_store_has_no_locks(store):
         ("file://host/results", "that pyarrow.fs can open, got file://host"),
     ],
 )
-def test_a_location_that_is_none_is_refused(location, message):
+def test_an_invalid_location_is_refused(location, message):
     with pytest.raises(AnalysisError, match=message):
         ResultsFolder.at(location)
 
@@ -261,7 +259,7 @@ def test_a_secret_in_a_uri_is_refused_and_not_repeated(uri):
     assert "hunter2" not in str(told.value)
 
 
-def test_what_has_no_end_is_not_read(tmp_path):
+def test_pipes_and_devices_are_not_read(tmp_path):
     os.mkfifo(tmp_path / "study.toml")
     (tmp_path / "trials.parquet").symlink_to("/dev/zero")
     with (tmp_path / "summary.json").open("wb") as sparse:
@@ -285,7 +283,7 @@ def test_a_store_that_does_not_answer_is_named():
         folder.exists("study.toml")
 
 
-def test_a_bucket_that_is_not_there_cannot_be_written(store):
+def test_a_missing_bucket_cannot_be_written(store):
     folder = ResultsFolder.at(store.uri("a").replace("test-", "another-"))
     with pytest.raises(AnalysisError, match=r"must be writable, got s3://another-.*NO_SUCH_BUCKET"):
         folder.write("a", b"1")

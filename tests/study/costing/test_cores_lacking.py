@@ -5,7 +5,7 @@ import os
 import pytest
 
 from study.costing import timing
-from study.costing.timing import lacking_since
+from study.costing.timing import cores_lacking_since
 
 
 def stat(idle, busy):
@@ -21,19 +21,21 @@ def stat(idle, busy):
         (9.0, 2, 2.0),  # more than there are, as where counters jump
     ],
 )
-def test_cores_of_others_are_those_that_threads_lack(tmp_path, monkeypatch, busy, threads, lacking):
+def test_cores_lacking_are_those_that_other_programs_use(
+    tmp_path, monkeypatch, busy, threads, lacking
+):
     path, now, own = tmp_path / "stat", [100.0], [5.0]
     monkeypatch.setattr(os, "cpu_count", lambda: 2)
     monkeypatch.setattr(os, "times", lambda: (own[0], 0.0, 0.0, 0.0, 0.0))
     monkeypatch.setattr(timing.time, "monotonic", lambda: now[0])
     tick = os.sysconf("SC_CLK_TCK")
     path.write_text(stat(1000 * tick, 50 * tick))
-    since = lacking_since(threads, path)
+    since = cores_lacking_since(threads, path)
     path.write_text(stat(1000 * tick, round((50 + 10 * busy) * tick)))
     now[0] += 10.0
     own[0] += 10.0
     assert since() == pytest.approx(lacking)
 
 
-def test_nothing_is_known_where_the_kernel_does_not_tell(tmp_path):
-    assert lacking_since(2, tmp_path / "stat") is None
+def test_nothing_is_counted_where_the_kernel_does_not(tmp_path):
+    assert cores_lacking_since(2, tmp_path / "stat") is None

@@ -29,14 +29,14 @@ def test_packages_are_added_up_and_zones_within_them_are_not(tmp_path):
     assert since() == pytest.approx(8.0)
 
 
-def test_a_counter_that_starts_again_goes_on(tmp_path):
+def test_a_counter_may_wrap_around(tmp_path):
     package(tmp_path, "0", 999.0)
     since = energy_since("cpu", tmp_path)
     package(tmp_path, "0", 2.0)
     assert since() == pytest.approx(3.0)
 
 
-def test_without_a_driver_that_tells_there_is_none(tmp_path, monkeypatch):
+def test_energy_is_unknown_without_a_driver(tmp_path, monkeypatch):
     assert energy_since("cpu", tmp_path) is None
     zone = package(tmp_path, "0", 1.0)
     (zone / "energy_uj").write_text("secret\n")
@@ -49,7 +49,7 @@ class NVMLError(Exception):
     pass
 
 
-def test_a_gpu_tells_its_own(monkeypatch):
+def test_a_gpu_counts_its_own_energy(monkeypatch):
     counted, asked = [5000.0], []
 
     def by_uuid(uuid):

@@ -50,7 +50,7 @@ def test_all_batch_sizes_are_timed_on_the_threads_asked_for(make_study, shared_t
     assert torch.get_num_threads() == before
 
 
-def test_a_workload_with_its_own_dynamics_takes_no_time():
+def test_a_workload_with_its_own_dynamics_is_refused():
     study, quadratic = resolve(
         {"workload": "noisy-quadratic", "optimizer": "sgd", "batch_sizes": [4]}
     )
@@ -59,7 +59,7 @@ def test_a_workload_with_its_own_dynamics_takes_no_time():
         timed(job, quadratic)
 
 
-def test_a_step_that_raises_is_told(make_study, training, monkeypatch):
+def test_a_step_that_raises_is_reported(make_study, training, monkeypatch):
     made = training()
 
     def broken(model, batch):

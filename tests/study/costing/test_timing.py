@@ -10,10 +10,10 @@ import torch
 from study.costing.timing import (
     LEAST_REPEATS,
     REPEATS,
-    alone,
     processor,
     timed_program,
     timed_steps,
+    unpacked,
 )
 from study.errors import StudyError
 from study.planning.resolve import resolve
@@ -25,7 +25,7 @@ POINT = Point(trial=0, seed=1, values={"lr": 0.05, "momentum": 0.5})
 
 @pytest.mark.parametrize("mode", ["packed", "looped"])
 def test_a_step_is_timed_as_a_user_would_train(make_study, shared_training, mode):
-    study = alone(make_study(compute={"mode": mode}))
+    study = unpacked(make_study(compute={"mode": mode}))
     row = timed_steps(study, shared_training(), POINT, 16, 0.02)
     assert row["step_seconds_low"] <= row["step_seconds"] <= row["step_seconds_high"]
     assert 0 < row["step_seconds"] < 1
@@ -50,7 +50,7 @@ def test_steps_take_what_the_model_takes(make_study, training, monkeypatch):
         return forward(model, batch)
 
     monkeypatch.setattr(made.workload, "loss", slow, raising=False)
-    row = timed_steps(alone(make_study()), made, POINT, 8, 0.01)
+    row = timed_steps(unpacked(make_study()), made, POINT, 8, 0.01)
     assert row["step_seconds_low"] >= 0.02
     assert row["step_seconds"] < 0.2
     # one step per repeat, as one takes longer than all of them should
@@ -85,7 +85,7 @@ def test_a_program_is_timed_between_its_reports(tmp_path):
     assert row["repeats"] >= 1
 
 
-def test_reports_that_come_at_once_are_refused(tmp_path, monkeypatch):
+def test_buffered_reports_are_refused(tmp_path, monkeypatch):
     study, command = program(tmp_path, "")
     curve = Curve(
         **{n: np.array([1.0, 1.0]) for n in ("train_loss", "val_loss", "val_error", "seconds")},

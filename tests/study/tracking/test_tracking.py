@@ -7,10 +7,14 @@ import os
 import shutil
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
+import pandas as pd
 import pytest
+from pyarrow import fs
 from tensorboardX import SummaryWriter  # noqa: F401 - the process of the trackers needs it
 
+from analysis.fitting.estimates import Estimate
 from analysis.runs.importing import Choices, import_runs
 from analysis.tables.folder import ResultsFolder
 from analysis.tables.study import read_study
@@ -18,7 +22,7 @@ from study.errors import StudyError
 from study.orchestration.progress import Progress
 from study.replay.recorded import trials_of_tables
 from study.storage.study_folder import read_study_toml
-from study.tracking.follow import finished_run, tracked
+from study.tracking.follow import finished_run, summary_numbers, tracked, tracker_folder
 from study.tracking.registry import TRACKERS, check_trackers, tracker_class
 
 GOLDEN = Path(__file__).parents[2] / "golden" / "search"
@@ -66,7 +70,8 @@ def test_event_files_of_a_sweep_are_imported_as_its_trials(study, tmp_path, by):
     there = tmp_path / "digits" / "tensorboard"
     images = b"".join(path.read_bytes() for path in (there / "summary").iterdir())
     assert b"steps_vs_batch" in images
-    assert b"summary/b_crit" in images
+    assert b"summary/steps/B" in images
+    assert b"summary/b_crit" not in images  # so few trials do not bound it
     (made,) = import_runs(str(there), ResultsFolder.at(tmp_path / "back"), Choices())
     found = steps_of(read_study(made.folder))
     best = {}
@@ -78,7 +83,29 @@ def test_event_files_of_a_sweep_are_imported_as_its_trials(study, tmp_path, by):
     assert found == outcome(expected)
 
 
-def test_nothing_is_shown_of_a_sweep_that_had_nothing_to_do(study):
+@pytest.mark.parametrize(
+    ("estimate", "shown"),
+    [
+        (Estimate(value=40.0, low=30.0, high=50.0), {"b_crit": 40.0}),
+        (Estimate(value=40.0, low=30.0, high=math.inf), {}),  # only a bound is known
+        (None, {}),
+    ],
+)
+def test_trackers_get_the_critical_batch_size_of_the_summary(estimate, shown):
+    reached = pd.DataFrame({"batch_size": [4, 16], "steps": pd.array([90, 40], dtype="Int64")})
+    b_crit = None if estimate is None else SimpleNamespace(estimate=estimate)
+    analysis = SimpleNamespace(reached=reached, b_crit=b_crit)
+    assert summary_numbers(analysis) == {"steps/B4": 90.0, "steps/B16": 40.0} | shown
+
+
+def test_trackers_write_into_results_on_a_disk_or_else_here(tmp_path):
+    for location in (tmp_path / "digits", f"file://{tmp_path}/digits"):
+        assert tracker_folder(ResultsFolder.at(location)) == tmp_path / "digits"
+    store = fs.SubTreeFileSystem(str(tmp_path), fs.LocalFileSystem())
+    assert tracker_folder(ResultsFolder("s3://b/digits", store, "b/digits")) == Path("digits")
+
+
+def test_a_sweep_without_new_trials_shows_nothing(study):
     folder, resolved, _ = study
     with tracked(("of nobody",), "trial", folder, resolved, Progress(resolved)) as said:
         pass
@@ -88,11 +115,11 @@ def test_nothing_is_shown_of_a_sweep_that_had_nothing_to_do(study):
 def test_a_tracker_that_hangs_is_ended(study, monkeypatch):
     folder, resolved, results = study
     monkeypatch.setattr("study.tracking.follow.MOST_SECONDS", 0.01)  # no Python starts so fast
-    monkeypatch.setattr("study.tracking.follow._found", lambda *_: ({}, []))
+    monkeypatch.setattr("study.tracking.follow._summary", lambda *_: ({}, []))
     progress = Progress(resolved)
     with tracked(("of nobody",), "trial", folder, resolved, progress) as said:
         progress.add(results)
-    assert said == ["the trackers were ended after 0 s; what they have may lack runs"]
+    assert said == ["the trackers were ended after 0 s; they may lack some runs"]
 
 
 PLUGINS = """
@@ -138,8 +165,8 @@ class Dies(Tracker):
     ("last", "end"),
     [
         ("Tracker", []),
-        ("Hangs", ["the trackers were ended after 0 s; what they have may lack runs"]),
-        ("Dies", ["the trackers ended with code 7; what they have lacks runs"]),
+        ("Hangs", ["the trackers were ended after 0 s; they may lack some runs"]),
+        ("Dies", ["the trackers ended with code 7; they lack some runs"]),
     ],
 )
 def test_a_tracker_that_fails_midway_harms_neither_sweep_nor_the_others(
@@ -165,7 +192,7 @@ def test_a_tracker_that_fails_midway_harms_neither_sweep_nor_the_others(
             time.sleep(0.02)
         return {}, []
 
-    monkeypatch.setattr("study.tracking.follow._found", found)
+    monkeypatch.setattr("study.tracking.follow._summary", found)
     monkeypatch.setattr("study.tracking.follow.MOST_SECONDS", 0.01 if last == "Hangs" else 60.0)
     progress = Progress(resolved)
     with tracked(names, "trial", folder, resolved, progress) as said:
@@ -176,9 +203,9 @@ def test_a_tracker_that_fails_midway_harms_neither_sweep_nor_the_others(
     assert place.read_text() == {"Tracker": "closed", "Hangs": "hangs", "Dies": "1"}[last]
 
 
-def test_a_disk_that_is_full_is_said_and_harms_nothing(study, monkeypatch):
+def test_a_full_disk_is_reported_and_harms_nothing(study, monkeypatch):
     folder, resolved, results = study
-    monkeypatch.setattr("study.tracking.follow._found", lambda *_: ({}, []))
+    monkeypatch.setattr("study.tracking.follow._summary", lambda *_: ({}, []))
     progress = Progress(resolved)
     with tracked(("of nobody",), "trial", folder, resolved, progress) as said:
         monkeypatch.setattr(
