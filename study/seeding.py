@@ -11,7 +11,7 @@ _SEED_BITS = 63  # fits the int64 column of the tables
 
 
 def derive_seed(*path: int | str) -> int:
-    """Return the seed, 0 to 2^63 - 1, at a path of numbers >= 0 and strings.
+    """Return a seed, 0 to 2^63 - 1, for a path of strings and numbers >= 0.
 
     Different paths give independent seeds.
 

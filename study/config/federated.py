@@ -1,4 +1,4 @@
-"""The table of a study file on federated averaging."""
+"""The table `federated` of a study file: federated averaging."""
 
 from typing import Annotated, Literal, Self
 
@@ -41,7 +41,7 @@ class FederatedConfig(Section):
         return self
 
     def divides(self, batch_size: int) -> bool:
-        """Return whether a batch size is a multiple of the number or the batch of clients."""
+        """Return whether a batch size divides into whole local batches."""
         return batch_size % (self.clients or self.local_batch_size or 1) == 0
 
     def clients_at(self, batch_size: int) -> int:

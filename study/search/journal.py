@@ -9,7 +9,7 @@ import optuna
 from optuna.storages import JournalStorage
 from optuna.storages.journal import BaseJournalBackend
 
-from study.records import APART, TrialResult
+from study.records import UNSEARCHED, TrialResult
 from study.search.search import Search
 
 _NEW_STUDY = b'{"op_code":0,'
@@ -31,7 +31,7 @@ class Journal:
 
     def add(self, search: Search, results: Sequence[TrialResult]) -> None:
         """Add those of the finished trials of one batch size that its search proposed."""
-        results = [result for result in results if result.point.role not in APART]
+        results = [result for result in results if result.point.role not in UNSEARCHED]
         if not results:
             return
         # a storage keeps all trials in memory, so each call has a new one

@@ -116,7 +116,7 @@ def test_a_cap_ends_it_and_it_says_what_it_would_take(make, narrowed, planned):
     cap = (plan + narrowed[3].steps) // 2
     _, why, _, spent = swept(make(b_crit=0.4, trial_steps=cap))
     assert plan < spent.steps <= cap
-    assert f"next grant would exceed until.trial_steps = {cap:,}; until.b_crit = 0.4 would take " in why
+    assert f"grant would exceed until.trial_steps = {cap:,}; until.b_crit = 0.4 would take " in why
     assert "times the" in why
     hours = next_grants(make(hours=0.001), planned[2], replace(planned[3], hours=0.002))
     assert hours.why.endswith("would exceed until.hours = 0.001")
