@@ -4,7 +4,8 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from study.config.sections import Number, Section
+from study.config.sections import Section
+from study.config.space import Number
 
 _Stage = tuple[Annotated[Number, Field(ge=0, lt=1)], Annotated[Number, Field(gt=0, le=1024)]]
 POWERS = {"same": 0.0, "square-root": 0.5, "linear": 1.0}

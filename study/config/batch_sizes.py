@@ -1,11 +1,12 @@
-"""Batch sizes between two ends, and those that a sweep which chooses among them begins with."""
+"""Batch sizes between two ends, and the initial ones of a sweep that chooses among them."""
 
 from collections.abc import Sequence
 from typing import Annotated, Literal
 
 from pydantic import Discriminator, Field, Tag
 
-from study.config.sections import BatchSize, Flag, Section, kind_of
+from study.config.sections import BatchSize, Section, kind_of
+from study.config.space import Flag
 
 _INITIAL = 4
 """Number of batch sizes that a sweep begins with: one more than a fit needs."""

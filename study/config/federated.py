@@ -4,7 +4,8 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from study.config.sections import Number, Positive, Section
+from study.config.sections import Positive, Section
+from study.config.space import Number
 
 
 class FederatedConfig(Section):

@@ -17,7 +17,7 @@ from pydantic import (
 )
 
 from study.config.interpolation import interpolated
-from study.config.space import Range
+from study.config.space import Flag, Number, Range
 
 
 class Section(BaseModel):
@@ -43,9 +43,7 @@ Positive = Annotated[int, Field(ge=1, le=MOST, strict=True)]
 BatchSize = Positive
 Count = Annotated[int, Field(ge=1, le=1_000_000, strict=True)]
 NonNegativeCount = Annotated[int, Field(ge=0, le=1_000_000, strict=True)]
-Number = Annotated[float, Field(strict=True)]
 Share = Annotated[float, Field(strict=True, gt=0, le=1)]
-Flag = Annotated[bool, Field(strict=True)]
 
 
 _Auto = Annotated[Literal["auto"], Tag("<'auto'>")]
@@ -82,7 +80,7 @@ class LaneLimit(Section):
     """Maximum number of lanes at any batch size."""
     examples: Positive | None = None
     """Maximum number of examples in the batches of all lanes together."""
-    gradual: Annotated[bool, Field(strict=True)] | None = None
+    gradual: Flag | None = None
     """Whether the number of lanes is a power of two and, above 16, grows as a square root only:
     what pays off on a CPU."""
     least: Positive | None = None

@@ -8,6 +8,9 @@ from typing import Annotated, Any, ClassVar, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+Number = Annotated[float, Field(strict=True)]
+Flag = Annotated[bool, Field(strict=True)]
+
 
 class Scale(StrEnum):
     """The quantity in which a range is covered evenly."""
@@ -35,9 +38,9 @@ class Range(BaseModel):
         frozen=True, extra="forbid", allow_inf_nan=False, use_attribute_docstrings=True
     )
 
-    low: float = Field(strict=True)
+    low: Number
     """Lower end."""
-    high: float = Field(strict=True)
+    high: Number
     """Upper end, above `low`."""
     scale: Scale = Scale.LINEAR
     """What is covered evenly: the value, its logarithm, or the logarithm of 1 - value."""
@@ -78,10 +81,6 @@ class Range(BaseModel):
         return (here - low) / (high - low)
 
 
-_Number = Annotated[float, Field(strict=True)]
-_Flag = Annotated[bool, Field(strict=True)]
-
-
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Hyperparameter:
     """A number that the search may set."""
@@ -89,11 +88,11 @@ class Hyperparameter:
     # a workload declares its own as plain data, which pydantic validates
     __pydantic_config__: ClassVar = ConfigDict(extra="forbid")
 
-    default: Range | _Number  # if the study file has no entry
-    low: _Number
-    high: _Number = math.inf
-    low_open: _Flag = False  # whether `low` itself is excluded
-    high_open: _Flag = True
+    default: Range | Number  # if the study file has no entry
+    low: Number
+    high: Number = math.inf
+    low_open: Flag = False  # whether `low` itself is excluded
+    high_open: Flag = True
 
     def allows(self, value: float) -> bool:
         """Return whether a value lies in the domain."""

@@ -187,7 +187,7 @@ class ResolvedStudy(StudyConfig):
         return tuple(size for size in self.candidates or () if size not in self.batch_sizes)
 
     @property
-    def begins(self) -> bool:
+    def has_initial_sizes(self) -> bool:
         """Whether the batch sizes are still the initial ones of a sweep that chooses them."""
         return self.candidates is not None and self.batch_sizes == spread(self.candidates)
 

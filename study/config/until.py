@@ -4,7 +4,8 @@ from typing import Annotated, Self
 
 from pydantic import Field, model_validator
 
-from study.config.sections import BatchSize, Count, Number, Positive, Section
+from study.config.sections import BatchSize, Count, Positive, Section
+from study.config.space import Number
 
 
 class UntilConfig(Section):

@@ -47,21 +47,10 @@ _LEARNT = 0.1
 _ALIKE = {Precision.FLOAT32: 1e-4, Precision.TF32: 1e-4, Precision.BF16: 0.1}
 
 
-@dataclass(frozen=True, slots=True)
-class Admission:
-    """How a workload's lanes may be trained."""
-
-    mode: str  # packed or looped
-    reason: str = ""  # why they are looped; empty for packed lanes
-
-
 def admit(
-    loaded: LoadedWorkload,
-    loss_values: Mapping[str, float] | None = None,
-    *,
-    learns: bool = True,
-) -> Admission:
-    """Return how a workload's lanes may be trained.
+    loaded: LoadedWorkload, loss_values: Mapping[str, float] | None = None, *, learns: bool = True
+) -> str:
+    """Return the reason to loop a workload's lanes; empty if they may be packed.
 
     Args:
         loaded: the workload, on a CPU.
@@ -92,19 +81,17 @@ def admit(
             "generators, and on the seeded global ones of torch, numpy and random"
         )
     _require_plain_gradients(loaded)
-    reason = _reason_to_loop(loaded, training, looped)
-    return Admission("looped", reason) if reason else Admission("packed")
+    return _reason_to_loop(loaded, training, looped)
 
 
 def clause(workload: Workload) -> Clause:
     """Return the admission of a workload as a clause of `batchscale check`."""
     try:
-        admission = admit(load(workload, torch.device("cpu")))
+        reason = admit(load(workload, torch.device("cpu")))
     except Exception as error:  # noqa: BLE001 - whatever the workload raises is reported
         why = str(error) if isinstance(error, WorkloadError) else cause(error)
         return Clause(name=_CLAUSE, passed=False, detail=why)
-    detail = f"{admission.mode}: {admission.reason}" if admission.reason else admission.mode
-    return Clause(name=_CLAUSE, passed=True, detail=detail)
+    return Clause(name=_CLAUSE, passed=True, detail=f"looped: {reason}" if reason else "packed")
 
 
 def _require_means(loaded: LoadedWorkload, model: nn.Module, some: Examples) -> None:
@@ -178,7 +165,6 @@ def _require_one_output(loaded: LoadedWorkload) -> None:
 
 
 def _reason_to_loop(loaded: LoadedWorkload, training: "_Training", looped: "_Trained") -> str:
-    """Return why lanes are looped; empty where they may be packed."""
     if not loaded.data.held:
         return "its training examples are loaded batch by batch"
     reasons = loaded.observed.words()

@@ -1,4 +1,4 @@
-"""The batch sizes of a study, those that its sweep may add, and budgets that fit none of them."""
+"""The batch sizes of a study, those that its sweep may add, and budgets too small for them."""
 
 from collections.abc import Sequence
 

@@ -8,7 +8,7 @@ the step budget.
 import math
 import statistics
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import takewhile
 
@@ -200,7 +200,7 @@ def _share_left(resolved: ResolvedStudy, batch_size: int, last: float) -> float:
 
 
 def _measurements(resolved: ResolvedStudy, batch_size: int, last: int) -> int:
-    steps: Iterable[int] = measured_steps(StoppingRules.for_search(resolved, batch_size, None))
+    steps = measured_steps(StoppingRules.for_search(resolved, batch_size, None))
     return 1 + sum(1 for _ in takewhile(lambda step: step <= last, steps))
 
 

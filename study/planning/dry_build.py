@@ -26,21 +26,14 @@ from study.optimizers.hyperparameters import (
     of_optimizer,
     of_workload,
 )
-from study.planning.admission import Admission, admit
+from study.planning.admission import admit
 from study.planning.sizing import ModelSize
 from study.planning.update_rules import require_sound
 from workloads.command import PROGRAM, Command
 from workloads.examination.direction import refuse_rising
 from workloads.examination.samples import few
 from workloads.soundness import sound_number
-from workloads.workload import (
-    DYNAMICS_OPTIMIZERS,
-    Dynamics,
-    Lanes,
-    LaneSetup,
-    Target,
-    Workload,
-)
+from workloads.workload import DYNAMICS_OPTIMIZERS, Dynamics, Lanes, LaneSetup, Target, Workload
 
 EXAMPLES_AT_ONCE = 512
 """Portion of the first evaluation: activations for all examples may need gigabytes."""
@@ -102,21 +95,21 @@ def dry_build(
     _refuse_lucky_starts(loaded, size, target)
     _refuse_micro_batches(config, loaded)
     values = {name: middle(space[name]) for name in of_workload(workload).used(space)}
-    admission = admit(loaded, values, learns=learns)
-    mode = _mode(config, admission)
-    loaded = replace(loaded, looped_because=admission.reason if mode == "looped" else "")
+    reason = admit(loaded, values, learns=learns)
+    mode = _mode(config, reason)
+    loaded = replace(loaded, looped_because=reason if mode == "looped" else "")
     tested = loaded.data.test is not None
     return Built(loaded, mode, loaded.data.train.size, size, loaded.quantities, tested)
 
 
-def _mode(config: StudyConfig, admission: Admission) -> str:
+def _mode(config: StudyConfig, reason_to_loop: str) -> str:
     """Return the mode of a study; packing is refused where it would change numbers."""
-    if config.compute.mode == "packed" and admission.reason:
+    mode = config.compute.mode
+    if mode == "packed" and reason_to_loop:
         raise StudyError(
-            "compute.mode must be auto or looped for this workload, got 'packed': "
-            f"{admission.reason}"
+            f"compute.mode must be auto or looped for this workload, got 'packed': {reason_to_loop}"
         )
-    return admission.mode if config.compute.mode == "auto" else config.compute.mode
+    return mode if mode != "auto" else "looped" if reason_to_loop else "packed"
 
 
 def _refuse_mode(config: StudyConfig, possible: set[str]) -> None:
@@ -195,7 +188,7 @@ def refuse_smallest(loaded: LoadedWorkload, size: int) -> None:
     """Refuse a smallest batch that cannot train, such as one example under batch statistics.
 
     Raises:
-        StudyError: its loss fails, or is no finite number.
+        StudyError: its loss fails, or is not finite.
     """
     if size >= _TRIED:
         return

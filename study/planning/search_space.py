@@ -76,14 +76,12 @@ def measured_beside(config: StudyConfig, space: Space, *, own: bool) -> tuple[st
     named = [name for name in of_averaging().known if name in space]
     used = [name for name in named if space[name] != 0.0]
     averaged = config.race.weights == "averaged"
-    if own:
-        if named:
-            raise StudyError(
-                f"search.space.{named[0]} must be left out for the optimizer {config.optimizer}, "
-                f"which measures its own average, got {space[named[0]]!r}"
-            )
-        return (RAW_ERROR,) if averaged else (AVERAGED_ERROR,)
-    if averaged and not used:
+    if own and named:
+        raise StudyError(
+            f"search.space.{named[0]} must be left out for the optimizer {config.optimizer}, "
+            f"which measures its own average, got {space[named[0]]!r}"
+        )
+    if averaged and not (used or own):
         got = f"{named[0]} = 0" if named else "none"
         raise StudyError(
             f'race.weights = "averaged" needs an average, got {got}; add search.space.{EMA_DECAY}, '
@@ -94,9 +92,9 @@ def measured_beside(config: StudyConfig, space: Space, *, own: bool) -> tuple[st
             f"search.space must have at most one average of the weights, got {' and '.join(used)}; "
             "leave one out"
         )
-    if not used:
+    if not (used or own):
         return ()
-    if isinstance(space[used[0]], Range) and not averaged:
+    if used and isinstance(space[used[0]], Range) and not averaged:
         raise StudyError(
             f"search.space.{used[0]} must be a number where the target refers to raw weights, "
             'which it does not change, got a range; fix it, or set race.weights = "averaged"'

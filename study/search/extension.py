@@ -12,12 +12,7 @@ import numpy as np
 from analysis.search_quality.edges import EdgeVerdict, RangeEnd, edge_verdicts
 from study.config.space import Hyperparameter, Range
 from study.config.study import ResolvedStudy
-from study.optimizers.hyperparameters import (
-    of_optimizer,
-    of_schedule,
-    of_workload,
-    open_domain,
-)
+from study.optimizers.hyperparameters import of_optimizer, of_schedule, of_workload, open_domain
 from study.records import Floats, Region, Status, TrialResult
 from workloads.command import PROGRAM
 from workloads.registry import resolve as resolve_workload

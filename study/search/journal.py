@@ -60,16 +60,18 @@ class _Lines(BaseJournalBackend):
 
     def resume(self, trials: int) -> set[str]:
         """Return the studies in the file if it has one line for each and for each trial."""
-        content = self._path.read_bytes() if trials and self._path.is_file() else b""
-        # not split at every line: there may be very many trials
-        first, *others = content.split(b"\n" + _NEW_STUDY)
-        lines = (_NEW_STUDY + text[: text.find(b"\n")] for text in others)
-        begun = [first[: first.find(b"\n")], *lines]
-        whole = content.startswith(_NEW_STUDY) and content.endswith(b"\n")
-        if not whole or content.count(b"\n") != len(begun) + trials:
+        if not trials or not self._path.is_file():
+            return set()
+        begun: dict[int, bytes] = {}
+        number, line = 0, b""
+        with self._path.open("rb") as file:
+            for number, line in enumerate(file, 1):
+                if line.startswith(_NEW_STUDY):
+                    begun[number] = line
+        if 1 not in begun or not line.endswith(b"\n") or number != len(begun) + trials:
             return set()
         try:
-            self.known = [json.loads(line) for line in begun]
+            self.known = [json.loads(line) for line in begun.values()]
             return {str(log["study_name"]) for log in self.known}
         except (ValueError, KeyError):
             self.known = []

@@ -18,7 +18,7 @@ from study.config.study import ResolvedStudy, StudyConfig
 from study.errors import StudyError
 from study.optimizers.schedules import WARM_UP
 from study.records import Point, Role, ScalingRule, Source, TrialResult
-from study.seeding import trial_seed
+from study.seeding import seeded_point
 
 SCALED = "lr"
 
@@ -83,35 +83,26 @@ def recipe_points(
     the same initializations and data orders. `base` is the trial to scale; None for a published
     point.
     """
-    rule, source = _origin(resolved, base)
-    start = resolved.search.space if base is None else base.point.values
+    assert resolved.recipe is not None
+    rule, start = ScalingRule(resolved.recipe.rule), resolved.search.space
+    if base is not None:
+        start = dict(base.point.values)
+        source = Source(base.batch_size, base.point.role, base.point.trial, rule)
+    else:
+        published = SCALINGS[rule].start
+        assert published is not None  # refused when the study was resolved
+        source = Source(published.batch_size, None, None, rule)
     fixed = {name: value for name, value in start.items() if not isinstance(value, Range)}
     values = SCALINGS[rule].scaled(fixed, batch_size / source.batch_size)
-    if resolved.recipe is not None and resolved.recipe.warmup_epochs:
+    if resolved.recipe.warmup_epochs:
         values["warmup_factor"] = min(1.0, fixed[SCALED] / values[SCALED])
     if "warmup_fraction" in values:
         values["warmup_fraction"] = min(1.0, values["warmup_fraction"])
     values = resolved.complete(values, batch_size)
     return [
-        Point(
-            trial=number,
-            seed=trial_seed(resolved.seed, batch_size, number, Role.RECIPE),
-            values=values,
-            role=Role.RECIPE,
-            source=source,
-        )
+        seeded_point(resolved.seed, batch_size, number, Role.RECIPE, values, source)
         for number in range(resolved.trials_at(batch_size))
     ]
-
-
-def _origin(resolved: ResolvedStudy, base: TrialResult | None) -> tuple[ScalingRule, Source]:
-    assert resolved.recipe is not None
-    rule = ScalingRule(resolved.recipe.rule)
-    start = SCALINGS[rule].start
-    if base is not None:
-        return rule, Source(base.batch_size, base.point.role, base.point.trial, rule)
-    assert start is not None  # refused when the study was resolved
-    return rule, Source(start.batch_size, None, None, rule)
 
 
 def recipe_defaults(config: StudyConfig, *, endless: bool) -> dict[str, Any]:
@@ -134,9 +125,9 @@ def recipe_defaults(config: StudyConfig, *, endless: bool) -> dict[str, Any]:
         return {}
     if recipe.rule not in SCALINGS:
         raise StudyError(not_among("recipe.rule", recipe.rule, map(str, SCALINGS)))
-    _refuse_unfit(config)
-    start = SCALINGS[ScalingRule(recipe.rule)].start
-    entries = {} if start is None else dict(start.values)
+    rule = SCALINGS[ScalingRule(recipe.rule)]
+    _refuse_unfit(config, recipe, rule)
+    entries = {} if rule.start is None else dict(rule.start.values)
     if recipe.warmup_epochs and endless:
         raise StudyError(
             "recipe.warmup_epochs must be left out for a workload with endless data, got "
@@ -152,11 +143,8 @@ def _warm_up(recipe: RecipeConfig) -> dict[str, float]:
     return {"warmup_epochs": recipe.warmup_epochs, "warmup_factor": 1.0}
 
 
-def _refuse_unfit(config: StudyConfig) -> None:
+def _refuse_unfit(config: StudyConfig, recipe: RecipeConfig, rule: Scaling) -> None:
     """Refuse keys that a scaling rule does not use, or the lack of one that it needs."""
-    recipe = config.recipe
-    assert recipe is not None
-    rule = SCALINGS[ScalingRule(recipe.rule)]
     if rule.start is None and recipe.base is None:
         raise StudyError(
             f"recipe.base must be given for the rule {recipe.rule!r}, got none; name the batch "

@@ -67,12 +67,13 @@ def _missing(
     points: list[Point] = []
     for best in trials:
         source = Source(best.batch_size, best.point.role, best.point.trial, ScalingRule.SAME)
+        path = (resolved.seed, best.batch_size, "replicate", str(source.role), best.point.trial)
         done = sum(point.source == source for point in recorded)
         for count in range(done, seeds):
             points.append(
                 Point(
                     trial=len(recorded) + len(points),
-                    seed=_seed(resolved, best, count),
+                    seed=derive_seed(*path, count),
                     values=best.point.values,
                     role=Role.REPLICATE,
                     source=source,
@@ -134,8 +135,3 @@ def fastest(results: Sequence[TrialResult], count: int = 1) -> list[TrialResult]
 
 def _speed(result: TrialResult) -> tuple[float, int, int]:
     return result.rank[0], _PLACE[result.point.role], result.point.trial
-
-
-def _seed(resolved: ResolvedStudy, best: TrialResult, count: int) -> int:
-    role, trial = str(best.point.role), best.point.trial
-    return derive_seed(resolved.seed, best.batch_size, "replicate", role, trial, count)

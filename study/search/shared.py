@@ -212,12 +212,9 @@ def _drawn(
 
 
 def _nearest_first(points: Floats, elite: _Elite, root: Floats) -> Floats:
-    """Return points, first those that are nearer to one of the elite than to any other trial.
+    """Return points, first those nearer to one of the elite than to any other trial of its size.
 
-    Args:
-        points: shape (any, searched).
-        elite: of the batch size, with the other trials there.
-        root: square root of the covariance; distances are measured in its units.
+    Distances are in units of `root`, a square root of the covariance.
     """
     from scipy.spatial import KDTree  # here: most studies never load it
 

@@ -22,7 +22,7 @@ from study.search.recipes import recipe_points
 from study.search.replicates import confirmed, replicate_points
 from study.search.search import Search
 from study.search.shared import SharedSearch
-from study.seeding import trial_seed
+from study.seeding import seeded_point
 
 
 class Stages:
@@ -42,9 +42,7 @@ class Stages:
         self._racing: dict[Key, Block] = {}
         self._done: dict[Key, int | None] = {}  # the fewest steps of each cohort
         self.first: list[TrialResult] = []  # of the first cohort of the search, once it has ended
-        self.best: TrialResult | None = (
-            None  # trial with the best point, once all stages have ended
-        )
+        self.best: TrialResult | None = None  # of the best point, once all stages have ended
         self.closed = False  # whether a cohort that others need was lost, or the sweep stopped
         self._planned = False
         self._rebuild(recorded)
@@ -204,12 +202,7 @@ class Stages:
     def _proposed(self, block: Block) -> tuple[Point, ...]:
         values = self.search.propose(block.trials, block.region)
         return tuple(
-            Point(
-                trial=trial,
-                seed=trial_seed(self._resolved.seed, self.batch_size, trial, block.role),
-                values=value,
-                role=block.role,
-            )
+            seeded_point(self._resolved.seed, self.batch_size, trial, block.role, value)
             for trial, value in zip(block.trials, values, strict=True)
         )
 

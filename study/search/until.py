@@ -94,11 +94,8 @@ def next_grants(resolved: ResolvedStudy, analysis: Analysis, spent: Spent) -> Gr
 def _chosen(narrowing: Narrowing, side: int, *, few: bool) -> list[Option]:
     """Return what to grant; at most one new batch size, because it changes the worth of the others.
 
-    Args:
-        narrowing: the options.
-        side: as `_side`; unless it is 0, only batch sizes on that side help.
-        few: whether the interval is narrow already, but has too few batch sizes to show the form of
-            the curve.
+    Unless `side` (see `_side`) is 0, only batch sizes on that side help. `few` says that the
+    interval is narrow, but by too few batch sizes to show the form of the curve.
     """
     edge = narrowing.analysis.reached["batch_size"].agg("max" if side > 0 else "min")
     new = sorted(narrowing.at_new_sizes(), key=_order)

@@ -6,13 +6,14 @@ workers.
 """
 
 from collections.abc import Sequence
+from itertools import product
 
 from analysis.tables.schema import EXPONENTS
 from study.config.study import ResolvedStudy
 from study.records import Point, Role, ScalingRule, Source, TrialResult
 from study.search.recipes import SCALINGS
 from study.search.replicates import fastest
-from study.seeding import trial_seed
+from study.seeding import seeded_point
 
 
 def inner_neighbor(batch_sizes: Sequence[int], batch_size: int) -> int | None:
@@ -37,16 +38,12 @@ def warm_points(
     `neighbors` are the results of the first cohort at each neighboring batch size.
     """
     leaders = [best for results in neighbors for best in fastest(results)]
-    scaled = [(best, ScalingRule(name)) for best in leaders for name in EXPONENTS]
-    return [
-        Point(
-            trial=number,
-            seed=trial_seed(resolved.seed, batch_size, number, Role.WARM),
-            values=resolved.complete(
-                SCALINGS[rule].scaled(best.point.values, batch_size / best.batch_size), batch_size
-            ),
-            role=Role.WARM,
-            source=Source(best.batch_size, best.point.role, best.point.trial, rule),
-        )
-        for number, (best, rule) in enumerate(scaled)
-    ]
+    points: list[Point] = []
+    for best, name in product(leaders, EXPONENTS):
+        rule = ScalingRule(name)
+        source = Source(best.batch_size, best.point.role, best.point.trial, rule)
+        scaled = SCALINGS[rule].scaled(best.point.values, batch_size / best.batch_size)
+        values = resolved.complete(scaled, batch_size)
+        number = len(points)
+        points.append(seeded_point(resolved.seed, batch_size, number, Role.WARM, values, source))
+    return points

@@ -79,7 +79,7 @@ def continued(folder: ResultsFolder, resolved: ResolvedStudy) -> ResolvedStudy:
     search, replicates = resolved.search, resolved.replicates
     sizes = there.batch_sizes  # a sweep that chooses goes on from those it has
     listed = None
-    if not resolved.begins:
+    if not resolved.has_initial_sizes:
         sizes = tuple(sorted({*sizes, *resolved.batch_sizes}))
         listed = there.listed or (True if there.candidates and not resolved.candidates else None)
     return resolved.model_copy(
