@@ -117,7 +117,6 @@ def override(data: Mapping[str, Any], settings: Iterable[str]) -> dict[str, Any]
 
 
 def _value(text: str) -> object:
-    """Return the value of a setting: TOML, or else text."""
     try:
         parsed = tomllib.loads(f"value = {text}")
     except _TOML_ERRORS:

@@ -197,8 +197,6 @@ class _Trained:
 
 
 class _Training:
-    """A few steps of plain SGD, packed or looped."""
-
     def __init__(self, loaded: LoadedWorkload, loss_values: Mapping[str, float]) -> None:
         self._loaded, self._values = loaded, dict(loss_values)
         self._rate = self._learning_rate(self._looped(_SEEDS[0]))

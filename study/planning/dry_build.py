@@ -170,7 +170,6 @@ def _refuse_own_average(config: StudyConfig, loaded: LoadedWorkload) -> None:
 
 
 def _start(loaded: LoadedWorkload, seed: int = 0) -> float:
-    """Return the error of an untrained model."""
     model, validation = fresh_model(loaded, seed).eval(), loaded.data.validation
     total, examples = 0.0, validation.size
     portion = examples if loaded.whole else EXAMPLES_AT_ONCE

@@ -256,7 +256,6 @@ def _refuse_until(config: StudyConfig) -> None:
 
 
 def _refuse_idle_pruning(study: ResolvedStudy) -> None:
-    """Refuse pruning where no cohort has two lanes."""
     lanes = [min(study.search.trials, study.lanes_at(size)) for size in study.searched]
     if study.race.prune is not None and max(lanes, default=0) < 2:
         got = "cohorts of one trial; raise race.cohort" if lanes else "a recipe without a base"

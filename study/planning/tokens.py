@@ -69,7 +69,6 @@ def in_examples(data: Mapping[str, Any], workload: object) -> dict[str, Any]:
 
 
 def _batch_sizes(data: Mapping[str, Any], per_example: int) -> dict[str, Any]:
-    """Return the keys with batch sizes, in examples."""
     converted: dict[str, Any] = {}
     sizes, key = data.get("batch_sizes"), "batch_sizes"
     if isinstance(sizes, Mapping):

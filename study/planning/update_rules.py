@@ -144,7 +144,6 @@ class _RefuseNumbers(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
 
 def _measured(optimizer: Optimizer, state: State) -> Tensor:
-    """Return the weights that an optimizer measures."""
     if optimizer.average is None:
         return state.parameters
     before = state.parameters.clone()

@@ -127,14 +127,12 @@ class Narrowing:
 
     @property
     def _variance(self) -> float:
-        """The variance of log b_crit."""
         if self.b_crit.identified:
             return _log_variance(self.b_crit)
         return float(self._weights.sum()) * self._scatter
 
     @property
     def _hyperbola(self) -> ScalingFit:
-        """The curve of the points found."""
         fits = self.analysis.fits
         assert fits is not None
         return (fits.found or fits)["hyperbola"]
@@ -154,7 +152,6 @@ class Narrowing:
 
     @cached_property
     def _gap_variances(self) -> Floats:
-        """The variance of the log tuning gap at each batch size."""
         sizes = self._measured["batch_size"]
         return np.array([_gap_variance(self.analysis, size) for size in sizes])
 
@@ -170,7 +167,6 @@ class Narrowing:
         return self._weights_of(self._measured["batch_size"].to_numpy(np.float64))
 
     def _weights_of(self, sizes: Floats) -> Floats:
-        """Return the squared sensitivities of batch sizes."""
         squares: Floats = sensitivities(sizes, self._center) ** 2 if len(sizes) else sizes
         return squares
 

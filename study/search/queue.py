@@ -143,7 +143,6 @@ class CohortQueue:
         return interpolated(size, known) if known else None
 
     def _warm(self, size: int) -> list[Point]:
-        """Return the warm-start points that join the first cohort of a batch size."""
         if not self._resolved.search.warm_start or self._stages[size].started:
             return []
         sizes = self._resolved.batch_sizes

@@ -137,7 +137,6 @@ def recipe_defaults(config: StudyConfig, *, endless: bool) -> dict[str, Any]:
 
 
 def _warm_up(recipe: RecipeConfig) -> dict[str, float]:
-    """Return a recipe's warm-up as entries of the search space."""
     if not recipe.warmup_epochs:
         return {}
     return {"warmup_epochs": recipe.warmup_epochs, "warmup_factor": 1.0}

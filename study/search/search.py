@@ -121,7 +121,6 @@ class Search:
         return derive_seed(self._seed, *path)
 
     def _points(self, trials: Sequence[int], region: Region | None) -> list[dict[str, float]]:
-        """Return values of the searched hyperparameters for each trial."""
         sampler, dimensions, ranges = self._sampler, len(self._ranges), self._box
         if not dimensions:
             return [{} for _ in trials]

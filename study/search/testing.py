@@ -75,7 +75,6 @@ def _require_repeatable(name: str, make: Make, dimensions: int) -> None:
 
 
 def _made_up(dimensions: int) -> Sequence[Finished]:
-    """Return trials that reached the target, missed it, and diverged."""
     points = np.random.default_rng(_SEED).random((_TRIALS, dimensions))
     kinds = [
         ("reached", 40, 0.04, 40.0),

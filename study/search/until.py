@@ -174,7 +174,6 @@ def _side(b_crit: Estimate, batch_sizes: "pd.Series[int]") -> int:
 
 
 def _remedy(side: int, analysis: Analysis, resolved: ResolvedStudy) -> str:
-    """Return the remedy where b_crit lies on one side of all batch sizes."""
     sizes = analysis.reached["batch_size"]
     if side > 0:
         most = int(sizes.max())
