@@ -63,6 +63,6 @@ def refuse_short_budgets(study: ResolvedStudy, batch_sizes: Sequence[int]) -> No
         if short:
             raise StudyError(
                 f"{key} must allow at least one step, got {budget:,} examples, which are fewer "
-                f"than a step uses at batch size {', '.join(f'{size:,}' for size in short)}; raise "
+                f"than a step uses at batch size {', '.join(map(str, short))}; raise "
                 f"it to {steps[short[-1]]:,} examples, or leave out these batch sizes"
             )

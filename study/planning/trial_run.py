@@ -60,12 +60,9 @@ def first_cohort(resolved: ResolvedStudy, batch_size: int) -> Cohort:
 def trial_run(
     resolved: ResolvedStudy, command: Command, cohort: Cohort, seconds: float
 ) -> TrialRun:
-    """Run the first trial of a cohort for two reports and some more seconds > 0.
+    """Return the findings of a run of a cohort's first trial.
 
-    It ends earlier at the target or its budget.
-
-    Returns:
-        The findings.
+    It lasts for two reports and some more seconds > 0, or to the target or its budget.
     """
     rules = StoppingRules.for_search(resolved, cohort.batch_size, None)
     with tempfile.TemporaryDirectory(prefix="batchscale-") as place:
@@ -86,13 +83,13 @@ def trial_run(
         message = trial.end.message if trial.end else ""
         run = trial.run()
         curve, diverged_at = run.curve, run.diverged_at
-    if not message and not len(curve.step) and diverged_at is not None:
+    if not message and not len(curve.step):
         message = (
-            f"a program must be finite at its first measurement, got NaN or infinity at step "
+            f"the program must report within {LONGEST_SECONDS:g} seconds, got no measurement"
+            if diverged_at is None
+            else "a program must be finite at its first measurement, got NaN or infinity at step "
             f"{diverged_at}; measure it before training, at step 0, or narrow the ranges"
         )
-    if not message and not len(curve.step):
-        message = f"the program must report within {LONGEST_SECONDS:g} seconds, got no measurement"
     return TrialRun(
         curve=curve,
         message=message,
