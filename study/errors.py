@@ -1,4 +1,4 @@
-"""The error that a wrong study causes, and how values appear in its messages."""
+"""The error for an invalid study, and the form of values in its message."""
 
 from datetime import date, time
 
@@ -9,20 +9,19 @@ class StudyError(BatchscaleError):
     """A study that cannot be run as requested."""
 
 
-_MOST_CHARACTERS = 200
-"""Length at which a value in a message is cut."""
+_MAX_CHARACTERS = 200
 
 
 def shown(value: object) -> str:
-    """Return a value as it appears in a message, cut if it is long."""
+    """Return a value for a message, cut if it is long."""
     try:
         text = value.isoformat() if isinstance(value, date | time) else repr(value)
-    except (ValueError, RecursionError):  # Python writes no integer of more than 4,300 digits
+    except (ValueError, RecursionError):  # Python prints no integer of more than 4,300 digits
         text = f"{type(value).__name__} too large to show"
-    return text if len(text) <= _MOST_CHARACTERS else f"{text[:_MOST_CHARACTERS]}..."
+    return text if len(text) <= _MAX_CHARACTERS else f"{text[:_MAX_CHARACTERS]}..."
 
 
 def cause(error: BaseException) -> str:
-    """Return an error that a plug-in raised, on one line, cut if it is long."""
+    """Return a plug-in's error on one line, cut if it is long."""
     text = " ".join(str(error).split())
     return presentable(f"{type(error).__name__}: {text}" if text else type(error).__name__)

@@ -1,4 +1,4 @@
-"""Plain data that travel between driver and workers, and the results of a trial."""
+"""Plain data exchanged by driver and workers, and the results of a trial."""
 
 import functools
 import json
@@ -33,7 +33,7 @@ class Status(StrEnum):
     less than halfway from its initial value to the target. Where lanes are pruned, a loss ten times
     its initial value with such an error ends the trial at once."""
     FAILED = "failed"
-    """An exception or the time limit of its cohort ended it; the message says which."""
+    """Ended by an exception or the time limit of its cohort; the message says which."""
 
 
 class Role(StrEnum):
@@ -42,7 +42,7 @@ class Role(StrEnum):
     SEARCH = "search"
     """A point that the search proposed in the study's box."""
     EXTENSION = "extension"
-    """A point that the search proposed in a region by which the box was widened."""
+    """A point that the search proposed in a region that widens the box."""
     WARM = "warm"
     """The best point of a neighboring batch size, transferred by a scaling rule."""
     REPLICATE = "replicate"
@@ -51,8 +51,8 @@ class Role(StrEnum):
     """The point that a recipe's scaling rule predicts at a batch size, run without a search."""
 
 
-APART = frozenset({Role.REPLICATE, Role.RECIPE})
-"""Roles of trials that no search proposed."""
+UNSEARCHED = frozenset({Role.REPLICATE, Role.RECIPE})
+"""Roles of trials that a search did not propose."""
 
 
 class ScalingRule(StrEnum):
@@ -73,9 +73,9 @@ class ScalingRule(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """Where a transferred point comes from, and the scaling rule of the transfer.
+    """The origin of a transferred point, and the scaling rule applied.
 
-    `role` and `trial` name a trial; both are None for the published point of an untuned recipe.
+    `role` and `trial` identify a trial; both are None for an untuned recipe's published point.
     """
 
     batch_size: int
@@ -101,7 +101,7 @@ class Point:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Region:
-    """A piece of search space by which the box of a batch size was widened."""
+    """A piece of search space that widens the box of a batch size."""
 
     number: int  # counted from 1 in the order of widening
     box: Mapping[str, tuple[float, float]]  # (low, high) by searched hyperparameter
@@ -115,15 +115,15 @@ class Cohort:
 
     batch_size: int
     points: tuple[Point, ...]  # those of the first point's role have consecutive numbers
-    # fewest steps to target among the cohorts that had to end before this one starts
+    # fewest steps to target among the cohorts that must end before this one starts
     best_steps: int | None = None
-    # fewest steps that its race may take, of which the rungs are fractions; None without rungs
+    # expected fewest steps of its race, which rungs are fractions of; None without rungs
     expected_steps: int | None = None
     region: Region | None = None  # of an extension
 
     @property
     def number(self) -> int:
-        """Number of its first trial, which identifies the cohort within batch size and role."""
+        """Number of its first trial, which identifies it within batch size and role."""
         return self.points[0].trial
 
     @property
@@ -134,12 +134,12 @@ class Cohort:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Lap:
-    """How far the race of a cohort is."""
+    """Progress of a cohort's race."""
 
     batch_size: int
-    share: float  # of the race that is over, from 0 to 1
-    loss: float | None  # lowest validation loss in the last lap; None where there was none
-    steps_per_second: float  # since the race began, added up over trials
+    share: float  # of the race completed, from 0 to 1
+    loss: float | None  # lowest validation loss in the last lap; None without a measurement
+    steps_per_second: float  # since the race began, summed over trials
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -161,25 +161,23 @@ class Curve:
 
     @classmethod
     def of(cls, columns: Mapping[str, NDArray[Any]]) -> "Curve":
-        """Return the curve of columns by name; those that not every curve has are further ones."""
+        """Return the curve with these columns; those not in `CURVE_FIELDS` become `further`."""
         own = {name: columns[name] for name in CURVE_FIELDS}
         further = {name: column for name, column in columns.items() if name not in own}
         return cls(**own | {"step": own["step"].astype(np.int64, copy=False)}, further=further)
 
     @classmethod
     def of_rows(cls, rows: Sequence[Sequence[float]], further: Sequence[str]) -> "Curve":
-        """Return the curve of measurements, each with `CURVE_FIELDS` and what `further` names."""
+        """Return the curve of these measurements, each with `CURVE_FIELDS` and then `further`."""
         if not rows:
             return cls.empty()
         columns = np.array(rows, dtype=np.float64).T
         return cls.of(dict(zip((*CURVE_FIELDS, *further), columns, strict=True)))
 
     def column(self, name: str) -> NDArray[Any]:
-        """Return what was measured under a name; NaN where this is not known of the curve."""
-        if name in CURVE_FIELDS:
-            found: NDArray[Any] = getattr(self, name)
-            return found
-        return self.further.get(name, np.full(self.step.size, np.nan))
+        """Return the column of this name, all NaN if the curve has none."""
+        own: NDArray[Any] | None = getattr(self, name) if name in CURVE_FIELDS else None
+        return self.further.get(name, np.full(self.step.size, np.nan)) if own is None else own
 
     def until(self, rows: int) -> "Curve":
         """Return the first `rows` measurements."""
@@ -190,7 +188,7 @@ class Curve:
 
 
 CURVE_FIELDS = tuple(field.name for field in fields(Curve) if field.name != "further")
-"""What every measurement has, in the order of the columns."""
+"""The columns of every curve, in order."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -206,7 +204,7 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True)
 class Seconds:
-    """A trial's share of its cohort's wall-clock time in seconds; never used in a result."""
+    """A trial's share of its cohort's wall-clock time in seconds; no result depends on it."""
 
     total: float = 0.0  # of the race
     training: float = 0.0  # of the total, spent in training steps
@@ -226,8 +224,8 @@ class Execution:
 class TrialResult:
     """One finished trial: the point, its measurements and how it ended.
 
-    `cohort` is the number of the first trial of its cohort; `execution` is None where it failed;
-    `region` is that of its cohort.
+    `cohort` is the number of its cohort, and `region` the cohort's; `execution` is None if it
+    failed.
     """
 
     batch_size: int
@@ -242,7 +240,7 @@ class TrialResult:
 
     @property
     def rank(self) -> tuple[float, float]:
-        """What sorts trials of a batch size: the fewest steps first, then the lowest error."""
+        """Sort key of trials of a batch size: the fewest steps first, then the lowest error."""
         steps, error = self.outcome.steps, self.outcome.best_error
         return math.inf if steps is None else steps, math.inf if error is None else error
 
@@ -262,14 +260,14 @@ def record_to_json(record: Cohort | Region) -> str:
 def record_from_json(kind: type[Record], text: str | bytes) -> Record:
     """Return the record of a JSON text, with its enums and tuples restored.
 
-    A text that is not JSON of such a record, or has a NaN or infinite float, is a `ValueError`.
+    Any other text, and one with a NaN or infinite float, is refused with a `ValueError`.
     """
     data = json.loads(text, parse_constant=_refuse)
     record: Record = _adapter(kind).validate_python(data)  # type: ignore[arg-type]  # types hash
     return record
 
 
-@functools.cache  # built on first use: it takes milliseconds, which no import should cost
+@functools.cache  # built on first use, because it would slow every import
 def _adapter(kind: type[Any]) -> TypeAdapter[Any]:
     return TypeAdapter(kind)
 

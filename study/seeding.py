@@ -1,17 +1,18 @@
 """Seeds: all randomness of a study follows from (study seed, batch size, trial, role)."""
 
+from collections.abc import Mapping
 from zlib import crc32
 
 import numpy as np
 import torch
 
-from study.records import Role
+from study.records import Point, Role, Source
 
 _SEED_BITS = 63  # fits the int64 column of the tables
 
 
 def derive_seed(*path: int | str) -> int:
-    """Return the seed, 0 to 2^63 - 1, at a path of numbers >= 0 and strings.
+    """Return a seed, 0 to 2^63 - 1, for a path of strings and numbers >= 0.
 
     Different paths give independent seeds.
 
@@ -23,9 +24,17 @@ def derive_seed(*path: int | str) -> int:
     return int(word) >> (64 - _SEED_BITS)
 
 
-def trial_seed(study_seed: int, batch_size: int, trial: int, role: Role) -> int:
-    """Return the seed of a trial's initialization and data order."""
-    return derive_seed(study_seed, batch_size, trial, str(role))
+def seeded_point(
+    study_seed: int,
+    batch_size: int,
+    trial: int,
+    role: Role,
+    values: Mapping[str, float],
+    source: Source | None = None,
+) -> Point:
+    """Return a point with the seed of its trial."""
+    seed = derive_seed(study_seed, batch_size, trial, str(role))
+    return Point(trial=trial, seed=seed, values=values, role=role, source=source)
 
 
 def generator(seed: int, stream: str) -> torch.Generator:

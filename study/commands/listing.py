@@ -61,9 +61,8 @@ def _parameters(workload: Workload) -> int | None:
 
 def _lanes(name: str, workload: Workload) -> str:
     loaded = load(workload, torch.device("cpu"))
-    admission = admit(loaded)
-    if admission.reason:
-        return f"looped: {admission.reason}"
+    if reason := admit(loaded):
+        return f"looped: {reason}"
     size = model_size(loaded, fresh_model(loaded, 0).eval())
     lanes = pack_lanes(StudyConfig(workload=name), size, Device()).at(BATCH_SIZE)
     return f"packed, {lanes} {'lane' if lanes == 1 else 'lanes'}"

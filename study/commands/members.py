@@ -13,7 +13,7 @@ from analysis.tables.folder import ResultsFolder
 from analysis.tables.schema import STUDY_FILE
 from batchscale.errors import BatchscaleError
 from study.config.grid import Member, read_members
-from study.config.study import FOUND, StudyConfig
+from study.config.study import RECORDED_KEYS, StudyConfig
 from study.config.study_file import refuse_imported, validated
 from study.errors import StudyError
 from study.storage.study_folder import folder_of
@@ -51,7 +51,7 @@ def _refuse_folder(path: Path, source: str) -> None:
 
 
 def _check(member: Member) -> None:
-    written = {key: value for key, value in member.data.items() if key not in FOUND}
+    written = {key: value for key, value in member.data.items() if key not in RECORDED_KEYS}
     refuse_unknown(validated(StudyConfig, written).workload)
 
 

@@ -61,12 +61,12 @@ def schema() -> None:
 
 def study_schema() -> dict[str, Any]:
     """Return the schema of study files, and of the `study.toml` of a results folder."""
-    from study.config.study import FOUND, ResolvedStudy, StudyConfig
+    from study.config.study import RECORDED_KEYS, ResolvedStudy, StudyConfig
 
     schema = StudyConfig.model_json_schema(by_alias=True)
     recorded = ResolvedStudy.model_json_schema(by_alias=True)["properties"]
     for part in (schema, *schema["$defs"].values()):
         if "low" not in part.get("properties", ()):  # a grid may supply the keys of others
             part.pop("required", None)
-    schema["properties"] |= {"grid": _GRID, **{key: recorded[key] for key in FOUND}}
+    schema["properties"] |= {"grid": _GRID, **{key: recorded[key] for key in RECORDED_KEYS}}
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema}

@@ -1,4 +1,1 @@
-"""The study file as typed sections.
-
-Each key's own rule is here; rules across keys are in `study.planning`.
-"""
+"""The study file as typed sections, with the rule of each key; `study.planning` has the others."""

@@ -1,10 +1,11 @@
-"""The table of a study file on a batch size that changes as a trial trains."""
+"""The table `batch_schedule` of a study file: a batch size that changes during a trial."""
 
 from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from study.config.sections import Number, Section
+from study.config.sections import Section
+from study.config.space import Number
 
 _Stage = tuple[Annotated[Number, Field(ge=0, lt=1)], Annotated[Number, Field(gt=0, le=1024)]]
 POWERS = {"same": 0.0, "square-root": 0.5, "linear": 1.0}
@@ -13,8 +14,8 @@ POWERS = {"same": 0.0, "square-root": 0.5, "linear": 1.0}
 class BatchScheduleConfig(Section):
     """Batch sizes along a trial, as multiples of the study's batch size.
 
-    Budgets, learning-rate schedules and warm-ups count examples: they are those of as many steps of
-    the study's batch size.
+    Budgets, learning-rate schedules and warm-ups count examples: as many as the same number of
+    steps takes at the study's batch size.
     """
 
     stages: tuple[_Stage, ...] | None = None
@@ -47,7 +48,7 @@ class BatchScheduleConfig(Section):
             raise ValueError(f"the shares of `stages` must begin at 0 and rise, got {shares}")
         if 1.0 not in [multiple for _, multiple in self.stages]:
             raise ValueError(
-                "one of `stages` must have the multiple 1, after which a batch size of the study "
-                f"is named, got {[multiple for _, multiple in self.stages]}"
+                "one of `stages` must have the multiple 1, which is the study's batch size, got "
+                f"{[multiple for _, multiple in self.stages]}"
             )
         return self

@@ -1,14 +1,15 @@
-"""Batch sizes between two ends, and with which of them a sweep begins that chooses among them."""
+"""Batch sizes between two ends, and the initial ones of a sweep that chooses among them."""
 
 from collections.abc import Sequence
 from typing import Annotated, Literal
 
 from pydantic import Discriminator, Field, Tag
 
-from study.config.sections import BatchSize, Flag, Section, kind_of
+from study.config.sections import BatchSize, Section, kind_of
+from study.config.space import Flag
 
-_FIRST = 4
-"""Batch sizes that a sweep begins with: one more than a fit needs."""
+_INITIAL = 4
+"""Number of batch sizes that a sweep begins with: one more than a fit needs."""
 
 
 class BatchSizes(Section):
@@ -22,7 +23,7 @@ class BatchSizes(Section):
     ] = Field(default="all", alias="to")
     """Largest batch size; "all" is the training set (65,536 if the data never end)."""
     auto: Flag = False
-    """Whether a sweep with `until` starts with four of them and adds those that tell most."""
+    """Whether a sweep with `until` starts with four of them and adds the most informative."""
 
     def expand(self, largest: int) -> tuple[int, ...]:
         """Return the batch sizes in rising order; `largest` replaces "all"."""
@@ -37,14 +38,14 @@ class BatchSizes(Section):
 
 
 def spread(candidates: Sequence[int]) -> tuple[int, ...]:
-    """Return the first few batch sizes of a sweep that chooses, off the ends, which cost most.
+    """Return the initial batch sizes of a sweep that chooses, away from the ends, which cost most.
 
     >>> spread([2, 4, 8, 16, 32, 64, 128, 256, 512, 1024])
     (4, 16, 128, 512)
     >>> spread([1, 2, 4, 8, 16])
     (2, 4, 8, 16)
     """
-    places = ((2 * at + 1) / (2 * _FIRST) for at in range(_FIRST))
-    # halves upward, so that no two fall together
+    places = ((2 * at + 1) / (2 * _INITIAL) for at in range(_INITIAL))
+    # round halves up, so that no two coincide
     chosen = {candidates[int((len(candidates) - 1) * place + 0.5)] for place in places}
     return tuple(sorted(chosen))

@@ -1,10 +1,9 @@
 """Coordinates: hyperparameters in units of examples, so that one value serves all batch sizes.
 
-An average of decay beta forgets half of what it holds in ln(1/2) / ln(beta) steps, which are that
-times B examples. Kept in examples, as beta' = beta^(B'/B), it is what stays the same when the batch
-size changes (Marek et al. 2025, arXiv 2507.07101). Decoupled weight decay forgets the initial
-weights over 1 / (lr weight_decay) steps, or B / (lr weight_decay) examples (Bergsma et al. 2025,
-arXiv 2505.13738).
+An average with decay beta has a half-life of ln(1/2) / ln(beta) steps, or B times as many examples.
+In examples it stays the same when the batch size changes, as beta' = beta^(B'/B) (Marek et al.
+2025, arXiv 2507.07101). Decoupled weight decay forgets the initial weights over 1 / (lr
+weight_decay) steps, or B / (lr weight_decay) examples (Bergsma et al. 2025, arXiv 2505.13738).
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -16,10 +15,10 @@ from study.errors import StudyError
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Coordinate:
-    """What a study may name in `search.space` instead of a hyperparameter."""
+    """A key of `search.space` that stands for a hyperparameter."""
 
     hyperparameter: str
-    # of the coordinate in examples, the batch size and the learning rate
+    # the hyperparameter as a function of the coordinate, the batch size and the learning rate
     value: Callable[[float, int, float], float]
 
 
@@ -53,7 +52,7 @@ def replaced(names: Iterable[str]) -> tuple[str, ...]:
 
 
 def complete(values: Mapping[str, float], batch_size: int) -> dict[str, float]:
-    """Return the values of a point with those of the hyperparameters that follow from coordinates.
+    """Return the values of a point, including hyperparameters that follow from coordinates.
 
     >>> complete({"lr": 0.1, "beta2_half_life": 22_170}, 256)["beta2"]  # 0.999 at 32
     0.9920...
@@ -67,7 +66,7 @@ def complete(values: Mapping[str, float], batch_size: int) -> dict[str, float]:
 
 
 def refuse_coordinates(space: Space, batch_sizes: Iterable[int], *, federated: bool) -> None:
-    """Refuse coordinates of clients, or those by which weights would be gone within one step."""
+    """Refuse coordinates in a federated study, or a decay to nothing within one step."""
     named = [name for name in space if name in COORDINATES]
     if federated and named:
         raise StudyError(

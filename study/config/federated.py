@@ -1,10 +1,11 @@
-"""The table of a study file on federated averaging."""
+"""The table `federated` of a study file: federated averaging."""
 
 from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from study.config.sections import Number, Positive, Section
+from study.config.sections import Positive, Section
+from study.config.space import Number
 
 
 class FederatedConfig(Section):
@@ -41,7 +42,7 @@ class FederatedConfig(Section):
         return self
 
     def divides(self, batch_size: int) -> bool:
-        """Return whether a batch size is a multiple of the number or the batch of clients."""
+        """Return whether a batch size divides into whole local batches."""
         return batch_size % (self.clients or self.local_batch_size or 1) == 0
 
     def clients_at(self, batch_size: int) -> int:

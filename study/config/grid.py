@@ -1,8 +1,8 @@
-"""Several studies from one study file: the combinations of what its `grid` lists.
+"""Several studies from one study file: every combination of the values in its `grid`.
 
 `[grid]` gives lists of values to keys, dotted as for `--set`, and makes every combination. Each
-`[[grid]]` table gives settings that belong together, for one study. A study of a grid is the same
-as that of the file without the grid and the same settings given by `--set`.
+`[[grid]]` table gives the settings of one study. Either way, the study is the same as that of the
+file without the grid and with these settings given by `--set`.
 """
 
 import math
@@ -29,7 +29,7 @@ from study.errors import StudyError, shown
 LONGEST_NAME = 100
 MOST_STUDIES = 10_000
 _TABLES = {"workload_options", "search.space", *SECTIONS}
-"""Tables of a study file whose keys are set one by one; any other table is a value."""
+"""Tables of a study file whose keys are set one by one; other tables are values."""
 _OTHER_CHARACTERS = re.compile(r"[^A-Za-z0-9._+-]+")
 _NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._+,-]*[A-Za-z0-9_+-])?")
 _DEVICES = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?", re.IGNORECASE)
@@ -53,9 +53,9 @@ class _Choice:
 
     @property
     def name(self) -> str:
-        """The given name, or one made of keys and values, which stays when the grid grows.
+        """The given name, or one made of keys and values, which does not change if the grid grows.
 
-        It contains no `=`, which readers of Hive-style folders would take for a column.
+        It has no `=`, which readers of Hive-style folders would take for a column.
         """
         return self.given or ",".join(f"{_safe(k)}-{v}" for k, v in self._labels())
 
@@ -69,13 +69,13 @@ class _Choice:
 
 
 def read_members(source: str, settings: Iterable[str]) -> list[Member]:
-    """Return the studies of a study file or of a workload's name; the last key varies fastest."""
+    """Return the studies of a study file or a workload's name; the last key varies fastest."""
     folder = Path(source).resolve().parent if source.endswith(".toml") else Path.cwd()
     return members_of(override(read_study(source), settings), folder)
 
 
 def members_of(data: Mapping[str, Any], folder: Path) -> list[Member]:
-    """Return the studies of a study file's content, whose relative paths begin at a folder."""
+    """Return the studies of a study file's content, with paths relative to a folder."""
     if "grid" not in data:
         members = [Member(None, dict(data))]
     else:
@@ -85,7 +85,7 @@ def members_of(data: Mapping[str, Any], folder: Path) -> list[Member]:
 
 
 def expand(base: Mapping[str, Any], grid: object, folder: Path) -> list[Member]:
-    """Return the studies of a grid over a study file without it, one per combination or per table.
+    """Return the studies of a grid, one per combination or table; `base` is the file without it.
 
     Raises:
         StudyError: the grid has neither form, sets a key twice, or makes a name twice.
@@ -140,7 +140,7 @@ def _listed(table: object) -> _Choice:
 
 
 def _distinct(pairs: Iterable[tuple[str, Any]]) -> dict[str, Any]:
-    found: dict[str, Any] = {}
+    values: dict[str, Any] = {}
     for written, value in pairs:
         parts = [part.strip() for part in written.split(".")]
         key = ".".join(parts)
@@ -149,17 +149,17 @@ def _distinct(pairs: Iterable[tuple[str, Any]]) -> dict[str, Any]:
                 f"a key of a grid must be dotted as for --set, got {shown(written)}; for example "
                 '"search.trials"'
             )
-        for other in found:
+        for other in values:
             if f"{key}.".startswith(f"{other}.") or f"{other}.".startswith(f"{key}."):
                 raise StudyError(
                     f"a grid must set each key once, got {other} and {key}; remove one"
                 )
-        found[key] = value
-    return found
+        values[key] = value
+    return values
 
 
 def _refuse_second_values(base: Mapping[str, Any], choices: Sequence[_Choice]) -> None:
-    """Refuse a value outside the grid that no study would get."""
+    """Refuse a value outside the grid that no study would use."""
     everywhere = set.intersection(*(set(choice.values) for choice in choices))
     for key in sorted(everywhere):
         there = value_at(base, key)

@@ -7,9 +7,9 @@ from collections.abc import Mapping
 def interpolated(batch_size: int, known: Mapping[int, int]) -> int:
     """Return the steps at a batch size from those at others, at least one.
 
-    Between two they lie on a straight line in the logarithms. Beyond them they are the most that
-    there can be: a smaller batch size never needs more than in inverse proportion, a larger one
-    never more than the same.
+    Between known batch sizes, they are interpolated on log-log scales. Outside, they are an upper
+    bound: a smaller batch size needs at most inversely proportional steps, a larger one at most as
+    many.
 
     >>> [interpolated(size, {8: 100, 32: 50}) for size in (4, 8, 16, 64)]
     [200, 100, 71, 50]

@@ -1,4 +1,4 @@
-"""The keys of the study file with what they may hold and mean, for documentation and templates."""
+"""The keys of a study file with their values and meanings, for documentation and templates."""
 
 import json
 from collections.abc import Iterator, Mapping
@@ -25,7 +25,7 @@ _NAMES = {
 
 
 def keys(model: type[BaseModel], prefix: str = "") -> Iterator[tuple[str, FieldInfo]]:
-    """Yield dotted key and field of every key, tables after the plain keys, in their order."""
+    """Yield the dotted name and field of every key in order, plain keys before tables."""
     tables: list[tuple[str, type[BaseModel]]] = []
     for name, field in model.model_fields.items():
         key = f"{prefix}{field.alias or name}"
@@ -39,7 +39,7 @@ def keys(model: type[BaseModel], prefix: str = "") -> Iterator[tuple[str, FieldI
 
 
 def section_of(field: FieldInfo) -> type[BaseModel] | None:
-    """Return the section that a key holds, where it holds one and nothing else."""
+    """Return the section that is a key's value; None for a key that takes other values."""
     kind = field.annotation
     options = [option for option in get_args(kind) if option is not type(None)] or [kind]
     (first, *others) = options

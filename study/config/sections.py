@@ -1,4 +1,4 @@
-"""The tables of a study file: every key with its meaning, its default and its own rule."""
+"""The tables of a study file: every key with its meaning, default and rule."""
 
 import math
 import re
@@ -17,11 +17,11 @@ from pydantic import (
 )
 
 from study.config.interpolation import interpolated
-from study.config.space import Range
+from study.config.space import Flag, Number, Range
 
 
 class Section(BaseModel):
-    """A table of a study file: unknown keys and numbers that are not finite are refused."""
+    """A table of a study file, which refuses unknown keys and numbers that are not finite."""
 
     model_config = ConfigDict(
         frozen=True, extra="forbid", allow_inf_nan=False, use_attribute_docstrings=True
@@ -29,7 +29,7 @@ class Section(BaseModel):
 
 
 def kind_of(value: object) -> str:
-    """Return the tag of a value's kind, or of a word, so that an error tells what was meant."""
+    """Return the tag of a value's kind or, for text, of the text; errors name these tags."""
     if isinstance(value, Mapping | BaseModel):
         return "<table>"
     if isinstance(value, list | tuple):
@@ -38,16 +38,16 @@ def kind_of(value: object) -> str:
 
 
 MOST = 2**53
-"""The end of the largest range in which floating-point numbers represent all integers."""
+"""Largest number up to which floating-point numbers represent every integer."""
 Positive = Annotated[int, Field(ge=1, le=MOST, strict=True)]
 BatchSize = Positive
 Count = Annotated[int, Field(ge=1, le=1_000_000, strict=True)]
 NonNegativeCount = Annotated[int, Field(ge=0, le=1_000_000, strict=True)]
-Number = Annotated[float, Field(strict=True)]
 Share = Annotated[float, Field(strict=True, gt=0, le=1)]
-Flag = Annotated[bool, Field(strict=True)]
 
 
+_Auto = Annotated[Literal["auto"], Tag("<'auto'>")]
+_Integer = Annotated[Positive, Tag("<number>")]
 SpaceEntry = Annotated[
     Annotated[Range, Tag("<table>")] | Annotated[Number, Tag("<number>")], Discriminator(kind_of)
 ]
@@ -57,34 +57,34 @@ class SearchConfig(Section):
     """The hyperparameter search at each batch size."""
 
     sampler: str = "halton"
-    """Where points come from: halton, sobol or random; tpe and gp learn from earlier trials of a
-    batch size, shared from those of all; or an entry point, or path/to/file.py:Class."""
+    """Source of points: halton, sobol or random; tpe and gp learn from earlier trials of a batch
+    size, shared from those of all; or an entry point, or path/to/file.py:Class."""
     trials: Count = 64
     """Trials at each batch size."""
     space: dict[str, SpaceEntry] = Field(default_factory=dict)
-    """Ranges and fixed values by hyperparameter; absent ones have defaults."""
+    """Ranges and fixed values by hyperparameter; those left out have defaults."""
     extend: NonNegativeCount = 0
     """How often the box may be widened if the best points crowd at its edge."""
     warm_start: Flag = False
     """Whether the scaled best points of neighboring batch sizes are among the first trials."""
 
 
-_ROOMY = 16
-"""Lanes from which on more of them pay off ever less."""
+_LINEAR_LANES = 16
+"""Number of lanes beyond which more of them pay off less and less."""
 
 
 class LaneLimit(Section):
-    """Lanes at a batch size: at most `lanes`, with at most `examples` in their batches."""
+    """Lanes at a batch size: at most `lanes`, and at most `examples` in all their batches."""
 
     lanes: Positive = 16
     """Maximum number of lanes at any batch size."""
     examples: Positive | None = None
     """Maximum number of examples in the batches of all lanes together."""
-    gradual: Annotated[bool, Field(strict=True)] | None = None
-    """Whether more than 16 lanes are only the square root of 16 times as many, and every
-    number of lanes a power of two: what pays off on a CPU."""
+    gradual: Flag | None = None
+    """Whether the number of lanes is a power of two and, above 16, grows as a square root only:
+    what pays off on a CPU."""
     least: Positive | None = None
-    """Fewest lanes together; where there is no room for so many, each is on its own."""
+    """Fewest lanes computed together; where fewer fit, each is computed alone."""
 
     def at(self, batch_size: int) -> int:
         """Return the number of lanes at a batch size, >= 1."""
@@ -92,19 +92,12 @@ class LaneLimit(Section):
             return self.lanes
         room = self.examples // batch_size
         if self.gradual and room > 1:
-            few = min(room, math.isqrt(_ROOMY * room))
+            few = min(room, math.isqrt(_LINEAR_LANES * room))
             room = 1 << (few.bit_length() - 1)
         return max(1, min(self.lanes, room)) if room >= (self.least or 1) else 1
 
 
-Lanes = Annotated[
-    Annotated[Literal["auto"], Tag("<'auto'>")]
-    | Annotated[Positive, Tag("<number>")]
-    | Annotated[LaneLimit, Tag("<table>")],
-    Discriminator(kind_of),
-]
-
-
+Lanes = Annotated[_Auto | _Integer | Annotated[LaneLimit, Tag("<table>")], Discriminator(kind_of)]
 _BATCH_SIZE = re.compile(r"[1-9][0-9]{0,14}")
 
 
@@ -133,11 +126,11 @@ class RaceConfig(Section):
     quantity: Literal["error", "loss"] | None = None
     """What the target refers to; must be what the workload measures."""
     weights: Literal["raw", "averaged"] | None = None
-    """Which weights the target refers to: those that are trained, or their average, which
+    """Which weights the target refers to: the trained ones, or their average, which
     `search.space.ema_decay` or `search.space.tail_average` turns on. A schedule-free optimizer
     has its own average, which is used unless this is raw."""
     max_steps: Annotated[
-        Annotated[Positive, Tag("<number>")]
+        _Integer
         | Annotated[dict[str, Positive], Tag("<table>")]
         | Annotated[MeasuredSteps, Tag("<table with of>")],
         Discriminator(kind_of_steps),
@@ -150,13 +143,13 @@ class RaceConfig(Section):
     max_examples: Positive | None = None
     """Budget in examples: the same data at every batch size."""
     max_tokens: Positive | None = None
-    """The same in tokens, for a workload whose examples have a fixed number of them."""
+    """Budget in tokens, for a workload whose examples have a fixed number of them."""
     slack: Annotated[Number, Field(ge=1)] = 1.5
     """Trials stop at this multiple of the fewest steps at their batch size."""
     resolution: Annotated[Number, Field(gt=0, le=1)] = 0.03
     """Largest relative distance between two measured steps."""
     cohort: Lanes = "auto"
-    """Trials that race together."""
+    """Number of trials that race together."""
     prune: tuple[Share, ...] | None = None
     """At each of these shares of the expected fewest steps, the worse half of the lanes left in a
     cohort is dropped, for example [0.25, 0.5]; left out or [] for none."""
@@ -168,11 +161,11 @@ class RaceConfig(Section):
     ) -> int | dict[str, int] | MeasuredSteps:
         if not isinstance(value, dict):
             return value
-        odd = [key for key in value if not _BATCH_SIZE.fullmatch(key)]
-        if odd or not value:
+        invalid = [key for key in value if not _BATCH_SIZE.fullmatch(key)]
+        if invalid or not value:
             raise ValueError(
                 f"a table of `max_steps` must have batch sizes as keys, got "
-                f"{repr(odd[0]) if odd else 'none'}; for example {{ 16 = 4000, 256 = 500 }}"
+                f"{repr(invalid[0]) if invalid else 'none'}; for example {{ 16 = 4000, 256 = 500 }}"
             )
         return value
 
@@ -184,14 +177,14 @@ class RaceConfig(Section):
                 f"`prune` must list rising shares, got {list(value)}; for example [0.25, 0.5], or "
                 "[] for none"
             )
-        return value or None  # so that off has one form in study files, and in what was recorded
+        return value or None  # one form of "off", in study files and in recorded studies
 
     @model_validator(mode="after")
     def _to_target(self) -> Self:
         if self.prune is not None and self.to == "budget":
             raise ValueError(
                 f'`prune` must be left out for to = "budget", got {list(self.prune)}: every trial '
-                "is to spend its budget"
+                "spends its budget"
             )
         return self
 
@@ -221,15 +214,15 @@ class ReplicatesConfig(Section):
     """Number of points that are re-run, those of the fastest trials."""
     confirm: Count | None = None
     """Further re-runs of the point whose re-runs were the best. The median over seeds is then
-    that of these alone, since they did not choose the point; without them, each seed counts for
-    the point that the others found best."""
+    taken over these alone, because they did not choose the point; without them, each seed counts
+    for the point that the others found best."""
     slack: Annotated[Number, Field(ge=1)] = 4.0
     """A re-run stops at this multiple of the steps that its point took in the search; one that
-    `until` granted, at that of the median of earlier re-runs where it is more."""
+    `until` granted, at this multiple of the median of earlier re-runs if that is more."""
 
     @property
     def measuring(self) -> int:
-        """Re-runs of which the median of the best point is taken."""
+        """Number of re-runs in the median of the best point."""
         return self.confirm or self.seeds
 
 
@@ -256,7 +249,7 @@ class Precision(StrEnum):
     """Arithmetic of forward and backward passes; parameters and updates stay float32."""
 
     FLOAT32 = "float32"
-    """Also for convolutions on a GPU, which torch would round to tf32 if left alone."""
+    """Also for convolutions on a GPU, which torch rounds to tf32 by default."""
     TF32 = "tf32"
     """Products and convolutions with 10-bit mantissas on GPUs that have them; float32 elsewhere."""
     BF16 = "bf16"
@@ -272,12 +265,9 @@ class ComputeConfig(Section):
     """Arithmetic of forward and backward passes; parameters stay float32."""
     pack: Lanes = "auto"
     """Lanes computed together in one packed step; programs that a worker runs at once."""
-    micro_batch: Annotated[
-        Annotated[Literal["auto"], Tag("<'auto'>")] | Annotated[Positive, Tag("<number>")],
-        Discriminator(kind_of),
-    ] = "auto"
+    micro_batch: Annotated[_Auto | _Integer, Discriminator(kind_of)] = "auto"
     """Examples of a batch to process at once; auto: the whole batch, or what fits into memory."""
     checkpoint_minutes: Annotated[Number, Field(ge=0)] = 5.0
-    """Least minutes between two checkpoints of a cohort; 0 for none."""
+    """Minimum minutes between two checkpoints of a cohort; 0 for none."""
     cohort_minutes: Annotated[Number, Field(gt=0)] | None = None
-    """A cohort that trains longer than this is ended, and its trials have failed."""
+    """A cohort that trains longer than this is ended, and its trials count as failed."""

@@ -8,9 +8,12 @@ from typing import Annotated, Any, ClassVar, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+Number = Annotated[float, Field(strict=True)]
+Flag = Annotated[bool, Field(strict=True)]
+
 
 class Scale(StrEnum):
-    """What a range is covered evenly in."""
+    """The quantity in which a range is covered evenly."""
 
     LINEAR = "linear"
     """The value itself."""
@@ -25,7 +28,7 @@ _SCALES: Mapping[Scale, tuple[Callable[[float], float], Callable[[float], float]
     Scale.LOG: (math.log, math.exp),
     Scale.REVERSE_LOG: (lambda value: math.log1p(-value), lambda here: -math.expm1(here)),
 }
-"""What a scale is even in, as a function of the value, and the function back."""
+"""Functions from a value to its place on the scale, and back."""
 
 
 class Range(BaseModel):
@@ -35,12 +38,12 @@ class Range(BaseModel):
         frozen=True, extra="forbid", allow_inf_nan=False, use_attribute_docstrings=True
     )
 
-    low: float = Field(strict=True)
+    low: Number
     """Lower end."""
-    high: float = Field(strict=True)
+    high: Number
     """Upper end, above `low`."""
     scale: Scale = Scale.LINEAR
-    """What the range is covered evenly in: the value, its logarithm, or that of 1 - value."""
+    """What is covered evenly: the value, its logarithm, or the logarithm of 1 - value."""
 
     @model_validator(mode="after")
     def _check(self) -> Self:
@@ -67,7 +70,7 @@ class Range(BaseModel):
         return min(max(self.beyond(position), self.low), self.high)
 
     def beyond(self, position: float) -> float:
-        """Return the value at any position on the scale, also below 0 or above 1."""
+        """Return the value at a position on the scale, which may be below 0 or above 1."""
         to, back = _SCALES[self.scale]
         low, high = to(self.low), to(self.high)
         return back(low + (high - low) * position)
@@ -78,22 +81,18 @@ class Range(BaseModel):
         return (here - low) / (high - low)
 
 
-_Number = Annotated[float, Field(strict=True)]
-_Flag = Annotated[bool, Field(strict=True)]
-
-
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Hyperparameter:
     """A number that the search may set."""
 
-    # a workload declares its own as plain data, which pydantic checks by these types
+    # a workload declares its own as plain data, which pydantic validates
     __pydantic_config__: ClassVar = ConfigDict(extra="forbid")
 
-    default: Range | _Number  # if the study file has no entry
-    low: _Number
-    high: _Number = math.inf
-    low_open: _Flag = False  # whether `low` itself is excluded
-    high_open: _Flag = True
+    default: Range | Number  # if the study file has no entry
+    low: Number
+    high: Number = math.inf
+    low_open: Flag = False  # whether `low` itself is excluded
+    high_open: Flag = True
 
     def allows(self, value: float) -> bool:
         """Return whether a value lies in the domain."""

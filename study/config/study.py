@@ -57,8 +57,8 @@ class StudyConfig(Section):
     seed: Annotated[int, Field(ge=0, lt=2**63, strict=True)] = 0
     """Seed of all random draws of the study."""
     mode: Literal["search", "recipe"] = "search"
-    """Whether every batch size is tuned, or only one, from which a recipe follows. Branches from a
-    run are measured afterwards, by `diagnose --what branch`."""
+    """Whether every batch size is tuned, or only the base of a recipe. Branches from a run are
+    measured afterwards, by `diagnose --what branch`."""
     workload_options: dict[str, Any] = Field(default_factory=dict)
     """Keyword arguments of the workload's class, or the options of a program."""
     search: SearchConfig = Field(default_factory=SearchConfig)
@@ -104,16 +104,16 @@ class StudyConfig(Section):
 
 
 SECTIONS = [key for key, field in StudyConfig.model_fields.items() if section_of(field)]
-"""Keys of a study file that hold a section, such as "search"."""
+"""Keys of a study file whose value is a section, such as "search"."""
 
 _MAY_DIFFER = (
     *("batch_sizes", "candidates", "listed", "batch_plans", "until", "granted"),
     *("tokens_per_example", "normalized_momentum"),
 )
-"""Keys that grow with a study, or that only tell of it."""
+"""Keys that grow with a study, or that only describe it."""
 _COMPUTE = {"compute": ("pack", "micro_batch", "checkpoint_minutes", "cohort_minutes")}
 _MAY_GROW = {"search": ("trials", "extend"), "replicates": ("seeds", "top", "confirm"), **_COMPUTE}
-"""In a recipe only the batch sizes may grow: more trials might change what is scaled."""
+"""In a recipe only the batch sizes may grow: more trials might change the point that is scaled."""
 
 
 class ResolvedStudy(StudyConfig):
@@ -123,60 +123,60 @@ class ResolvedStudy(StudyConfig):
     examples: int | None = None
     """Size of the training set; None if the data never end."""
     tokens_per_example: int | None = None
-    """Tokens in an example; None where the study file counts none."""
+    """Tokens in an example; None for a study file that does not count tokens."""
     adaptive: bool
-    """Whether the sampler learns from earlier trials, so that they are no even sample."""
+    """Whether the sampler learns from earlier trials, so that they are not an even sample."""
     normalized_momentum: bool | None = None
-    """Whether the optimizer's step does not grow with its momentum; false where it is left out."""
+    """Whether the optimizer's step does not grow with its momentum; false if left out."""
     quantities: tuple[str, ...] | None = None
-    """What is measured besides loss and error; none where it is left out."""
+    """Quantities measured besides loss and error; none if left out."""
     batch_plans: dict[str, tuple[tuple[int, int], ...]] | None = None
     """First step and batch of each stage of a batch schedule, by batch size."""
     candidates: tuple[BatchSize, ...] | None = None
-    """Batch sizes among which a sweep with `until` chooses; None where the study file lists all."""
+    """Batch sizes among which a sweep with `until` chooses; None if the study file lists them."""
     listed: Literal[True] | None = None
-    """Whether a list took the place of "auto", so that the sweep chooses no more."""
+    """Whether a list has replaced "auto", so that the sweep no longer chooses."""
     granted: tuple[Grant, ...] | None = None
-    """Trials and seeds of batch sizes that `until` gave more, or added."""
+    """Trials and seeds of batch sizes that `until` added or extended."""
 
     @property
     def target(self) -> float:
-        """Validation error (or loss) that trials race to."""
+        """Validation error (or loss) to get below."""
         if self.race.target is None:
             raise ValueError("a resolved study has a target; build it with study.resolve")
         return self.race.target
 
     @property
     def counts_averages(self) -> bool:
-        """Whether the target counts on averaged weights."""
+        """Whether the target refers to averaged weights."""
         return self.race.weights == "averaged"
 
     @property
     def hyperparameters(self) -> tuple[str, ...]:
         """Names of the hyperparameters, in the order of their columns.
 
-        Those of the space, searched or fixed, then those that follow from its coordinates.
+        First those of the space, searched or fixed, then those that follow from coordinates.
         """
         space = tuple(self.search.space)
         return space if self.of_program else (*space, *replaced(space))
 
     @property
     def ranges(self) -> dict[str, Range]:
-        """The box that is searched, by hyperparameter; what is fixed is not in it."""
+        """The box: the range of each searched hyperparameter."""
         return {n: e for n, e in self.search.space.items() if isinstance(e, Range)}
 
     @property
     def of_program(self) -> bool:
-        """Whether the workload is a program, which means by any name what it likes."""
+        """Whether the workload is a program, which gives names its own meaning."""
         return self.compute.mode == "program"
 
     def complete(self, values: Mapping[str, float], batch_size: int) -> dict[str, float]:
-        """Return a point's values with those that follow from coordinates."""
+        """Return a point's values, including those that follow from coordinates."""
         return dict(values) if self.of_program else complete(values, batch_size)
 
     @property
     def further(self) -> tuple[str, ...]:
-        """Names of what is measured besides loss and error, in the order of their columns."""
+        """Names of the quantities besides loss and error, in the order of their columns."""
         return self.quantities or ()
 
     @property
@@ -187,35 +187,35 @@ class ResolvedStudy(StudyConfig):
         return tuple(size for size in self.candidates or () if size not in self.batch_sizes)
 
     @property
-    def begins(self) -> bool:
-        """Whether it has the batch sizes with which a sweep begins that chooses, and no other."""
+    def has_initial_sizes(self) -> bool:
+        """Whether the batch sizes are still the initial ones of a sweep that chooses them."""
         return self.candidates is not None and self.batch_sizes == spread(self.candidates)
 
     @property
     def searched(self) -> tuple[int, ...]:
-        """The batch sizes with their own search: all, or a recipe's base, or none."""
+        """The batch sizes with a search: all, or a recipe's base, or none."""
         if self.recipe is None:
             return self.batch_sizes
         return () if self.recipe.base is None else (self.recipe.base,)
 
     def trials_at(self, batch_size: int) -> int:
-        """Return the trials planned at a batch size, of its search or of a scaling rule."""
+        """Return the number of trials planned at a batch size, for its search or scaling rule."""
         if batch_size not in self.searched:
             return max(1, self.replicates.seeds)
         return max([self.search.trials, *(grant.trials for grant in self._grants(batch_size))])
 
     def seeds_at(self, batch_size: int) -> int:
-        """Return the re-runs of the best point at a batch size, `replicates.confirm` aside."""
+        """Return the number of re-runs of the best point, without `replicates.confirm`."""
         return max([self.replicates.seeds, *(grant.seeds for grant in self._grants(batch_size))])
 
     def replicates_at(self, batch_size: int) -> int:
-        """Return the re-runs of all points together at a batch size whose search has a winner."""
+        """Return the number of re-runs of all points at a batch size that reached the target."""
         section = self.replicates
         more = self.seeds_at(batch_size) - section.seeds + (section.confirm or 0)
         return section.seeds * section.top + more
 
     def with_grants(self, granted: Iterable[Grant]) -> Self:
-        """Return the study with grants, each in place of that of its batch size, or adding it."""
+        """Return the study with grants, which replace earlier ones of the same batch sizes."""
         by_size = {grant.batch_size: grant for grant in (*(self.granted or ()), *granted)}
         sizes = tuple(sorted({*self.batch_sizes, *by_size}))
         granted = tuple(by_size[size] for size in sorted(by_size))
@@ -246,38 +246,38 @@ class ResolvedStudy(StudyConfig):
         return steps if plan is None else max(1, plan.steps(steps * batch_size))
 
     def horizon(self, batch_size: int) -> int:
-        """Return the steps of this batch size that budget and schedules count."""
+        """Return the budget in steps of this batch size; learning-rate schedules span it."""
         return self.race.budget(batch_size, self.examples_per_step(batch_size), self.examples)
 
     def plan(self, batch_size: int) -> BatchPlan | None:
-        """Return how the batches of a trial change; None where they do not."""
+        """Return how the batch size changes during a trial; None if it does not."""
         if self.batch_plans is None:
             return None
         return BatchPlan(self.batch_plans[str(batch_size)])
 
     @property
     def lr_power(self) -> float:
-        """The power of a batch's multiple to which its learning rate is proportional."""
+        """Exponent of a batch's multiple in its learning rate, under a batch schedule."""
         return 0.0 if self.batch_schedule is None else POWERS[self.batch_schedule.lr]
 
     @property
     def budgets_differ(self) -> bool:
-        """Whether batch sizes have different budgets, which the tables then hold."""
+        """Whether batch sizes have different budgets, which the tables then record."""
         by_size = not isinstance(self.race.max_steps, int) or self.race.max_examples is not None
         return by_size or self.batch_plans is not None
 
     def local_batch_size(self, batch_size: int) -> int:
-        """Return the examples in one gradient: the batch, or a client's share of it."""
+        """Return the examples per gradient: the batch, or a client's share of it."""
         if self.federated is None:
             return batch_size
         return batch_size // self.federated.clients_at(batch_size)
 
     def examples_per_step(self, batch_size: int) -> int:
-        """Return the examples that a step uses: the batch, times the local steps of a round."""
+        """Return the examples per step: the batch, times the local steps of a round."""
         return batch_size * (1 if self.federated is None else self.federated.local_steps)
 
     def identity(self) -> dict[str, Any]:
-        """Return what must agree for results to belong together: all except what may grow."""
+        """Return what must agree for results to belong together: all keys that may not grow."""
         data = {key: value for key, value in self.as_data().items() if key not in _MAY_DIFFER}
         for section, keys in (_MAY_GROW if self.recipe is None else _COMPUTE).items():
             for key in keys:
@@ -290,7 +290,7 @@ class ResolvedStudy(StudyConfig):
         return hashlib.sha256(canonical.encode()).hexdigest()[:16]
 
 
-FOUND = sorted(ResolvedStudy.model_fields.keys() - StudyConfig.model_fields.keys())
+RECORDED_KEYS = sorted(ResolvedStudy.model_fields.keys() - StudyConfig.model_fields.keys())
 """Keys that a sweep adds to the study file that it records."""
 
 

@@ -1,4 +1,4 @@
-"""Reading of a study file: TOML and `--set`, checked key by key, with readable errors."""
+"""Reading a study file: TOML and `--set`, checked key by key, with readable errors."""
 
 import codecs
 import re
@@ -17,12 +17,12 @@ from study.errors import StudyError, shown
 from workloads.registry import COMMAND
 
 Config = TypeVar("Config", bound=StudyConfig)
-_NO_TOML = (ValueError, RecursionError)
-"""Errors of `tomllib`: its own, those of enormous numbers, and of deep nesting."""
-_DEEPEST = 100
-_MOST_BYTES = 2**24
+_TOML_ERRORS = (ValueError, RecursionError)
+"""Errors of `tomllib`: its own, and those for enormous numbers and deep nesting."""
+_MAX_KEY_PARTS = 100
+_MAX_BYTES = 2**24
 _UTF_16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
-"""How UTF-16 begins, and UTF-32 of the same byte order."""
+"""First bytes of UTF-16, and of UTF-32 with the same byte order."""
 _EXPECTED = {
     "model_type": "a table",
     "dict_type": "a table",
@@ -33,15 +33,13 @@ _EXPECTED = {
     "bool_type": "true or false",
     "string_type": "a string",
 }
-"""What a value must be, by the type of pydantic's error."""
-
-
+"""Required kind of value, by the type of pydantic's error."""
 NAMES_OF_FILES = ("workload", "optimizer", "schedule.name", "search.sampler")
 """Keys whose value may be path/to/file.py:Class."""
 
 
 def read_study(source: str) -> dict[str, Any]:
-    """Return a study file as plain data, or one that only names a workload.
+    """Return a study file as plain data; a workload's name gives one with no other key.
 
     The paths of plug-in files become absolute.
 
@@ -54,7 +52,7 @@ def read_study(source: str) -> dict[str, Any]:
     text = _text(path)
     try:
         data = tomllib.loads(text)
-    except _NO_TOML as error:
+    except _TOML_ERRORS as error:
         raise StudyError(f"a study file must be valid TOML, got {path}: {error}") from error
     for key in NAMES_OF_FILES:
         section, _, name = key.rpartition(".")
@@ -65,7 +63,7 @@ def read_study(source: str) -> dict[str, Any]:
 
 
 def refuse_imported(data: Mapping[str, Any], where: object) -> None:
-    """Refuse the study file of results imported into a folder: nothing of them can be trained."""
+    """Refuse the study file of imported results, which cannot be trained."""
     if "imported" in data:
         kind = "an archive" if "path" in data["imported"] else "finished runs"
         raise StudyError(
@@ -77,8 +75,8 @@ def refuse_imported(data: Mapping[str, Any], where: object) -> None:
 def _text(path: Path) -> str:
     """Return the text of a study file; editors on Windows may begin it with a byte order mark."""
     try:
-        content = read_file(path, _MOST_BYTES)
-        # every second byte of ASCII in UTF-16 is zero, and a single one is just no text
+        content = read_file(path, _MAX_BYTES)
+        # every second byte of ASCII in UTF-16 is zero; a single zero byte is another fault
         if content.startswith(_UTF_16) or content[:4].count(0) > 1:
             raise ValueError("it is UTF-16 or UTF-32; save it as UTF-8")
         return content.decode("utf-8-sig")
@@ -106,10 +104,10 @@ def override(data: Mapping[str, Any], settings: Iterable[str]) -> dict[str, Any]
                 f"--set must be key=value, got {shown(setting)}; for example --set search.trials=32"
             )
         keys = [part.strip() for part in key.split(".")]
-        if len(keys) > _DEEPEST:
+        if len(keys) > _MAX_KEY_PARTS:
             raise StudyError(
-                f"a key of `--set` must have at most {_DEEPEST} parts, got {len(keys):,}; for "
-                "example --set search.space.lr.low=0.1"
+                f"a key of `--set` must have at most {_MAX_KEY_PARTS} parts, got {len(keys):,}; "
+                "for example --set search.space.lr.low=0.1"
             )
         value = _value(text)
         if ".".join(keys) in NAMES_OF_FILES and isinstance(value, str):
@@ -119,10 +117,9 @@ def override(data: Mapping[str, Any], settings: Iterable[str]) -> dict[str, Any]
 
 
 def _value(text: str) -> object:
-    """Return the value of a setting: TOML, or else text."""
     try:
         parsed = tomllib.loads(f"value = {text}")
-    except _NO_TOML:
+    except _TOML_ERRORS:
         return text
     return parsed["value"] if len(parsed) == 1 else text  # a line break would add keys
 
@@ -136,7 +133,7 @@ def validated(form: type[Config], data: Mapping[str, Any]) -> Config:
     try:
         return form.model_validate(data)
     except ValidationError as error:
-        raise StudyError("\n".join(map(_sentence, error.errors()))) from error
+        raise StudyError("\n".join(map(_message, error.errors()))) from error
 
 
 def absolute(workload: str, folder: Path) -> str:
@@ -153,7 +150,7 @@ def absolute(workload: str, folder: Path) -> str:
 
 
 def with_program_folder(data: dict[str, Any], folder: Path) -> dict[str, Any]:
-    """Return a study whose program, if it has one, runs in a folder of absolute path."""
+    """Return a study with the folder of its program, if it has one, resolved against this one."""
     options = data.get("workload_options", {})
     own = options.get("folder", ".") if isinstance(options, Mapping) else None
     if data.get("workload") != COMMAND or not isinstance(own, str):
@@ -181,7 +178,7 @@ def with_value(
     return {**data, key: with_value(inner, rest, value, setting)}
 
 
-def _sentence(error: ErrorDetails) -> str:
+def _message(error: ErrorDetails) -> str:
     keys = [str(part) for part in error["loc"] if not str(part).startswith("<")]
     where = ".".join(keys) or "the study file"
     got = error["input"]
@@ -199,7 +196,7 @@ def _sentence(error: ErrorDetails) -> str:
 
 
 def _any_of(kinds: Sequence[str]) -> str:
-    """Return what a value may be; a kind in quotation marks is a word.
+    """Return the kinds of value that are allowed; one in quotation marks is literal text.
 
     >>> _any_of(["table", "list", "'auto'"])
     "a table, a list or 'auto'"

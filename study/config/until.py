@@ -1,17 +1,18 @@
-"""How far a sweep continues past its plan, and what that has granted to batch sizes."""
+"""How far a sweep continues past its plan, and the grants of batch sizes so far."""
 
 from typing import Annotated, Self
 
 from pydantic import Field, model_validator
 
-from study.config.sections import BatchSize, Count, Number, Positive, Section
+from study.config.sections import BatchSize, Count, Positive, Section
+from study.config.space import Number
 
 
 class UntilConfig(Section):
     """How far a sweep continues past its plan: more seeds or trials where they narrow b_crit."""
 
     b_crit: Annotated[Number, Field(gt=0, lt=10)] | None = None
-    """Relative half-width of the interval of b_crit at which the sweep ends, such as 0.15."""
+    """Relative half-width of b_crit's interval at which the sweep ends, such as 0.15."""
     trial_steps: Positive | None = None
     """Maximum steps of all trials together; the plan itself is always completed."""
     hours: Annotated[Number, Field(gt=0)] | None = None
@@ -25,7 +26,7 @@ class UntilConfig(Section):
 
 
 class Grant(Section):
-    """What a batch size has beyond the study file, by `until`: numbers in all, not added ones."""
+    """Trials and seeds that `until` gives a batch size: totals, not additions to the study file."""
 
     batch_size: BatchSize
     trials: Count

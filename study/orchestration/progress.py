@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, Self
 
 from study.config.study import ResolvedStudy
-from study.records import APART, Lap, Role, Status, TrialResult
+from study.records import UNSEARCHED, Lap, Role, Status, TrialResult
 from study.search.standing import Standing, expected_cost
 
 
@@ -87,7 +87,7 @@ class Progress:
     def searched(self) -> int:
         """Number of trials counted that a search proposed."""
         counts = (counted.items() for counted in self._ends.values())
-        return sum(n for counted in counts for (role, _, _), n in counted if role not in APART)
+        return sum(n for counted in counts for (role, _, _), n in counted if role not in UNSEARCHED)
 
     @property
     def share_done(self) -> float:

@@ -1,4 +1,4 @@
 """From a study file to a resolved study.
 
-What needs the workload, the optimizer or the data is decided here, before anything trains.
+Rules that need the workload, the optimizer or the data are applied here, before anything trains.
 """

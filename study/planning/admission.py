@@ -1,8 +1,8 @@
-"""Admission: how a workload's lanes may be trained, found by training a few of them both ways.
+"""Admission: whether a workload's lanes may be packed, tested by training two of them both ways.
 
-Nothing but tensor operations survives in the one traced program of a pack. So two lanes take a few
-steps packed and looped, by the objects that training uses, and must stay together; what is known to
-differ, as Python state and random draws, is looped without trying.
+The traced program of a pack keeps tensor operations only. So two lanes take a few steps packed and
+looped, with the objects that training uses, and must agree. Workloads that are known to differ, as
+by Python state or random draws, are looped without a test.
 """
 
 import math
@@ -38,30 +38,19 @@ _BATCH = 5
 _STEP_SIZE = 0.01
 """Length of a lane's first update relative to its parameters."""
 _TOLERANCE = {Precision.FLOAT32: 5e-3, Precision.TF32: 5e-3, Precision.BF16: 0.2}
-"""Allowed distance between both ways, relative to how far the lane has moved."""
+"""Allowed distance between packed and looped lanes, relative to how far the lane has moved."""
 _PORTION = 512
-"""Examples of a measurement that is compared with some of fewer."""
+"""Number of examples that are measured at once and in portions."""
 _REPEATABLE = 1e-6
 _LEARNT = 0.1
-"""Part of the loss that is left where a model answers its examples in several ways."""
+"""Fraction of the initial loss down to which a model learns, so that its outputs differ."""
 _ALIKE = {Precision.FLOAT32: 1e-4, Precision.TF32: 1e-4, Precision.BF16: 0.1}
 
 
-@dataclass(frozen=True, slots=True)
-class Admission:
-    """How a workload's lanes may be trained."""
-
-    mode: str  # packed or looped
-    reason: str = ""  # why they are looped; empty for packed lanes
-
-
 def admit(
-    loaded: LoadedWorkload,
-    loss_values: Mapping[str, float] | None = None,
-    *,
-    learns: bool = True,
-) -> Admission:
-    """Return how a workload's lanes may be trained.
+    loaded: LoadedWorkload, loss_values: Mapping[str, float] | None = None, *, learns: bool = True
+) -> str:
+    """Return the reason to loop a workload's lanes; empty if they may be packed.
 
     Args:
         loaded: the workload, on a CPU.
@@ -69,12 +58,12 @@ def admit(
         learns: whether a model is small enough to learn a few examples here.
 
     Raises:
-        WorkloadError: a measurement is no mean over examples and not declared `whole`, or an error
-            no fraction; models do not follow the seed, or two trainings from one seed differ.
+        WorkloadError: a measurement is neither a mean over examples nor declared `whole`, an error
+            is not a fraction, models do not follow the seed, or two runs from one seed differ.
     """
     model = fresh_model(loaded, 0)
     _require_means(loaded, model.eval(), with_extremes(loaded.data.validation))
-    if learns:  # an untrained model may give one answer only, which F1 and others rank alike
+    if learns:  # an untrained model may give one answer only, for which F1 looks like a mean
         some = few(loaded.data.train).to(loaded.device)
         with forked(loaded.device):
             seed_all(0)
@@ -88,23 +77,21 @@ def admit(
     if training.looped().distance_to(looped) > _REPEATABLE:
         raise WorkloadError(
             f"two trainings from one seed must agree, got different parameters within {_STEPS} "
-            "steps; model and loss may depend only on their arguments, on generators that the "
-            "model holds, and on the seeded global ones of torch, numpy and random"
+            "steps; model and loss may depend only on their arguments, on the model's own "
+            "generators, and on the seeded global ones of torch, numpy and random"
         )
     _require_plain_gradients(loaded)
-    reason = _reason_to_loop(loaded, training, looped)
-    return Admission("looped", reason) if reason else Admission("packed")
+    return _reason_to_loop(loaded, training, looped)
 
 
 def clause(workload: Workload) -> Clause:
     """Return the admission of a workload as a clause of `batchscale check`."""
     try:
-        admission = admit(load(workload, torch.device("cpu")))
+        reason = admit(load(workload, torch.device("cpu")))
     except Exception as error:  # noqa: BLE001 - whatever the workload raises is reported
         why = str(error) if isinstance(error, WorkloadError) else cause(error)
         return Clause(name=_CLAUSE, passed=False, detail=why)
-    detail = f"{admission.mode}: {admission.reason}" if admission.reason else admission.mode
-    return Clause(name=_CLAUSE, passed=True, detail=detail)
+    return Clause(name=_CLAUSE, passed=True, detail=f"looped: {reason}" if reason else "packed")
 
 
 def _require_means(loaded: LoadedWorkload, model: nn.Module, some: Examples) -> None:
@@ -134,34 +121,33 @@ def _require_portions(loaded: LoadedWorkload) -> None:
 
 
 def _require_plain_gradients(loaded: LoadedWorkload) -> None:
-    """Refuse a model through which backward() goes otherwise than a gradient that is asked for."""
+    """Refuse a model whose gradients by autograd.grad() and by backward() differ."""
     batch = few(loaded.data.train).to(loaded.device)
-    asked, gone = (fresh_model(loaded, 0).train() for _ in range(2))
-    trained = {name: p for name, p in asked.named_parameters() if p.requires_grad}
-    plain = dict(gone.named_parameters())
+    model, other = (fresh_model(loaded, 0).train() for _ in range(2))
+    trained = {name: p for name, p in model.named_parameters() if p.requires_grad}
     with forked(loaded.device), torch.enable_grad():
         seed_all(0)
-        pieces = gradient(loaded.loss(asked, copied(batch)), list(trained.values()))
+        pieces = gradient(loaded.loss(model, copied(batch)), list(trained.values()))
         seed_all(0)
-        loaded.loss(gone, copied(batch)).backward()  # type: ignore[no-untyped-call]
+        loaded.loss(other, copied(batch)).backward()  # type: ignore[no-untyped-call]
     size = float(torch.cat([piece.flatten() for piece in pieces]).norm())
     for name, piece in zip(trained, pieces, strict=True):
-        found = plain[name].grad
-        apart = float((piece if found is None else piece - found.to_dense()).norm())
+        written = other.get_parameter(name).grad
+        apart = float((piece if written is None else piece - written.to_dense()).norm())
         if apart > _ALIKE[loaded.precision] * (size + float(piece.norm())):
             raise WorkloadError(
-                "training takes the gradient itself, which must be that of backward(), but they "
-                f"differ in parameter {name}; for torch.utils.checkpoint set use_reentrant=False, "
-                "and let no backward() of the model's own write into .grad"
+                "training uses autograd.grad(), which must give the gradient of backward(), but "
+                f"they differ in parameter {name}; for torch.utils.checkpoint set "
+                "use_reentrant=False, and let no custom backward() write into .grad"
             )
 
 
 def _require_one_output(loaded: LoadedWorkload) -> None:
-    """Refuse a loss or error that is another where both share a forward pass, as they will."""
+    """Refuse a loss or error that changes when both share a forward pass, as in a sweep."""
     if loaded.observed.measure_draws is not None:
         return
     model, some = fresh_model(loaded, 0).eval(), few(loaded.data.validation)
-    # one by one, since errors of several examples agree by chance
+    # one by one, because errors of several examples may agree by chance
     parts = [some] if loaded.whole else [some.rows(slice(n, n + 1)) for n in range(some.size)]
     measures = {"loss": loaded.workload.loss, "error": loaded.workload.error}
     for part in parts:
@@ -172,14 +158,13 @@ def _require_one_output(loaded: LoadedWorkload) -> None:
             if not math.isclose(one, float(other), rel_tol=_ALIKE[loaded.precision], abs_tol=1e-6):
                 raise WorkloadError(
                     "`loss` and `error` share the model's output for equal arguments, so they must "
-                    f"not set what it computes, but the {name} is {one:.6g} alone and "
-                    f"{float(other):.6g} with a shared output; let forward() take an argument "
-                    "instead of an attribute that they set"
+                    f"not change what it computes, but the {name} is {one:.6g} alone and "
+                    f"{float(other):.6g} with a shared output; pass an argument to forward() "
+                    "instead of setting an attribute"
                 )
 
 
 def _reason_to_loop(loaded: LoadedWorkload, training: "_Training", looped: "_Trained") -> str:
-    """Return why lanes are looped; empty where they may be packed."""
     if not loaded.data.held:
         return "its training examples are loaded batch by batch"
     reasons = loaded.observed.words()
@@ -196,33 +181,25 @@ def _reason_to_loop(loaded: LoadedWorkload, training: "_Training", looped: "_Tra
 
 @dataclass(frozen=True, slots=True)
 class _Trained:
-    """Two lanes after each of a few steps: how far they have moved, and what was measured."""
+    """The lanes after each of a few steps: their displacement and measurements."""
 
     moved: Tensor  # parameters less their start, shape (steps, lanes, parameters)
-    measured: Tensor  # loss, error and more on a few examples, shape (steps, 2 + more, lanes)
+    measured: Tensor  # loss, error and others on a few examples, shape (steps, 2 + others, lanes)
 
     def distance_to(self, other: "_Trained") -> float:
-        """Return the maximum distance to `other`, relative to what that moved or measured."""
-        apart = torch.linalg.vector_norm(self.moved - other.moved, dim=-1)
-        way = torch.linalg.vector_norm(other.moved, dim=-1)
-        gap = (self.measured - other.measured).abs()
-        relative = torch.cat(
-            [
-                (apart / way.clamp_min(1e-30)).flatten(),
-                (gap / other.measured.abs().clamp_min(1e-3)).flatten(),
-            ]
-        )
+        """Return the maximum distance, relative to the displacement or measurement of `other`."""
         if not torch.equal(self.measured.isfinite(), other.measured.isfinite()):
             return math.inf
+        apart = (self.moved - other.moved).norm(dim=-1) / other.moved.norm(dim=-1).clamp_min(1e-30)
+        gap = (self.measured - other.measured).abs() / other.measured.abs().clamp_min(1e-3)
+        relative = torch.cat([apart.flatten(), gap.flatten()])
         return float(relative.nan_to_num(nan=0.0, posinf=0.0).max())
 
 
 class _Training:
-    """The same few steps of plain SGD, packed or looped."""
-
     def __init__(self, loaded: LoadedWorkload, loss_values: Mapping[str, float]) -> None:
         self._loaded, self._values = loaded, dict(loss_values)
-        self._rate = self._rate_of(self._looped(_SEEDS[0]))
+        self._rate = self._learning_rate(self._looped(_SEEDS[0]))
 
     def packed(self) -> _Trained:
         values = {name: np.full(len(_SEEDS), value) for name, value in self._values.items()}
@@ -238,14 +215,14 @@ class _Training:
         values = {name: np.array([value]) for name, value in self._values.items()}
         return LoopedNetwork(self._loaded, seed, values)
 
-    def _rate_of(self, network: LoopedNetwork) -> float:
+    def _learning_rate(self, network: LoopedNetwork) -> float:
         gradient, _ = network.gradients(self._batch(0)[:1])
         length = float(torch.linalg.vector_norm(gradient))
         size = float(torch.linalg.vector_norm(network.parameters)) or 1.0
         return _STEP_SIZE * size / length if 0 < length < math.inf else _STEP_SIZE
 
     def _trained(self, packs: Sequence[Networks]) -> _Trained:
-        """Take the steps, with a measurement after each; packs take turns, as in a cohort."""
+        """Take the steps and measure after each; packs take turns, as in a cohort."""
         start = torch.cat([pack.parameters.clone() for pack in packs])
         some = few(self._loaded.data.validation)
         moved, measured = [], []

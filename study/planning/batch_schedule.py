@@ -1,4 +1,4 @@
-"""Batch schedules: stages of a rule, plans at each batch size, and where they are refused."""
+"""Batch schedules: stages of a rule, plans at each batch size, and refusals."""
 
 import math
 
@@ -14,18 +14,19 @@ from workloads.command import Command
 from workloads.workload import Dynamics, Workload
 
 _MOST = 8.0
-_FINE = 1_000_000
-"""Steps by which shares of a schedule are found, whatever the budget is."""
-_PROBES = range(0, _FINE, _FINE // 2_000)
+_BUDGET = 1_000_000
+"""Budget at which the learning-rate schedule is evaluated: stages are shares of any budget."""
+_PROBES = range(0, _BUDGET, _BUDGET // 2_000)
 
 
 def staged(config: StudyConfig, space: Space) -> BatchScheduleConfig | None:
-    """Return a study's batch schedule as stages, also where a rule gives it.
+    """Return a study's batch schedule as stages, which a rule may give.
 
-    Seesaw: where the learning-rate schedule falls to 1/2, 1/4, ... (arXiv 2510.14717).
+    With "seesaw" they begin where the learning-rate schedule falls to 1/2, 1/4, ... (arXiv
+    2510.14717).
 
     Raises:
-        StudyError: no schedule falls, or it is searched.
+        StudyError: the rule has no such schedule, or one that is searched.
     """
     given, name = config.batch_schedule, config.schedule.name
     if given is None or given.rule is None:
@@ -46,23 +47,27 @@ def staged(config: StudyConfig, space: Space) -> BatchScheduleConfig | None:
                 "trials of a batch size change their batches at the same steps"
             )
         values[key] = np.array([entry])
-    falls = np.array([float(np.min(factor(step, _FINE, values))) for step in _PROBES])
+    falls = np.array([float(np.min(factor(step, _BUDGET, values))) for step in _PROBES])
     stages = [(0.0, 1.0)]
     for doubling in range(1, int(math.log2(given.most or _MOST)) + 1):
         below = np.flatnonzero(falls <= 0.5**doubling)
         if not below.size:
             break
-        stages.append((_PROBES[below[0]] / _FINE, 2.0**doubling))
+        stages.append((_PROBES[below[0]] / _BUDGET, 2.0**doubling))
     if len(stages) == 1:
         raise StudyError(
-            f"batch_schedule.rule needs a schedule that falls to half of the learning rate, got "
+            f"batch_schedule.rule needs a schedule that halves the learning rate, got "
             f"{name!r} down to {falls.min():g}; lower end_factor"
         )
     return BatchScheduleConfig(stages=tuple(stages))
 
 
 def batch_plans(study: ResolvedStudy) -> dict[str, tuple[tuple[int, int], ...]] | None:
-    """Return the plan of each batch size; None for a study whose batches never change."""
+    """Return the plan of each batch size; None for a study without a batch schedule.
+
+    Raises:
+        StudyError: a batch is larger than the training set, or the first one than the budget.
+    """
     if study.batch_schedule is None or study.batch_schedule.stages is None:
         return None
     plans = {
@@ -72,6 +77,12 @@ def batch_plans(study: ResolvedStudy) -> dict[str, tuple[tuple[int, int], ...]] 
         for size in study.batch_sizes
     }
     for size, plan in plans.items():
+        budget, first = int(size) * study.horizon(int(size)), plan.stages[0][1]
+        if first > budget:
+            raise StudyError(
+                f"batch_schedule must begin with a batch within the budget, {budget:,} examples at "
+                f"batch size {size}, got {first:,}; raise the budget, or lower the multiples"
+            )
         greatest = max(examples for _, examples in plan.stages)
         if study.examples is not None and greatest > study.examples:
             raise StudyError(

@@ -1,7 +1,9 @@
-"""The batch sizes of a study, and those among which its sweep may choose."""
+"""The batch sizes of a study, those that its sweep may add, and budgets too small for them."""
+
+from collections.abc import Sequence
 
 from study.config.batch_sizes import BatchSizes, spread
-from study.config.study import StudyConfig
+from study.config.study import ResolvedStudy, StudyConfig
 from study.errors import StudyError
 
 UNLIMITED_TO = 65_536
@@ -11,14 +13,14 @@ UNLIMITED_TO = 65_536
 def batch_sizes_of(
     config: StudyConfig, examples: int | None
 ) -> tuple[tuple[int, ...], tuple[int, ...] | None]:
-    """Return the batch sizes with which a study begins, and all, where its sweep chooses.
+    """Return the initial batch sizes, and all candidates if the sweep chooses among them.
 
     Args:
         config: the study file with its defaults.
         examples: number of training examples; None if the data never end.
 
     Raises:
-        StudyError: they are too large, or for a sweep that chooses nothing says how far it goes.
+        StudyError: they are too large, or a sweep that chooses has no `until`.
     """
     if config.race.max_epochs is not None and examples is None:
         raise StudyError(
@@ -42,7 +44,25 @@ def batch_sizes_of(
         return sizes, None
     if config.until is None:
         raise StudyError(
-            'batch_sizes = "auto" needs until, which says how well b_crit is to be known, got '
+            'batch_sizes = "auto" needs until, which says how precisely to estimate b_crit, got '
             "none; add until.b_crit = 0.15, say, or list the batch sizes"
         )
     return spread(sizes), sizes
+
+
+def refuse_short_budgets(study: ResolvedStudy, batch_sizes: Sequence[int]) -> None:
+    """Refuse a budget of data that a single step would exceed."""
+    race, tokens = study.race, study.tokens_per_example
+    key = "race.max_examples" + (f" (race.max_tokens / {tokens:,})" if tokens else "")
+    budgets = {key: race.max_examples}
+    if race.max_epochs is not None and study.examples is not None:
+        budgets["race.max_epochs"] = int(race.max_epochs * study.examples)
+    for key, budget in budgets.items():
+        steps = {size: study.examples_per_step(size) for size in batch_sizes}
+        short = [size for size in batch_sizes if budget is not None and steps[size] > budget]
+        if short:
+            raise StudyError(
+                f"{key} must allow at least one step, got {budget:,} examples, which are fewer "
+                f"than a step uses at batch size {', '.join(map(str, short))}; raise "
+                f"it to {steps[short[-1]]:,} examples, or leave out these batch sizes"
+            )

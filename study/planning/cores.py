@@ -1,4 +1,4 @@
-"""How many CPU cores this process may use, and so how many workers a sweep has by default."""
+"""The number of CPU cores that this process may use, and the default number of workers."""
 
 import math
 import os
@@ -12,10 +12,7 @@ _CGROUPS = Path("/sys/fs/cgroup")
 
 
 def default_workers(gpus_per_worker: float, cpus_per_worker: int = 1) -> int:
-    """Return the number of workers for this machine: one per share of its cores, or of its GPUs.
-
-    Without GPUs for each worker, it trains on the CPU.
-    """
+    """Return the number of workers for this machine, by its cores and, if workers use any, GPUs."""
     of_cores = max(1, cores() // cpus_per_worker)
     if not gpus_per_worker:
         return of_cores
@@ -26,8 +23,8 @@ def default_workers(gpus_per_worker: float, cpus_per_worker: int = 1) -> int:
 def cores() -> int:
     """Return the number of CPU cores that this process may use, >= 1.
 
-    `taskset` and batch systems allow some of the cores; containers also limit the time on them, by
-    the quota of a control group.
+    `taskset` and batch systems restrict the cores; containers also limit the CPU time, by the quota
+    of a control group.
     """
     allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     quotas = _quotas(Path("/proc/self/cgroup"), _CGROUPS)
@@ -35,7 +32,7 @@ def cores() -> int:
 
 
 def _quotas(membership: Path, root: Path) -> Iterator[float]:
-    """Yield the cores of each quota on a process, by its list of control groups and their root."""
+    """Yield each quota on a process, in cores; `membership` lists its control groups."""
     try:
         lines = membership.read_text().splitlines()
     except OSError:  # not Linux
@@ -50,7 +47,7 @@ def _quotas(membership: Path, root: Path) -> Iterator[float]:
         else:
             continue
         path = PurePosixPath(group)
-        # a container may see its own group as the root, under the name that it has outside
+        # a container may see its own group as the root, but under its name outside the container
         for mount, place in product(dict.fromkeys(mounts), (path, *path.parents)):
             yield from _quota(*(mount / str(place).lstrip("/") / file for file in files))
 

@@ -1,14 +1,14 @@
 """The expected cost of a study, from a few seconds of training at each batch size.
 
 The first cohort of every batch size trains briefly. If it reaches the target, the fewest steps are
-known; otherwise they are carried over from the nearest batch size where they are, by perfect
-scaling and within the step budget.
+known; otherwise they are interpolated from other batch sizes, or bounded by perfect scaling, within
+the step budget.
 """
 
 import math
 import statistics
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import takewhile
 
@@ -23,7 +23,7 @@ from study.engine.peak_memory import peak, reset_peak
 from study.engine.stopping_rules import StoppingRules, measured_steps
 from study.planning.trial_run import first_cohort, require_measured, trial_run
 from study.records import Cohort
-from study.search.samplers import sampler_named
+from study.search.samplers import shared_search
 from study.search.shared import prunes
 from workloads.command import Command
 from workloads.workload import Lanes
@@ -39,12 +39,12 @@ class Probe:
     batch_size: int
     step_seconds: float  # of a training step of a cohort
     evaluation_seconds: float  # of a measurement of a cohort
-    reached: int | None  # steps at which the first trial was below the target; None if none was
+    reached: int | None  # first step at which a trial was below the target; None if none was
     memory: int  # peak bytes of the process, or of the GPU if there is one
     start_seconds: float = 0.0  # of a cohort before the first steps of its programs
 
     def seconds(self, steps: int, measurements: int) -> float:
-        """Return the seconds of a cohort for a number of steps and measurements."""
+        """Return the time of a cohort with this many steps and measurements."""
         training = steps * self.step_seconds + measurements * self.evaluation_seconds
         return self.start_seconds + training
 
@@ -55,9 +55,9 @@ class Estimate:
 
     batch_size: int
     trial_step_seconds: float
-    steps_to_target: int  # the fewest, measured or scaled from the nearest; else the budget
+    steps_to_target: int  # the fewest, measured or from other batch sizes; else the budget
     measured: bool
-    seconds: float  # of workers if the fewest steps are these
+    seconds: float  # of workers if these are the fewest steps
     seconds_at_most: float  # of workers if every trial spends its budget
     memory: int  # of a worker
     disk: int
@@ -81,7 +81,7 @@ def _program_probe(
 ) -> Probe:
     run = trial_run(resolved, command, cohort, seconds)
     require_measured(run)
-    # the programs of a cohort run one after another, as many at once as the worker has room for
+    # a worker runs as many programs of a cohort at once as fit, then the next ones
     rounds = math.ceil(len(cohort.points) / resolved.pack_at(cohort.batch_size))
     below = run.curve.step[(run.curve.step > 0) & (run.curve.val_error < resolved.target)]
     return Probe(
@@ -95,7 +95,7 @@ def _program_probe(
 
 
 def _timed(lanes: Lanes, rules: StoppingRules, batch_size: int, deadline: float) -> Probe:
-    """Race on from step 1, whose time is left out because it includes one-time work."""
+    """Time a race after step 1, which includes one-time work."""
     step, reached = 1, None
     training, evaluation = [], []
     for next_step in (2, *measured_steps(rules)):
@@ -121,7 +121,7 @@ def _timed(lanes: Lanes, rules: StoppingRules, batch_size: int, deadline: float)
 
 
 def estimates(resolved: ResolvedStudy, probes: Sequence[Probe]) -> list[Estimate]:
-    """Return the expected cost of every batch size, from one probe of each in rising order."""
+    """Return the expected cost of every batch size, from its probe; batch sizes rise."""
     known = {p.batch_size: p.reached for p in probes if p.reached is not None}
     return [_estimate(resolved, p, known) for p in probes]
 
@@ -146,7 +146,7 @@ def plan_table(rows: Sequence[Estimate]) -> Table:
 
 
 def whole_plan(whole: Mapping[str, float], studies: int) -> str:
-    """Return a sentence on what all studies of a plan take together, by the keys of its JSON."""
+    """Return a sentence on the total cost of a plan; `whole` has the keys of its JSON."""
     scope = f"all {studies} studies " if studies > 1 else ""
     return (
         f"{scope}with {whole['workers']} workers: {duration(whole['seconds'])} expected, at most "
@@ -156,7 +156,7 @@ def whole_plan(whole: Mapping[str, float], studies: int) -> str:
 
 
 def duration(seconds: float) -> str:
-    """Return a time as text, from "< 1 s" to hours."""
+    """Return a duration as text, from "< 1 s" to hours."""
     for size, unit in ((3600, "h"), (60, "min")):
         if seconds >= 2 * size:
             return f"{seconds / size:,.1f} {unit}"
@@ -175,7 +175,7 @@ def _estimate(resolved: ResolvedStudy, probe: Probe, known: Mapping[int, int]) -
     cap = StoppingRules.for_search(resolved, size, steps).cap
     last = budget if cap >= budget else math.ceil(cap)
     measurements = _measurements(resolved, size, last)
-    share = _share_left(resolved, size, last / steps) if known else 1.0  # nothing sets rungs
+    share = _share_left(resolved, size, last / steps) if known else 1.0  # no rungs without steps
     return Estimate(
         batch_size=size,
         trial_step_seconds=probe.step_seconds / lanes,
@@ -189,10 +189,10 @@ def _estimate(resolved: ResolvedStudy, probe: Probe, known: Mapping[int, int]) -
 
 
 def _share_left(resolved: ResolvedStudy, batch_size: int, last: float) -> float:
-    """Return the share of lane steps left by pruning, for races to `last` times the fewest."""
+    """Return the share of lane steps left by pruning, in races to `last` times the fewest steps."""
     trials = range(resolved.trials_at(batch_size))
-    common = sampler_named(resolved.search.sampler).together is not None
-    pruned = sum(map(prunes, trials)) / len(trials) if common else 1.0
+    shared = shared_search(resolved.search.sampler) is not None
+    pruned = sum(map(prunes, trials)) / len(trials) if shared else 1.0
     ends = [*(resolved.race.prune or ()), last]
     lengths = [end - start for start, end in zip([0.0, *ends], ends, strict=False)]
     left = sum(length * 0.5**rung for rung, length in enumerate(lengths)) / last
@@ -200,16 +200,16 @@ def _share_left(resolved: ResolvedStudy, batch_size: int, last: float) -> float:
 
 
 def _measurements(resolved: ResolvedStudy, batch_size: int, last: int) -> int:
-    steps: Iterable[int] = measured_steps(StoppingRules.for_search(resolved, batch_size, None))
+    steps = measured_steps(StoppingRules.for_search(resolved, batch_size, None))
     return 1 + sum(1 for _ in takewhile(lambda step: step <= last, steps))
 
 
 def past_plan(resolved: ResolvedStudy) -> list[str]:
-    """Return a sentence, or none, on what `until` may add to the plan that is estimated."""
+    """Return a sentence on what `until` may add to the estimated plan; none without `until`."""
     if resolved.until is None:
         return []
     more = len(resolved.unmeasured)
     sizes = f", and up to {more} more batch sizes," if more else ""
     limits = resolved.until.model_dump(exclude_none=True).items()
     ends = " or ".join(f"until.{key} = {value:,}" for key, value in limits)
-    return [f"this is the plan alone: a sweep adds seeds and trials{sizes} as far as {ends}"]
+    return [f"this is the plan alone: a sweep adds seeds and trials{sizes} up to {ends}"]

@@ -1,6 +1,6 @@
-"""What building a study's workload once shows: its size, its start, and how its lanes train."""
+"""Facts from building a study's workload once: its size, initial error, and mode of execution."""
 
-from contextlib import AbstractContextManager
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from functools import partial
 from math import ceil
@@ -26,42 +26,34 @@ from study.optimizers.hyperparameters import (
     of_optimizer,
     of_workload,
 )
-from study.planning.admission import Admission, admit
+from study.planning.admission import admit
 from study.planning.sizing import ModelSize
 from study.planning.update_rules import require_sound
 from workloads.command import PROGRAM, Command
 from workloads.examination.direction import refuse_rising
 from workloads.examination.samples import few
 from workloads.soundness import sound_number
-from workloads.workload import (
-    DYNAMICS_OPTIMIZERS,
-    Dynamics,
-    Lanes,
-    LaneSetup,
-    Target,
-    Workload,
-)
+from workloads.workload import DYNAMICS_OPTIMIZERS, Dynamics, Lanes, LaneSetup, Target, Workload
 
 EXAMPLES_AT_ONCE = 512
-"""Portion of the first evaluation: activations on all of it may need gigabytes."""
+"""Portion of the first evaluation: activations for all examples may need gigabytes."""
 _TRIED = 13
-"""Examples of the batch by which a workload was examined."""
+"""Batch size at which the workload was examined."""
 _OTHER_SEEDS = range(1, 5)
 _SEVERAL = 2
 _STARTING_FLOPS = 2e9
-"""Operations up to which a pass over the validation set takes an instant."""
+"""Largest number of operations for a pass over the validation set that counts as fast."""
 _LEARNING_FLOPS = 5e6
-"""Operations for one example up to which a model may learn a few examples in an instant."""
+"""Largest number of operations per example of a model that learns a few examples fast."""
 _AVERAGES = {EMA_DECAY: "averages", TAIL_AVERAGE: "tail_averages"}
-"""Attributes of dynamics that have the averages of these names."""
+"""Attributes of dynamics that support these averages."""
 
 
 @dataclass(frozen=True, slots=True)
 class Built:
-    """Findings from building the workload once; the numbers are None if it has no data.
+    """Facts from building the workload once; the numbers are None if it has no data.
 
-    `quantities` names what the workload measures besides loss and error; `tested` tells whether it
-    has a test split.
+    `quantities` are measured besides loss and error; `tested` says whether there is a test split.
     """
 
     trainable: Trainable
@@ -75,7 +67,7 @@ class Built:
 def dry_build(
     config: StudyConfig, workload: Workload | Dynamics | Command, target: Target, space: Space
 ) -> Built:
-    """Return what building a workload shows: its data, the model's size, and how lanes train."""
+    """Return the facts from building a workload, or refuse it."""
     if isinstance(workload, Command):
         workload.refuse_missing()
         options = workload.options
@@ -96,28 +88,28 @@ def dry_build(
         _refuse_own_average(config, loaded)
     start = _start(loaded)
     size = _size(loaded, optimizer, averaged=bool(of_averaging().used(space)))
-    learns = size.flops <= _LEARNING_FLOPS  # large models would learn for too long here
+    learns = size.flops <= _LEARNING_FLOPS  # large models would take too long
     if learns:
         refuse_rising(loaded.workload, partial(fresh_model, loaded), few(loaded.data.train))
     _start_above(target, start)
     _refuse_lucky_starts(loaded, size, target)
     _refuse_micro_batches(config, loaded)
     values = {name: middle(space[name]) for name in of_workload(workload).used(space)}
-    admission = admit(loaded, values, learns=learns)
-    mode = _mode(config, admission)
-    loaded = replace(loaded, looped_because=admission.reason if mode == "looped" else "")
+    reason = admit(loaded, values, learns=learns)
+    mode = _mode(config, reason)
+    loaded = replace(loaded, looped_because=reason if mode == "looped" else "")
     tested = loaded.data.test is not None
     return Built(loaded, mode, loaded.data.train.size, size, loaded.quantities, tested)
 
 
-def _mode(config: StudyConfig, admission: Admission) -> str:
-    """Return the mode of a study: as it says, unless packing would give other numbers."""
-    if config.compute.mode == "packed" and admission.reason:
+def _mode(config: StudyConfig, reason_to_loop: str) -> str:
+    """Return the mode of a study; packing is refused where it would change numbers."""
+    mode = config.compute.mode
+    if mode == "packed" and reason_to_loop:
         raise StudyError(
-            "compute.mode must be auto or looped for this workload, got 'packed': "
-            f"{admission.reason}"
+            f"compute.mode must be auto or looped for this workload, got 'packed': {reason_to_loop}"
         )
-    return admission.mode if config.compute.mode == "auto" else config.compute.mode
+    return mode if mode != "auto" else "looped" if reason_to_loop else "packed"
 
 
 def _refuse_mode(config: StudyConfig, possible: set[str]) -> None:
@@ -163,7 +155,7 @@ def _refuse_micro_batches(config: StudyConfig, loaded: LoadedWorkload) -> None:
 
 
 def _refuse_own_average(config: StudyConfig, loaded: LoadedWorkload) -> None:
-    """Refuse an optimizer's own average where weights are not all that belongs to it."""
+    """Refuse an optimizer's own average where other state would have to be averaged too."""
     if config.federated is not None:
         raise StudyError(
             f"federated must be left out for the optimizer {config.optimizer}, which measures its "
@@ -173,12 +165,11 @@ def _refuse_own_average(config: StudyConfig, loaded: LoadedWorkload) -> None:
         raise StudyError(
             f"the optimizer {config.optimizer} needs a model in which training changes only "
             f"parameters, got a change of {loaded.observed.state} (such as batch statistics), "
-            "which would not match the average that it measures; use ghost norm or no norm"
+            "which would not match its average of the parameters; use ghost norm or no norm"
         )
 
 
 def _start(loaded: LoadedWorkload, seed: int = 0) -> float:
-    """Return the error of an untrained model."""
     model, validation = fresh_model(loaded, seed).eval(), loaded.data.validation
     total, examples = 0.0, validation.size
     portion = examples if loaded.whole else EXAMPLES_AT_ONCE
@@ -193,10 +184,10 @@ def _start(loaded: LoadedWorkload, seed: int = 0) -> float:
 
 
 def refuse_smallest(loaded: LoadedWorkload, size: int) -> None:
-    """Refuse a smallest batch that cannot train, as one example under batch statistics.
+    """Refuse a smallest batch that cannot train, such as one example under batch statistics.
 
     Raises:
-        StudyError: its loss fails, or is no finite number.
+        StudyError: its loss fails, or is not finite.
     """
     if size >= _TRIED:
         return
@@ -211,7 +202,7 @@ def refuse_smallest(loaded: LoadedWorkload, size: int) -> None:
 
 
 def _refuse_lucky_starts(loaded: LoadedWorkload, size: ModelSize, target: Target) -> None:
-    """Refuse a target that several models meet untrained; large ones would be measured for long.
+    """Refuse a target that several untrained models meet, unless measuring them takes too long.
 
     A single one may be luck, which `analyze` reports if it matters.
     """
@@ -228,24 +219,21 @@ def _size(loaded: LoadedWorkload, optimizer: Optimizer, averaged: bool) -> Model
     model = fresh_model(loaded, 0).eval()
     size = model_size(loaded, model)
     own = 0 if optimizer.widths is None else sum(optimizer.widths(Layout(model).described).values())
-    # an average, and what it replaces
+    # an average, and the parameters that it replaces in measurements
     averages = 2 * (averaged or optimizer.average is not None)
     buffers = max(1, len(optimizer.buffers) + averages + ceil(own / size.parameters))
     return replace(size, buffers=buffers)
 
 
-class _NoModules(AbstractContextManager[None]):
+class _NoModules(nullcontext[None]):
     """Counts operations of all modules together: torch's own forbids a gradient in the loss."""
 
     parents = ("Global",)
 
-    def __exit__(self, *error: object) -> None:
-        """Do nothing."""
-
 
 def model_size(loaded: LoadedWorkload, model: nn.Module) -> ModelSize:
     """Return a model's number of parameters, and of operations for one example."""
-    some = few(loaded.data.validation)  # not one, which batch statistics cannot be made of
+    some = few(loaded.data.validation)  # not one, for which there are no batch statistics
     counter = FlopCounterMode(display=False)
     counter.mod_tracker = _NoModules()  # type: ignore[assignment]
     with torch.no_grad(), counter:

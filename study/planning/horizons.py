@@ -1,8 +1,8 @@
-"""Step budgets, and whether a learning-rate schedule that spans them moves before the target.
+"""Step budgets, and whether a learning-rate schedule that spans them decays before the target.
 
-A schedule decays over a share of the budget. Where the target takes a small part of it, the factor
-is still close to 1 when the target is reached: the learning rate is then constant, there and not
-at batch sizes that take longer.
+Where the target takes a small part of the budget, the schedule's factor is still close to 1 when it
+is reached. The learning rate is then nearly constant there, but not at batch sizes that take
+longer.
 """
 
 import math
@@ -20,18 +20,18 @@ from study.errors import StudyError
 from study.optimizers import schedule_named
 
 MOVED = 0.9
-"""A schedule whose factor is above this at the target has hardly moved."""
+"""A schedule whose factor is above this at the target has hardly decayed."""
 
 
 def step_budgets(given: int | dict[str, int] | MeasuredSteps) -> int | dict[str, int]:
-    """Return step budgets as numbers: those of a multiple of measured steps by batch size.
+    """Return step budgets as numbers; a multiple of measured steps gives a table by batch size.
 
     Raises:
-        StudyError: no study can be read where the steps were measured, or none reached its target.
+        StudyError: the folder has no study that can be read, or one that missed its target.
     """
     if not isinstance(given, MeasuredSteps):
         return given
-    from analysis.measures.targets import steps_to_target  # with pandas, which few studies need
+    from analysis.measures.targets import steps_to_target  # loads pandas, which few studies need
     from analysis.tables.study import read_study
 
     try:
@@ -53,7 +53,7 @@ def step_budgets(given: int | dict[str, int] | MeasuredSteps) -> int | dict[str,
 
 
 def still_schedules(resolved: ResolvedStudy, steps: Mapping[int, int]) -> list[str]:
-    """Return a sentence, or none, on batch sizes where the schedule hardly moves to the target.
+    """Return a sentence on batch sizes where the schedule hardly decays before the target, if any.
 
     There, no point of the search space has a factor below `MOVED` after these steps.
     """
@@ -75,7 +75,7 @@ def still_schedules(resolved: ResolvedStudy, steps: Mapping[int, int]) -> list[s
 
 
 def _least_factor(resolved: ResolvedStudy, batch_size: int, steps: int) -> float:
-    """Return the least factor at the last update before the target that the search can choose."""
+    """Return the lowest factor in the search space at the last update before the target."""
     schedule = schedule_named(resolved.schedule.name)
     if schedule.factor is None:
         return 0.0

@@ -1,4 +1,4 @@
-"""A study of a program: what of the study file applies to it, and the share of a worker."""
+"""Studies of a program: the keys of a study file that apply, and the resources of a worker."""
 
 import math
 
@@ -10,7 +10,7 @@ from workloads.command import PROGRAM, Command, Options
 
 
 def group_of(config: StudyConfig, command: Command) -> Group:
-    """Return the hyperparameters of a program, which its command line names as the space does."""
+    """Return the hyperparameters of a program, by their names in its command line."""
     _refuse_inapplicable(config, command)
     space, names = config.search.space, command.hyperparameters
     unused = [name for name in space if name not in names]
@@ -25,7 +25,7 @@ def group_of(config: StudyConfig, command: Command) -> Group:
 
 
 def worker_share(resolved: ResolvedStudy) -> tuple[int, float] | None:
-    """Return the CPU cores and GPUs of a worker, which its programs share; None for no program."""
+    """Return the CPU cores and GPUs that a worker's programs share; None without a program."""
     if resolved.compute.mode != PROGRAM:
         return None
     options = Options(**resolved.workload_options)
@@ -35,7 +35,7 @@ def worker_share(resolved: ResolvedStudy) -> tuple[int, float] | None:
 
 
 def refuse_gpus(gpus_per_worker: float) -> None:
-    """Refuse GPUs of workers, which follow from those of a trial."""
+    """Refuse a number of GPUs per worker, which follows from the GPUs of a trial."""
     if gpus_per_worker:
         raise StudyError(
             f"--gpus-per-worker must be left out for a program, got {gpus_per_worker:g}; set "
@@ -44,7 +44,7 @@ def refuse_gpus(gpus_per_worker: float) -> None:
 
 
 def _refuse_inapplicable(config: StudyConfig, command: Command) -> None:
-    """Refuse keys that would change nothing, since the program trains by itself."""
+    """Refuse keys that have no effect on a program."""
     compute, resolution = config.compute, config.race.resolution
     usual = RaceConfig.model_fields["resolution"].default
     own = {
@@ -58,8 +58,8 @@ def _refuse_inapplicable(config: StudyConfig, command: Command) -> None:
     for key, (value, fits) in own.items():
         if not fits:
             raise StudyError(
-                f"{key} must be left out for a program, got {shown(value)}: the program decides "
-                "this itself, as well as how often it measures"
+                f"{key} must be left out for a program, got {shown(value)}: the program itself "
+                "decides this, and how often it measures"
             )
     if compute.micro_batch != "auto" and "micro_batch" not in command.placeholders:
         raise StudyError(

@@ -1,4 +1,4 @@
-"""From a study file to a resolved study: every default filled in, wrong input refused."""
+"""From a study file to a resolved study: defaults are filled in, wrong input is refused."""
 
 import contextlib
 import math
@@ -9,7 +9,7 @@ from analysis.tables.schema import TEST_ERROR
 from batchscale.errors import BatchscaleError
 from study.config.coordinates import refuse_coordinates
 from study.config.space import Range, Space, plain
-from study.config.study import FOUND, ResolvedStudy, StudyConfig
+from study.config.study import RECORDED_KEYS, ResolvedStudy, StudyConfig
 from study.config.study_file import validated
 from study.engine.federated import refuse_federated
 from study.engine.networks.training import LoadedWorkload, Trainable
@@ -18,7 +18,7 @@ from study.optimizers import Optimizer, optimizer_named, schedule_named
 from study.optimizers.schedules import SCHEDULES
 from study.optimizers.testing import require_sound_schedule
 from study.planning.batch_schedule import batch_plans, refuse_batch_schedule, staged
-from study.planning.batch_sizes import batch_sizes_of
+from study.planning.batch_sizes import batch_sizes_of, refuse_short_budgets
 from study.planning.dry_build import Built, dry_build, refuse_smallest
 from study.planning.horizons import step_budgets
 from study.planning.programs import refuse_gpus
@@ -47,15 +47,15 @@ _OPTIMIZER: str = StudyConfig.model_fields["optimizer"].default
 def resolve(
     data: Mapping[str, Any], device: Device | None = None
 ) -> tuple[ResolvedStudy, Trainable]:
-    """Return a study as it will run, and its loaded workload, which is built once for that.
+    """Return a study as it will run, and its loaded workload, which is built once.
 
-    The study file may be one that a sweep has recorded. Without a device it is computed on a CPU.
+    The study file may be one that a sweep has recorded. The default device is the CPU.
     """
     device = device or Device()
-    recorded = {key: data[key] for key in FOUND if key in data}
-    for key in ("granted", "batch_plans"):  # of a folder, which keeps it; of its batch sizes
-        recorded.pop(key, None)
-    data = {key: value for key, value in data.items() if key not in FOUND}
+    # the folder keeps `granted`, and `batch_plans` follow from batch sizes, which may grow
+    checked = (key for key in RECORDED_KEYS if key not in {"granted", "batch_plans"})
+    recorded = {key: data[key] for key in checked if key in data}
+    data = {key: value for key, value in data.items() if key not in RECORDED_KEYS}
     written = validated(StudyConfig, data)
     workload = resolve_workload(written.workload, written.workload_options)
     with plug_in_errors():
@@ -97,6 +97,7 @@ def resolve(
     if schedule is not None:
         resolved["batch_schedule"] = schedule.model_dump(mode="json", exclude_none=True)
     study = validated(ResolvedStudy, resolved)
+    refuse_short_budgets(study, candidates or batch_sizes)
     study = study.model_copy(update={"batch_plans": batch_plans(study)})
     _refuse_idle_pruning(study)
     _refuse_other(recorded, study)
@@ -109,9 +110,9 @@ def _with_defaults(
     workload: Workload | Dynamics | Command,
     given: Space,
 ) -> tuple[StudyConfig, Space]:
-    """Return a study with the workload's defaults and its complete search space.
+    """Return a study with the workload's defaults, and its complete search space.
 
-    `given` is the search space of the study file, in its own units.
+    `given` is the search space as written in the study file.
     """
     config = validated(StudyConfig, merged(defaults, data))
     sampler = sampler_named(config.search.sampler)
@@ -130,7 +131,7 @@ def _with_defaults(
     config = validated(StudyConfig, merged(merged(fitting, recipe), data))
     space = full_space(config, groups)
     _refuse_warm_start(config, space)
-    if not isinstance(workload, Command):  # which may use the names otherwise
+    if not isinstance(workload, Command):  # which may give these names another meaning
         refuse_warm_up(space, endless=endless)
     return config, space
 
@@ -138,7 +139,7 @@ def _with_defaults(
 def _built(
     config: StudyConfig, workload: Workload | Dynamics | Command, target: Target, space: Space
 ) -> tuple[Built, tuple[str, ...]]:
-    """Return what building the workload shows, and what is measured besides loss and error."""
+    """Return the facts from building the workload, and all quantities besides loss and error."""
     name = config.search.sampler
     require_sound_sampler(name, sampler_named(name), space)
     beside = measured_beside(config, space, own=_averages(config, workload))
@@ -151,7 +152,7 @@ def _built(
 def _refuse_across(
     config: StudyConfig, space: Space, batch_sizes: Sequence[int], trainable: Trainable
 ) -> None:
-    """Refuse what does not go with the batch sizes."""
+    """Refuse keys that conflict with the batch sizes or with `until`."""
     if not isinstance(trainable, Command):
         refuse_coordinates(space, batch_sizes, federated=config.federated is not None)
     refuse_recipe(config, space, batch_sizes)
@@ -163,14 +164,14 @@ def _refuse_across(
 
 
 def _refuse_other(recorded: Mapping[str, Any], study: ResolvedStudy) -> None:
-    """Refuse a recorded study that would not run as it is recorded."""
+    """Refuse a recorded study that would not run as recorded."""
     for key, value in recorded.items():
-        found = getattr(study, key)
-        found = list(found) if isinstance(found, tuple) else found
-        if value != found or isinstance(value, bool) is not isinstance(found, bool):
+        derived = getattr(study, key)
+        derived = list(derived) if isinstance(derived, tuple) else derived
+        if value != derived or isinstance(value, bool) is not isinstance(derived, bool):
             raise StudyError(
                 f"{key} follows from the rest of the study and its data, which give "
-                f"{shown(found)}, got {shown(value)}; undo the change, or remove {key} to start "
+                f"{shown(derived)}, got {shown(value)}; undo the change, or remove {key} to start "
                 "another study"
             )
 
@@ -190,10 +191,10 @@ def plug_in_errors() -> Iterator[None]:
 
 
 def study_defaults(workload: object) -> Mapping[str, Any]:
-    """Return what a workload, or its class, sets instead of the defaults of a study file.
+    """Return a workload's, or its class's, own defaults for a study file.
 
     Raises:
-        StudyError: it is not shaped like a study file.
+        StudyError: they are not shaped like a study file.
     """
     defaults = getattr(workload, "study_defaults", {})
     if not isinstance(defaults, Mapping):
@@ -210,24 +211,24 @@ def study_defaults(workload: object) -> Mapping[str, Any]:
 
 
 def merged(defaults: Mapping[str, Any], data: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the content of a study file, with defaults for what it leaves out."""
+    """Return the content of a study file, with defaults for keys that it leaves out."""
     whole = dict(defaults)
     for key, value in data.items():
         old = whole.get(key)
         tables = isinstance(old, Mapping) and isinstance(value, Mapping)
-        # a range or a table of budgets is never merged: the result would be one that no one wrote
+        # a range or a table of budgets is never merged: nobody wrote the result
         alone = key == "max_steps" or (isinstance(value, Mapping) and "low" in value)
         whole[key] = merged(old, value) if tables and not alone else value  # type: ignore[arg-type]
     return whole
 
 
 def _optimizer(config: StudyConfig, workload: Workload | Dynamics | Command) -> Optimizer | None:
-    """Return the optimizer of the trials; None for a program's, which batchscale does not know."""
+    """Return the optimizer of the trials; None for a program, whose optimizer is unknown."""
     return None if isinstance(workload, Command) else optimizer_named(config.optimizer)
 
 
 def _averages(config: StudyConfig, workload: Workload | Dynamics | Command) -> bool:
-    """Return whether the optimizer measures an average of its own."""
+    """Return whether the optimizer measures its own average."""
     optimizer = _optimizer(config, workload)
     return optimizer is not None and optimizer.average is not None
 
@@ -250,12 +251,11 @@ def _refuse_until(config: StudyConfig) -> None:
     if config.replicates.seeds < 2:
         raise StudyError(
             f"until needs replicates.seeds of at least 2, got {config.replicates.seeds}: without "
-            "fresh seeds the noise to be narrowed is unknown"
+            "fresh seeds the noise is unknown"
         )
 
 
 def _refuse_idle_pruning(study: ResolvedStudy) -> None:
-    """Refuse pruning where no cohort has two lanes of which one could be dropped."""
     lanes = [min(study.search.trials, study.lanes_at(size)) for size in study.searched]
     if study.race.prune is not None and max(lanes, default=0) < 2:
         got = "cohorts of one trial; raise race.cohort" if lanes else "a recipe without a base"

@@ -1,7 +1,7 @@
-"""The search space with every default filled in, wrong entries refused.
+"""The search space with every default filled in, and wrong entries refused.
 
-An entry comes from the study file, else from the workload's `study_defaults`, else from the table
-of the optimizer, the schedule, or the workload's own hyperparameters.
+An entry comes from the study file, else from the workload's `study_defaults`, else from the
+defaults of the optimizer, the schedule, or the workload's own hyperparameters.
 """
 
 from collections.abc import Collection, Mapping, Sequence
@@ -30,7 +30,7 @@ from workloads.workload import Dynamics, Workload
 
 
 def groups_of(config: StudyConfig, workload: Workload | Dynamics | Command) -> list[Group]:
-    """Return the hyperparameters of a study's optimizer, its known schedule and its workload."""
+    """Return the hyperparameters of a study's optimizer, schedule, averages and workload."""
     if isinstance(workload, Command):
         program = group_of(config, workload)
         _refuse_taken("a program", program, RESERVED_COLUMNS)
@@ -50,11 +50,11 @@ def groups_of(config: StudyConfig, workload: Workload | Dynamics | Command) -> l
 
 
 def _refuse_taken(owner: str, group: Group, taken: Collection[str]) -> None:
-    odd = [name for name in group.known if not (isinstance(name, str) and is_name(name))]
-    if odd:
+    invalid = [name for name in group.known if not (isinstance(name, str) and is_name(name))]
+    if invalid:
         raise StudyError(
             f"{owner}'s hyperparameter needs a name of letters, digits and any of _ . + -, which "
-            f"becomes a column, got {shown(odd[0])}; rename it"
+            f"becomes a column, got {shown(invalid[0])}; rename it"
         )
     names = set(taken) & group.known.keys()
     if names:
@@ -65,25 +65,23 @@ def _refuse_taken(owner: str, group: Group, taken: Collection[str]) -> None:
 
 
 def measured_beside(config: StudyConfig, space: Space, *, own: bool) -> tuple[str, ...]:
-    """Return the column of the weights that the target does not count on; none without averages.
+    """Return the column of the weights to which the target does not refer; none without averages.
 
-    `own` tells whether the optimizer averages the weights itself.
+    `own` says whether the optimizer averages the weights itself.
 
     Raises:
-        StudyError: a target counts on averages that there are not, there are two kinds of them, or
-            one is searched where no target counts on it.
+        StudyError: the target refers to an average that is not there, there are two averages, or
+            one is searched to which the target does not refer.
     """
     named = [name for name in of_averaging().known if name in space]
     used = [name for name in named if space[name] != 0.0]
     averaged = config.race.weights == "averaged"
-    if own:
-        if named:
-            raise StudyError(
-                f"search.space.{named[0]} must be left out for the optimizer {config.optimizer}, "
-                f"which measures its own average, got {space[named[0]]!r}"
-            )
-        return (RAW_ERROR,) if averaged else (AVERAGED_ERROR,)
-    if averaged and not used:
+    if own and named:
+        raise StudyError(
+            f"search.space.{named[0]} must be left out for the optimizer {config.optimizer}, "
+            f"which measures its own average, got {space[named[0]]!r}"
+        )
+    if averaged and not (used or own):
         got = f"{named[0]} = 0" if named else "none"
         raise StudyError(
             f'race.weights = "averaged" needs an average, got {got}; add search.space.{EMA_DECAY}, '
@@ -94,20 +92,20 @@ def measured_beside(config: StudyConfig, space: Space, *, own: bool) -> tuple[st
             f"search.space must have at most one average of the weights, got {' and '.join(used)}; "
             "leave one out"
         )
-    if not used:
+    if not (used or own):
         return ()
-    if isinstance(space[used[0]], Range) and not averaged:
+    if used and isinstance(space[used[0]], Range) and not averaged:
         raise StudyError(
-            f"search.space.{used[0]} must be a number where the target counts on raw weights, "
+            f"search.space.{used[0]} must be a number where the target refers to raw weights, "
             'which it does not change, got a range; fix it, or set race.weights = "averaged"'
         )
     return (RAW_ERROR,) if averaged else (AVERAGED_ERROR,)
 
 
 def refuse_names(quantities: Sequence[str], space: Space, allowed: Collection[str] = ()) -> None:
-    """Refuse names of measured quantities that no column of the curves may have.
+    """Refuse names of measured quantities that columns of the curves may not have.
 
-    `allowed` mean to a program what they mean to the tables.
+    `allowed` names mean the same to a program and to the tables.
 
     Raises:
         StudyError: a name is malformed, given twice, or taken.
@@ -134,26 +132,21 @@ def refuse_names(quantities: Sequence[str], space: Space, allowed: Collection[st
 def applicable(
     defaults: Mapping[str, Any], optimizer: str, groups: Sequence[Group], space: Space
 ) -> dict[str, Any]:
-    """Return a workload's `study_defaults` with the search space that applies to a study.
+    """Return a workload's `study_defaults` with the part of its search space that fits a study.
 
-    It lacks unknown names, those that the study gives in another unit, and those for which the
-    optimizer that they were written for has another default: a range of SGD's learning rate says
-    nothing about Adam's.
+    Left out are unknown names, those that the study gives in another unit, and those for which
+    `optimizer`, for which the defaults were written, has another default than the study's: a range
+    of SGD's learning rate says nothing about Adam's.
     """
     own = defaults.get("search", {}).get("space")
     if own is None:
         return dict(defaults)
-    otherwise = {
-        *replaced(space),
-        *(name for name, entry in COORDINATES.items() if entry.hyperparameter in space),
-    }
+    given = {*replaced(space), *(n for n, c in COORDINATES.items() if c.hyperparameter in space)}
     written_for, known = of_optimizer(optimizer).known, _known(groups)
     fitting = {
         name: entry
         for name, entry in own.items()
-        if name in known
-        and name not in otherwise
-        and written_for.get(name, known[name]) == known[name]
+        if name in known and name not in given and written_for.get(name, known[name]) == known[name]
     }
     return {**defaults, "search": {**defaults["search"], "space": fitting}}
 
@@ -162,7 +155,7 @@ def full_space(config: StudyConfig, groups: Sequence[Group]) -> dict[str, Range 
     """Return the search space with defaults filled in, required hyperparameters first.
 
     Raises:
-        StudyError: an entry has an unknown name, or leaves its domain.
+        StudyError: an entry has an unknown name, or is outside its domain.
     """
     known, named = _known(groups), config.search.space
     for name, entry in named.items():
@@ -173,20 +166,20 @@ def full_space(config: StudyConfig, groups: Sequence[Group]) -> dict[str, Range 
                 raise StudyError(
                     f"search.space.{name} must lie in {known[name].domain()}, got {value:g}"
                 )
-    # a program may mean something else by such a name
-    followed = replaced(name for name in named if known.get(name) is EXAMPLES)
+    # a program may give such a name another meaning
+    derived = replaced(name for name in named if known.get(name) is EXAMPLES)
     for name in named:
-        if name in followed:
+        if name in derived:
             raise StudyError(
                 f"search.space must give {name} or its coordinate in examples, got both; remove one"
             )
-    required = [name for group in groups for name in group.required if name not in followed]
+    required = [name for group in groups for name in group.required if name not in derived]
     optional = [name for group in groups for name in group.optional if name in named]
     return {name: named.get(name, known[name].default) for name in [*required, *optional]}
 
 
 def refuse_warm_up(space: Space, *, endless: bool) -> None:
-    """Refuse a warm-up that is given twice, or in part, or in epochs of endless data."""
+    """Refuse a warm-up that is given twice, incompletely, or in epochs of endless data."""
     lengths = [name for name in WARM_UP if name in space and name != "warmup_factor"]
     if len(lengths) > 1:
         raise StudyError(

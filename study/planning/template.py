@@ -25,8 +25,8 @@ _HEAD = (
     "--dry-run` checks it."
 )
 _PRUNE = (0.25, 0.5)
-"""What a new study file sets for race.prune: half of the steps, and in 711 searches no winner lost.
-A file that says nothing does not prune, so that its tables stay exact, and as they were."""
+"""Value of race.prune in a new study file: it halves the steps, and lost no winner in 711 searches.
+A file that leaves it out does not prune, so that its tables stay exact and unchanged."""
 _OPTIONS, _SPACE, _PRUNED = "workload_options", "search.space", "race.prune"
 
 
@@ -51,7 +51,7 @@ def study_template(workload: str) -> str:
 
 
 def _of_program() -> str:
-    """Return a study file that runs a program, which is to be set with its learning rates."""
+    """Return a study file for a program, which the user must set, with its learning rates."""
     data = {**Command.study_defaults, "workload": COMMAND, "search": {"space": _PROGRAM_SPACE}}
     config = validated(StudyConfig, data).as_data()
     lines: list[str] = []
@@ -71,7 +71,7 @@ _REST = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
 
 
 def _lines(data: Mapping[str, Any], options: Iterable[str]) -> Iterator[str]:
-    """Yield all keys; `data` holds the values shown, `options` the lines of workload_options."""
+    """Yield all keys; `data` has the values shown, `options` the lines of workload_options."""
     table = ""
     for key, field in keys(StudyConfig):
         at, _, name = key.rpartition(".")
@@ -93,7 +93,7 @@ def _lines(data: Mapping[str, Any], options: Iterable[str]) -> Iterator[str]:
 def _setting(name: str, value: Any) -> str:
     try:
         return f"# {name}: not set" if value is None else f"#{name} = {toml(value)}"
-    except TypeError:  # an option that must be given, or that no study file could hold
+    except TypeError:  # an option without a default, or with one that TOML cannot express
         return f"# {name}: not set"
 
 

@@ -1,4 +1,4 @@
-"""Batch sizes and budgets in tokens, turned into examples before anything else is resolved."""
+"""Batch sizes and budgets in tokens, converted to examples before anything else is resolved."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -7,14 +7,14 @@ from study.errors import StudyError, shown
 
 _TOKENS = "tokens"
 _IN_SECTIONS = (("recipe", "base"), ("federated", "local_batch_size"))
-"""Batch sizes beside `batch_sizes` and the keys of `race.max_steps`."""
+"""Batch sizes other than `batch_sizes` and the keys of `race.max_steps`."""
 
 
 def tokens_of(workload: object) -> int | None:
-    """Return the tokens in each example of a workload; None where it does not say.
+    """Return the tokens in each example of a workload; None if it does not say.
 
     Raises:
-        StudyError: what it says is no positive integer.
+        StudyError: it is not a positive integer.
     """
     tokens = getattr(workload, "tokens_per_example", None)
     if tokens is None:
@@ -37,12 +37,12 @@ def in_examples(data: Mapping[str, Any], workload: object) -> dict[str, Any]:
     """Return a study file, as plain data of the right types, with examples instead of tokens.
 
     Raises:
-        StudyError: the workload has no fixed number of tokens, or a number is no multiple of it.
+        StudyError: examples have no fixed number of tokens, or a number is not a multiple of it.
     """
     unit = data.get("batch_unit")
-    found = {key: value for key, value in data.items() if key != "batch_unit"}
+    converted = {key: value for key, value in data.items() if key != "batch_unit"}
     if not counts_tokens(data):
-        return found
+        return converted
     per_example = tokens_of(workload)
     if per_example is None:
         key = "batch_unit" if unit == _TOKENS else "race.max_tokens"
@@ -59,32 +59,31 @@ def in_examples(data: Mapping[str, Any], workload: object) -> dict[str, Any]:
             )
         race["max_examples"] = _examples("race.max_tokens", budget, per_example)
     if unit == _TOKENS:
-        found |= _batch_sizes(data, per_example)
+        converted |= _batch_sizes(data, per_example)
         if isinstance(steps := race.get("max_steps"), Mapping) and "of" not in steps:
             race["max_steps"] = {
                 str(_examples("race.max_steps", int(size), per_example)): count
                 for size, count in steps.items()
             }
-    return found | ({"race": race} if race else {})
+    return converted | ({"race": race} if race else {})
 
 
 def _batch_sizes(data: Mapping[str, Any], per_example: int) -> dict[str, Any]:
-    """Return the keys that hold batch sizes, in examples."""
-    found: dict[str, Any] = {}
+    converted: dict[str, Any] = {}
     sizes, key = data.get("batch_sizes"), "batch_sizes"
     if isinstance(sizes, Mapping):
-        found[key] = {
+        converted[key] = {
             end: _examples(f"{key}.{end}", size, per_example) if type(size) is int else size
             for end, size in sizes.items()
         }
     elif isinstance(sizes, list | tuple):
-        found[key] = [_examples(key, size, per_example) for size in sizes]
+        converted[key] = [_examples(key, size, per_example) for size in sizes]
     for section, name in _IN_SECTIONS:
         table = data.get(section) or {}
         if table.get(name) is not None:
             size = _examples(f"{section}.{name}", table[name], per_example)
-            found[section] = {**table, name: size}
-    return found
+            converted[section] = {**table, name: size}
+    return converted
 
 
 def _examples(key: str, tokens: int, per_example: int) -> int:

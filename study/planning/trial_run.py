@@ -18,23 +18,23 @@ from workloads.command import Command
 from workloads.testing import Clause
 
 LONGEST_SECONDS = 600.0
-"""Time in which a program must report two measurements."""
+"""Time within which a program must report two measurements."""
 _CHECK_SECONDS = 1.0
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TrialRun:
-    """What a brief run of a program has shown."""
+    """The findings of a brief run of a program."""
 
-    curve: Curve  # its measurements; empty where it failed
-    message: str  # why it failed; empty where it did not
-    memory: int  # peak bytes of its processes; 0 where unknown
-    ended_softly: bool  # it ended itself when asked to, or before
+    curve: Curve  # its measurements; empty if it failed
+    message: str  # why it failed; empty if it did not
+    memory: int  # peak bytes of its processes; 0 if unknown
+    ended_softly: bool  # it ended by itself, before or when asked to
     diverged_at: int | None = None  # step of a measurement that was not finite
 
     @property
     def step_seconds(self) -> float:
-        """Seconds of a step, measurements included."""
+        """Seconds per step, measurements included."""
         steps, seconds = self.curve.step, self.curve.seconds
         if len(steps) == 1:
             return float(seconds[0]) / max(1, int(steps[0]))
@@ -48,8 +48,8 @@ class TrialRun:
 
 
 def first_cohort(resolved: ResolvedStudy, batch_size: int) -> Cohort:
-    """Return the cohort that a sweep would begin a batch size with."""
-    # where a recipe's scaling rule will run, as many search trials cost the same
+    """Return the first cohort of a sweep at a batch size."""
+    # trials of a recipe's scaling rule cost the same as search trials
     search = resolved.search.model_copy(update={"trials": resolved.trials_at(batch_size)})
     alone = {"batch_sizes": (batch_size,), "search": search, "recipe": None}
     cohort = CohortQueue(resolved.model_copy(update=alone), []).take()
@@ -60,9 +60,9 @@ def first_cohort(resolved: ResolvedStudy, batch_size: int) -> Cohort:
 def trial_run(
     resolved: ResolvedStudy, command: Command, cohort: Cohort, seconds: float
 ) -> TrialRun:
-    """Return what the first trial of a cohort shows in two reports, and in some seconds > 0 more.
+    """Return the findings of a run of a cohort's first trial.
 
-    A trial at the target or its budget ends before.
+    It lasts for two reports and some more seconds > 0, or to the target or its budget.
     """
     rules = StoppingRules.for_search(resolved, cohort.batch_size, None)
     with tempfile.TemporaryDirectory(prefix="batchscale-") as place:
@@ -75,21 +75,21 @@ def trial_run(
                 if look_at([trial]) and trial.process is not None:
                     memory = max(memory, trial.process.memory())
                 curve, now = trial.run().curve, time.monotonic()
-                enough = len(curve.step) > 1 and now - begun > curve.seconds[0] + seconds
-                if enough or trial.past(rules) or now - begun > LONGEST_SECONDS:
+                complete = len(curve.step) > 1 and now - begun > curve.seconds[0] + seconds
+                if complete or trial.past(rules) or now - begun > LONGEST_SECONDS:
                     trial.conclude()
         finally:
             trial.close()
         message = trial.end.message if trial.end else ""
         run = trial.run()
         curve, diverged_at = run.curve, run.diverged_at
-    if not message and not len(curve.step) and diverged_at is not None:
+    if not message and not len(curve.step):
         message = (
-            f"a program must be finite at its first measurement, got NaN or infinity at step "
+            f"the program must report within {LONGEST_SECONDS:g} seconds, got no measurement"
+            if diverged_at is None
+            else "a program must be finite at its first measurement, got NaN or infinity at step "
             f"{diverged_at}; measure it before training, at step 0, or narrow the ranges"
         )
-    if not message and not len(curve.step):
-        message = f"the program must report within {LONGEST_SECONDS:g} seconds, got no measurement"
     return TrialRun(
         curve=curve,
         message=message,
@@ -106,7 +106,7 @@ def require_measured(run: TrialRun) -> None:
 
 
 def check_program(resolved: ResolvedStudy, command: Command) -> Iterator[Clause]:
-    """Yield a clause for each thing that a sweep relies on, from two brief runs of one trial."""
+    """Yield a clause for each property that a sweep relies on, from two brief runs of a trial."""
     size, key = resolved.batch_sizes[0], command.measured
     cohort = first_cohort(resolved, size)
     run = trial_run(resolved, command, cohort, _CHECK_SECONDS)

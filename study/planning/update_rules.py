@@ -1,6 +1,6 @@
-"""Admission of an optimizer: its update must be tensor operations on each lane by itself.
+"""Admission of an optimizer: its update must consist of tensor operations on each lane alone.
 
-A sweep admits its optimizer before it starts. In the tests of an optimizer of your own:
+A sweep admits its optimizer before it starts. In the tests of your own optimizer:
 
     from study.planning.update_rules import OptimizerContract
 
@@ -33,52 +33,52 @@ _SHAPES = ((4, 3), (4,), (1,))
 _LANES = 2
 _STEPS = 4
 _SCALES = (1.0, 1e3, 0.1, 1.0, 1e-3)
-"""Sizes of gradients at each step, the second lane's one step ahead: thresholds lie anywhere."""
+"""Sizes of gradients by step, the second lane one step ahead, to cross thresholds of any size."""
 _FACTORS = (1.0, 0.9)
 """Hyperparameters of each lane, relative to the middle of their ranges."""
 _NUMBERS = {_aten.equal.default, _aten.allclose.default, _aten._local_scalar_dense.default}
-"""Operations that make Python numbers of tensors; some of them without a warning of torch's."""
-_SHAPED = ("Converting a tensor to a", "Using len to get tensor shape")
-"""Warnings of torch about Python numbers that a trace freezes."""
+"""Operations that convert tensors to Python numbers, some of them without a warning by torch."""
+_WARNINGS = ("Converting a tensor to a", "Using len to get tensor shape")
+"""Beginnings of torch's warnings about Python numbers that a trace freezes."""
 _FROZEN = (
-    "a Python number made of a tensor, as by if, float() or numpy, which a trace freezes; compute "
-    "with tensors, as by torch.where, clamp and minimum"
+    "a tensor converted to a Python number, as by if, float() or numpy, which a trace freezes; "
+    "compute with tensors, as by torch.where, clamp and minimum"
 )
 _CLOSE = 1e-4
 
 
 def require_sound(name: str, optimizer: Optimizer) -> None:
-    """Refuse an update rule that a pack would not compute as a lane alone does.
+    """Refuse an update rule that gives other numbers in a pack than in a lane alone.
 
     Two lanes take a few steps as one traced program, and each by itself in Python.
 
     Raises:
-        StudyError: the rule fails, moves nothing, keeps Python state, makes Python numbers of
-            tensors, draws random numbers, or mixes lanes; or its average is none of the parameters,
-            or changes them.
+        StudyError: the rule fails, moves nothing, keeps Python state, converts tensors to Python
+            numbers, draws random numbers, or mixes lanes; or its average has another shape than the
+            parameters, or changes them.
     """
     try:
         packed = _trained(optimizer, slice(0, _LANES), traced=True)
         first = _trained(optimizer, slice(0, 1), traced=False)
-        before = snapshot(optimizer=optimizer)  # what the first calls only fill, is no state
+        before = snapshot(optimizer=optimizer)  # caches that the first calls fill are no state
         with Reads(files=False) as reads:
             alone = torch.cat([first, _trained(optimizer, slice(1, _LANES), traced=False)])
         reads.refuse()
-        found = changed(before, snapshot(optimizer=optimizer))
+        state = changed(before, snapshot(optimizer=optimizer))
     except Exception as error:
         raise StudyError(
             f"optimizer {name} must take a step, got {cause(error)}; fix its update rule"
         ) from error
-    if found:
+    if state:
         raise StudyError(
-            f"optimizer {name} must keep what changes in its buffers and counters, which belong to "
-            f"a lane and are part of a trace, got a change of {min(found)}"
+            f"optimizer {name} must keep its state in buffers and counters, which belong to a lane "
+            f"and are part of a trace, got a change of {min(state)}"
         )
     if not torch.allclose(packed, alone, rtol=_CLOSE, atol=_CLOSE, equal_nan=True):
         raise StudyError(
             f"optimizer {name} must update each lane by tensor operations on its own row, but a "
-            "traced pack of lanes and a lane alone differ; keep what changes in its buffers and "
-            "counters, not in Python, draw no random numbers, and do not mix rows"
+            "traced pack of lanes and a lane alone differ; keep state in buffers and counters, not "
+            "in Python, draw no random numbers, and do not mix rows"
         )
 
 
@@ -87,12 +87,12 @@ def _trained(optimizer: Optimizer, lanes: slice, *, traced: bool) -> Tensor:
     parameters = _random("parameters", 0)[lanes].clone()
     step = Step.of(optimizer, unnamed(_SHAPES), ())
     buffers = optimizer.zeros(parameters, step.described)
-    factors = torch.tensor(_FACTORS)[lanes].unsqueeze(1)  # a lane has values of its own
+    factors = torch.tensor(_FACTORS)[lanes].unsqueeze(1)  # each lane has its own values
     values = {
         name: (middle(entry.default) * factors).clamp_min(entry.low)
         for name, entry in optimizer.hyperparameters.items()
     }
-    held = (parameters, *buffers.values(), *values.values())
+    constant = (parameters, *buffers.values(), *values.values())  # the same tensors at every step
 
     def take(parameters: Tensor, *rest: Tensor) -> Tensor:
         *state, gradients = rest
@@ -105,11 +105,11 @@ def _trained(optimizer: Optimizer, lanes: slice, *, traced: bool) -> Tensor:
         scales = torch.tensor([_SCALES[number + lane] for lane in range(_LANES)])
         gradients = (_random("gradients", number) * scales.unsqueeze(1))[lanes].clone()
         if traced and number == 0:
-            run = _traced(take, (*held, gradients))
+            run = _traced(take, (*constant, gradients))
         with torch.no_grad():
             step.prepare(number, parameters, buffers, values)
             with nullcontext() if traced else _RefuseNumbers():  # type: ignore[no-untyped-call]
-                run(*held, gradients)
+                run(*constant, gradients)
     if torch.equal(parameters, start[0]):
         raise ValueError("parameters that do not move; change state.parameters in place")
     for name, value, given in zip(values, values.values(), start[1:], strict=True):
@@ -119,16 +119,15 @@ def _trained(optimizer: Optimizer, lanes: slice, *, traced: bool) -> Tensor:
 
 
 def _traced(take: Trace, examples: tuple[Tensor, ...]) -> Trace:
-    with warnings.catch_warnings(record=True) as told:
-        warnings.simplefilter("always")
+    with warnings.catch_warnings(record=True, action="always") as warned:
         traced = compile_trace(take, examples)
-    if any(str(warning.message).startswith(_SHAPED) for warning in told):
+    if any(str(warning.message).startswith(_WARNINGS) for warning in warned):
         raise ValueError(_FROZEN)
     return traced
 
 
 class _RefuseNumbers(TorchDispatchMode):  # type: ignore[no-untyped-call]
-    """A context in which no tensor becomes a Python number, as by `torch.equal`."""
+    """A context that refuses to convert tensors to Python numbers, as by `torch.equal`."""
 
     def __torch_dispatch__(
         self,
@@ -137,7 +136,7 @@ class _RefuseNumbers(TorchDispatchMode):  # type: ignore[no-untyped-call]
         args: tuple[Any, ...] = (),
         kwargs: Mapping[str, Any] | None = None,
     ) -> Any:
-        """Run an operation that gives tensors."""
+        """Run an operation that returns tensors."""
         if function in _NUMBERS:
             raise ValueError(_FROZEN)
         run: Callable[..., Any] = function
@@ -145,7 +144,6 @@ class _RefuseNumbers(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
 
 def _measured(optimizer: Optimizer, state: State) -> Tensor:
-    """Return the weights that an optimizer measures."""
     if optimizer.average is None:
         return state.parameters
     before = state.parameters.clone()

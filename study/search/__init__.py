@@ -1,4 +1,4 @@
-"""Where points come from.
+"""Sources of points: samplers, and the stages of one batch size (search, extensions, replicates).
 
-Samplers and the stages of one batch size: search, extensions, replicates. Optuna lives here alone.
+Only this package imports Optuna.
 """

@@ -10,13 +10,12 @@ Key = tuple[Role, int]
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """A cohort that has not been handed out yet."""
+    """A planned cohort."""
 
-    role: Role  # role of its trials
-    trials: range  # numbers of its trials
+    role: Role  # of its trials
+    trials: range  # their numbers
     region: Region | None = None  # where the points of an extension are sampled
-    # points that do not come from the search, which proposes the others when needed
-    points: tuple[Point, ...] = ()
+    points: tuple[Point, ...] = ()  # of replicates and recipes; the search proposes the others
     held_to: int | None = None  # steps that limit replicates; None for other trials
 
     @property
@@ -28,8 +27,8 @@ class Block:
 def missing_blocks(trials: range, lanes: int, have: set[int]) -> list[range]:
     """Return the missing trials as cohorts of at most `lanes` trials.
 
-    No cohort crosses a multiple of `lanes` from the first wanted trial, so that a study that grew
-    has the same cohorts as one planned at once.
+    No cohort crosses a multiple of `lanes`, counted from the first trial. So a study that grew has
+    the same cohorts as one planned at once.
 
     >>> missing_blocks(range(10), 4, {0, 1, 2, 3, 4})
     [range(5, 8), range(8, 10)]

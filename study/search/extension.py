@@ -1,7 +1,7 @@
 """Extension of a search's box where its best points crowd at an edge.
 
-The added region is searched as densely as the box was, so that all points together are an even
-sample of the widened box.
+The added region is searched as densely as the box was. Together, the points are an even sample of
+the widened box.
 """
 
 import math
@@ -12,12 +12,7 @@ import numpy as np
 from analysis.search_quality.edges import EdgeVerdict, RangeEnd, edge_verdicts
 from study.config.space import Hyperparameter, Range
 from study.config.study import ResolvedStudy
-from study.optimizers.hyperparameters import (
-    of_optimizer,
-    of_schedule,
-    of_workload,
-    open_domain,
-)
+from study.optimizers.hyperparameters import of_optimizer, of_schedule, of_workload, open_domain
 from study.records import Floats, Region, Status, TrialResult
 from workloads.command import PROGRAM
 from workloads.registry import resolve as resolve_workload
@@ -33,7 +28,7 @@ def next_region(
 
     None if the best points lie inside, if everything beyond diverges, or if the domain of the
     hyperparameter ends there. `ranges` is the box with its extensions; `results` are all trials in
-    it, with outcomes judged by all of them.
+    it, with their final outcomes.
     """
     done = [result.region for result in results if result.region is not None]
     for side in _sides(ranges, results):
@@ -73,8 +68,7 @@ def _strip(
     resolved: ResolvedStudy, now: Range, side: RangeEnd
 ) -> tuple[float, float, float] | None:
     """Return low, high and width (as a share of the study's range) of the strip to add."""
-    first = resolved.search.space[side.hyperparameter]
-    assert isinstance(first, Range)  # only searched hyperparameters have sides
+    first = resolved.ranges[side.hyperparameter]
     rising = side.end == "high"
     start = first.position(now.high if rising else now.low)
     end = start + (WIDENING if rising else -WIDENING)
@@ -97,7 +91,7 @@ def _domain(resolved: ResolvedStudy, name: str) -> Hyperparameter:
 
 
 def _last_allowed(entry: Range, domain: Hyperparameter, inside: float, outside: float) -> float:
-    """Return the position closest to `outside` that the domain allows, by bisection."""
+    """Return the allowed position closest to `outside`, by bisection."""
     for _ in range(60):
         middle = (inside + outside) / 2
         if domain.allows(entry.beyond(middle)):

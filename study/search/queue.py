@@ -1,7 +1,6 @@
-"""The order of a study's cohorts over all batch sizes.
+"""The order of a study's cohorts over all batch sizes, each with its own `study.search.stages`.
 
-Each batch size has stages of its own (`study.search.stages`). Nothing here depends on the number of
-workers, so neither do the results.
+Nothing here depends on the number of workers, so neither do the results.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -20,7 +19,7 @@ from study.search.warm_start import inner_neighbor, warm_points
 
 
 class CohortQueue:
-    """The missing cohorts of a study, those of the most expensive batch size first."""
+    """A study's missing cohorts, those of the most expensive batch size first."""
 
     def __init__(self, resolved: ResolvedStudy, recorded: Iterable[TrialResult]) -> None:
         """Rebuild every search and plan the rest.
@@ -54,10 +53,7 @@ class CohortQueue:
         return self._stages[size].take(self._warm(size), self._carried(size))
 
     def finish(self, results: Sequence[TrialResult]) -> bool:
-        """Return whether a batch size is to be planned on, given the results of a cohort of it.
-
-        That is so where a stage of it has ended: `plan` says what comes next.
-        """
+        """Return whether a cohort's results end a stage, so that `plan` must be called next."""
         stages = self._stages[results[0].batch_size]
         stages.finish(results)
         return stages.unplanned
@@ -68,7 +64,7 @@ class CohortQueue:
         self._follow()
 
     def lose(self, cohort: Cohort) -> None:
-        """Give up a cohort whose worker died, and what waits for it."""
+        """Give up a cohort whose worker died, and those that wait for it."""
         self._stages[cohort.batch_size].lose((cohort.role, cohort.number))
         if self._shared is not None and cohort.role is Role.SEARCH:
             self.stop()  # later rounds of every batch size must know it
@@ -93,15 +89,10 @@ class CohortQueue:
         return {size: stages.search for size, stages in self._stages.items()}
 
     def standings(self) -> list[Standing]:
-        """Return what races and waits at each batch size."""
+        """Return the trials racing and waiting at each batch size."""
         return [
-            Standing(
-                batch_size=size,
-                racing=stages.racing,
-                waiting=stages.waiting,
-                ended=stages.ended,
-            )
-            for size, stages in self._stages.items()
+            Standing(batch_size=size, racing=s.racing, waiting=s.waiting, ended=s.ended)
+            for size, s in self._stages.items()
         ]
 
     def _follow(self) -> None:
@@ -135,14 +126,14 @@ class CohortQueue:
         return not neighbor.first and not neighbor.closed
 
     def _inner(self, size: int) -> int | None:
-        """Return the batch size whose first cohort this one starts after, if there is one."""
-        learns = self._resolved.search.warm_start or self._resolved.race.prune is not None
-        if not learns or size not in self._resolved.searched:
+        """Return the batch size whose first cohort must end before this one starts, if any."""
+        waits = self._resolved.search.warm_start or self._resolved.race.prune is not None
+        if not waits or size not in self._resolved.searched:
             return None
         return inner_neighbor(self._resolved.searched, size)
 
     def _carried(self, size: int) -> int | None:
-        """Return the fewest steps expected from the first cohorts toward the middle, if known."""
+        """Return the fewest steps that the first cohorts nearer the middle imply, if any did."""
         known: dict[int, int] = {}
         inner = None if self._stages[size].started else self._inner(size)
         while inner is not None:
@@ -152,7 +143,6 @@ class CohortQueue:
         return interpolated(size, known) if known else None
 
     def _warm(self, size: int) -> list[Point]:
-        """Return the warm-start points that join the first cohort of a batch size."""
         if not self._resolved.search.warm_start or self._stages[size].started:
             return []
         sizes = self._resolved.batch_sizes

@@ -18,7 +18,7 @@ from study.config.study import ResolvedStudy, StudyConfig
 from study.errors import StudyError
 from study.optimizers.schedules import WARM_UP
 from study.records import Point, Role, ScalingRule, Source, TrialResult
-from study.seeding import trial_seed
+from study.seeding import seeded_point
 
 SCALED = "lr"
 
@@ -36,7 +36,7 @@ class Published:
 class Scaling:
     """How hyperparameters follow from a point at another batch size."""
 
-    # the power of the batch size by which each hyperparameter grows; others stay
+    # the power of the batch size to which each hyperparameter is proportional; others stay
     powers: Mapping[str, float]
     # hyperparameters of which 1 - value is proportional to the batch size
     complements: tuple[str, ...] = ()
@@ -57,7 +57,7 @@ SCALINGS: Mapping[ScalingRule, Scaling] = {
     ScalingRule.LINEAR: Scaling(powers={SCALED: EXPONENTS["linear"]}),
     ScalingRule.SQUARE_ROOT: Scaling(powers={SCALED: EXPONENTS["square-root"]}),
     ScalingRule.SAME: Scaling(powers={}),
-    # Malladi et al. 2022 (arXiv:2205.10287): what keeps Adam's stochastic differential equation
+    # Malladi et al. 2022 (arXiv:2205.10287): keeps Adam's stochastic differential equation
     ScalingRule.SDE: Scaling(
         powers={SCALED: EXPONENTS["square-root"], "eps": -0.5}, complements=("beta1", "beta2")
     ),
@@ -77,47 +77,38 @@ SCALINGS: Mapping[ScalingRule, Scaling] = {
 def recipe_points(
     resolved: ResolvedStudy, batch_size: int, base: TrialResult | None
 ) -> list[Point]:
-    """Return the scaled point at a batch size that is not the base, once for each fresh seed.
+    """Return the scaled point at a batch size other than the base, once for each fresh seed.
 
-    Seeds follow from the study's seed, the batch size and their count, so that recipes are compared
-    on the same initializations and data orders. `base` is the trial at the base that is scaled;
-    None for a published point.
+    Seeds follow from the study's seed, the batch size and a count, so that recipes are compared on
+    the same initializations and data orders. `base` is the trial to scale; None for a published
+    point.
     """
-    rule, source = _origin(resolved, base)
-    start = resolved.search.space if base is None else base.point.values
+    assert resolved.recipe is not None
+    rule, start = ScalingRule(resolved.recipe.rule), resolved.search.space
+    if base is not None:
+        start = dict(base.point.values)
+        source = Source(base.batch_size, base.point.role, base.point.trial, rule)
+    else:
+        published = SCALINGS[rule].start
+        assert published is not None  # refused when the study was resolved
+        source = Source(published.batch_size, None, None, rule)
     fixed = {name: value for name, value in start.items() if not isinstance(value, Range)}
     values = SCALINGS[rule].scaled(fixed, batch_size / source.batch_size)
-    if resolved.recipe is not None and resolved.recipe.warmup_epochs:
+    if resolved.recipe.warmup_epochs:
         values["warmup_factor"] = min(1.0, fixed[SCALED] / values[SCALED])
     if "warmup_fraction" in values:
         values["warmup_fraction"] = min(1.0, values["warmup_fraction"])
     values = resolved.complete(values, batch_size)
     return [
-        Point(
-            trial=number,
-            seed=trial_seed(resolved.seed, batch_size, number, Role.RECIPE),
-            values=values,
-            role=Role.RECIPE,
-            source=source,
-        )
+        seeded_point(resolved.seed, batch_size, number, Role.RECIPE, values, source)
         for number in range(resolved.trials_at(batch_size))
     ]
-
-
-def _origin(resolved: ResolvedStudy, base: TrialResult | None) -> tuple[ScalingRule, Source]:
-    assert resolved.recipe is not None
-    rule = ScalingRule(resolved.recipe.rule)
-    start = SCALINGS[rule].start
-    if base is not None:
-        return rule, Source(base.batch_size, base.point.role, base.point.trial, rule)
-    assert start is not None  # refused when the study was resolved
-    return rule, Source(start.batch_size, None, None, rule)
 
 
 def recipe_defaults(config: StudyConfig, *, endless: bool) -> dict[str, Any]:
     """Return what a recipe adds to the search space, in the form of a study file.
 
-    That is the published point of its scaling rule, or the warm-up: its length, and a factor of 1,
+    This is the published point of its scaling rule, or the warm-up: its length, and a factor of 1,
     which has no effect at the base.
 
     Raises:
@@ -125,18 +116,18 @@ def recipe_defaults(config: StudyConfig, *, endless: bool) -> dict[str, Any]:
     """
     recipe = config.recipe
     if (config.mode == "recipe") != (recipe is not None):
-        found = "no [recipe]" if recipe is None else f"[recipe] and mode = {config.mode!r}"
+        got = "no [recipe]" if recipe is None else f"[recipe] and mode = {config.mode!r}"
         raise StudyError(
-            f'mode = "recipe" and a table [recipe] must come together, got {found}; add the '
+            f'mode = "recipe" and a table [recipe] must come together, got {got}; add the '
             "missing one, or remove the other"
         )
     if recipe is None:
         return {}
     if recipe.rule not in SCALINGS:
         raise StudyError(not_among("recipe.rule", recipe.rule, map(str, SCALINGS)))
-    _refuse_unfit(config)
-    start = SCALINGS[ScalingRule(recipe.rule)].start
-    entries = {} if start is None else dict(start.values)
+    rule = SCALINGS[ScalingRule(recipe.rule)]
+    _refuse_unfit(config, recipe, rule)
+    entries = {} if rule.start is None else dict(rule.start.values)
     if recipe.warmup_epochs and endless:
         raise StudyError(
             "recipe.warmup_epochs must be left out for a workload with endless data, got "
@@ -146,17 +137,13 @@ def recipe_defaults(config: StudyConfig, *, endless: bool) -> dict[str, Any]:
 
 
 def _warm_up(recipe: RecipeConfig) -> dict[str, float]:
-    """Return the entries of the search space that a recipe's warm-up makes."""
     if not recipe.warmup_epochs:
         return {}
     return {"warmup_epochs": recipe.warmup_epochs, "warmup_factor": 1.0}
 
 
-def _refuse_unfit(config: StudyConfig) -> None:
-    """Refuse keys that a scaling rule does not use, and the lack of those that it needs."""
-    recipe = config.recipe
-    assert recipe is not None
-    rule = SCALINGS[ScalingRule(recipe.rule)]
+def _refuse_unfit(config: StudyConfig, recipe: RecipeConfig, rule: Scaling) -> None:
+    """Refuse keys that a scaling rule does not use, or the lack of one that it needs."""
     if rule.start is None and recipe.base is None:
         raise StudyError(
             f"recipe.base must be given for the rule {recipe.rule!r}, got none; name the batch "
@@ -189,12 +176,12 @@ def _refuse_unfit(config: StudyConfig) -> None:
     if config.search.warm_start:
         raise StudyError(
             "search.warm_start must be left out in a recipe, got true: no other batch size is "
-            "tuned that a search could start from"
+            "tuned, so there is none to start from"
         )
 
 
 def refuse_recipe(config: StudyConfig, space: Space, batch_sizes: Sequence[int]) -> None:
-    """Refuse a recipe whose scaling rule cannot be followed.
+    """Refuse a recipe whose scaling rule cannot be applied.
 
     Raises:
         StudyError: the base is not a batch size of the study, or the study does not tune what the
@@ -227,7 +214,7 @@ def refuse_recipe(config: StudyConfig, space: Space, batch_sizes: Sequence[int])
 def _refuse_beyond_sde(
     recipe: RecipeConfig, rule: Scaling, space: Space, batch_sizes: Sequence[int]
 ) -> None:
-    """Refuse the rule where the optimizer has no such averages, or they would leave [0, 1)."""
+    """Refuse the SDE rule if the optimizer lacks beta1 or beta2, or they would leave [0, 1)."""
     assert recipe.base is not None  # refused before
     growth, named = max(batch_sizes) / recipe.base, {*space, *replaced(space)}
     for name in rule.complements:

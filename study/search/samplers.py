@@ -1,7 +1,8 @@
-"""Samplers: the built-in ones, and those of users, found by file or entry point.
+"""Samplers: the built-in ones, and users' own, found by file or entry point.
 
-Of a user's class, a new object is made for every cohort, told all that its points may depend on,
-and asked once. So points follow from the study alone, for any number of workers, also after a stop.
+A user's class is instantiated anew for every cohort, told everything that its points may depend on,
+and asked once. So points follow from the study alone, whatever the number of workers, also after a
+stop.
 """
 
 import warnings
@@ -25,16 +26,16 @@ UnitPoints = NDArray[np.float64]
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Finished:
-    """A trial that has ended, as a sampler is told of it.
+    """A trial that has ended, as a sampler sees it.
 
     Attributes:
-        point: where it was in the box, each coordinate from 0 (low) to 1 (high) on the scale of its
+        point: its position in the box, each coordinate from 0 (low) to 1 (high) on the scale of its
             hyperparameter; shape (dimensions,).
-        objective: finite number to minimize: steps to target, else the budget and more, the nearer
-            to the target the less.
+        objective: finite number to minimize: steps to target; if missed, at least the budget, less
+            the nearer it came to the target.
         status: how it ended, as in `trials.parquet`.
         steps: steps to target; None unless reached.
-        best_error: least validation error; None without a finite measurement.
+        best_error: lowest validation error; None without a finite measurement.
     """
 
     point: UnitPoints
@@ -45,7 +46,7 @@ class Finished:
 
 
 class OwnSampler(Protocol):
-    """A sampler of a user's own, without results yet."""
+    """A user's own sampler, which has no results yet."""
 
     def tell(self, finished: Sequence[Finished]) -> None:
         """Take in all trials of this search that have ended, in the order of their numbers."""
@@ -55,29 +56,29 @@ class OwnSampler(Protocol):
 
 
 class Make(Protocol):
-    """The class of such samplers.
+    """The class of a user's own sampler.
 
     Attributes:
-        adaptive: whether points depend on what the sampler is told. If not, they depend on seed and
-            trial number alone, and `tell` is never called.
+        adaptive: whether points depend on earlier results. If not, they depend on seed and trial
+            number alone, and `tell` is never called.
     """
 
     adaptive: bool
 
     def __call__(self, dimensions: int, seed: int) -> OwnSampler:
-        """Return a sampler that knows nothing.
+        """Return a sampler without results.
 
         Args:
             dimensions: number of searched hyperparameters, >= 1, in the order of their columns.
-            seed: of all random draws: of the batch size and, if adaptive, of the cohort.
+            seed: for all random draws; one per batch size or, if adaptive, per cohort.
         """
 
 
 def made_sampler(made: object, name: str) -> Make:
-    """Return a sampler's class, checked to have what is asked of it.
+    """Return a sampler's class, checked to have the methods of its kind.
 
     Raises:
-        StudyError: it has not; `name` is what the message calls it.
+        StudyError: one is missing; the message calls the class `name`.
     """
     adaptive = getattr(made, "adaptive", None)
     wanted = ["suggest", "tell"] if adaptive else ["suggest"]
@@ -90,8 +91,8 @@ def made_sampler(made: object, name: str) -> Make:
             "suggest(trials) and, if adaptive, tell(finished), got none of "
             f"{' and '.join(missing)} from {name}; add it"
         )
-    found: Any = made
-    return found  # type: ignore[no-any-return]
+    checked: Any = made
+    return checked  # type: ignore[no-any-return]
 
 
 def suggested(
@@ -100,14 +101,14 @@ def suggested(
     """Return the points of some trials from a new sampler, checked.
 
     Args:
-        name: the sampler's, for messages.
+        name: the sampler's name, for messages.
         make: its class.
         size: dimensions and seed.
         trials: numbers of the trials, rising.
-        told: what it knows; none of this unless it is adaptive.
+        told: earlier trials, ignored unless it is adaptive.
 
     Raises:
-        StudyError: it fails, or its points have another shape or lie outside of [0, 1].
+        StudyError: it fails, or its points have another shape or lie outside [0, 1].
     """
     try:
         sampler = make(*size)
@@ -141,8 +142,8 @@ class Sampler:
     points: Callable[[int, int, int], UnitPoints] | None = None
     # maps a seed to an Optuna sampler that learns from finished trials
     adaptive: Callable[[int], optuna.samplers.BaseSampler] | None = None
-    own: Make | None = None  # maps dimensions and seed to a sampler of a user's own that learns
-    # makes what replaces most of the `points`, given the trials of all batch sizes
+    own: Make | None = None  # class of a user's own sampler that learns
+    # makes the search shared by all batch sizes, which replaces most of the `points`
     together: Callable[[ResolvedStudy], SharedSearch] | None = None
 
     @property
@@ -152,7 +153,7 @@ class Sampler:
 
 
 def _halton(dimensions: int, count: int, seed: int) -> UnitPoints:
-    from scipy.stats import qmc  # here, as a sweep that lacks nothing does without scipy.stats
+    from scipy.stats import qmc  # here: a sweep with no missing trials never loads scipy.stats
 
     return qmc.Halton(dimensions, scramble=True, rng=np.random.default_rng(seed)).random(count)
 
@@ -169,14 +170,12 @@ def _random(dimensions: int, count: int, seed: int) -> UnitPoints:
 
 
 def _tpe(seed: int) -> optuna.samplers.BaseSampler:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+    with warnings.catch_warnings(action="ignore", category=optuna.exceptions.ExperimentalWarning):
         return optuna.samplers.TPESampler(seed=seed % 2**32, constant_liar=True)
 
 
 def _gp(seed: int) -> optuna.samplers.BaseSampler:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+    with warnings.catch_warnings(action="ignore", category=optuna.exceptions.ExperimentalWarning):
         return optuna.samplers.GPSampler(seed=seed % 2**32, deterministic_objective=True)
 
 
@@ -192,10 +191,10 @@ _KIND = Kind(noun="sampler", article="a", builtin=SAMPLERS, error=StudyError)
 
 
 def sampler_named(name: str) -> Sampler:
-    """Return the sampler of a name in a study file, or of path/to/file.py:Class.
+    """Return the sampler that a study file names: by name, or as path/to/file.py:Class.
 
     Raises:
-        StudyError: the name is unknown, two packages provide it, or what it names is no sampler.
+        StudyError: the name is unknown, two packages provide it, or it does not name a sampler.
         WorkloadError: the file does not import, or may not run.
     """  # noqa: DOC502  (raised inside)
     made = plug_in(_KIND, "search.sampler", name)
@@ -203,7 +202,7 @@ def sampler_named(name: str) -> Sampler:
 
 
 def shared_search(name: str) -> Callable[[ResolvedStudy], SharedSearch] | None:
-    """Return what makes the search that all batch sizes share; None where each has its own."""
+    """Return the maker of the search that all batch sizes share; None where each has its own."""
     return SAMPLERS[name].together if name in SAMPLERS else None
 
 

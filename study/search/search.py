@@ -1,13 +1,12 @@
-"""The hyperparameter search at one batch size, as one Optuna study.
+"""The hyperparameter search at one batch size.
 
-With the sampler "shared", the searches of all batch sizes learn from one another.
-
-Quasi-random points are enqueued. Optuna's own QMC sampler draws the first trials of a parallel
-search independently of the sequence, so its N trials would not be the first N points.
+With the sampler "shared", the searches of all batch sizes learn from one another. Optuna runs the
+samplers `tpe` and `gp` only: its QMC sampler draws the first trials of a parallel search
+independently of the sequence, so its N trials would not be the first N points.
 """
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 
 import numpy as np
@@ -18,22 +17,9 @@ from optuna.trial import FrozenTrial, TrialState
 from study.config.space import Range, Scale
 from study.config.study import ResolvedStudy
 from study.records import Outcome, Region, Status, TrialResult
-from study.search.samplers import (
-    SAMPLERS,
-    Finished,
-    Make,
-    Sampler,
-    sampler_named,
-    suggested,
-)
+from study.search.samplers import SAMPLERS, Finished, Sampler, sampler_named, suggested
 from study.search.shared import SharedSearch, prunes
 from study.seeding import derive_seed
-
-_DISTRIBUTIONS: Mapping[Scale, Callable[[Range], FloatDistribution]] = {
-    Scale.LINEAR: lambda r: FloatDistribution(r.low, r.high),
-    Scale.LOG: lambda r: FloatDistribution(r.low, r.high, log=True),
-    Scale.REVERSE_LOG: lambda r: FloatDistribution(1 - r.high, 1 - r.low, log=True),
-}
 
 
 class Search:
@@ -43,24 +29,23 @@ class Search:
         self, resolved: ResolvedStudy, batch_size: int, shared: SharedSearch | None = None
     ) -> None:
         """Start a search without results; `shared` is that of all batch sizes, if there is one."""
-        self._batch_size, self._shared = batch_size, shared
+        self._resolved, self._batch_size, self._shared = resolved, batch_size, shared
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         self._seed = derive_seed(resolved.seed, batch_size, "search")
         self._name = resolved.search.sampler
         builtin = SAMPLERS.get(self._name)
         # whether points depend on earlier results, so that cohorts must wait for one another
         self.adaptive = builtin.learns if builtin else resolved.adaptive
-        self._told: list[TrialResult] = []
         self._budget = resolved.budget(batch_size)
         self._fixed = {n: e for n, e in resolved.search.space.items() if not isinstance(e, Range)}
         self._box = resolved.ranges
         self._ranges = dict(self._box)
-        self._resolved = resolved
-        self._optuna = optuna.create_study()
+        self._results: list[TrialResult] = []  # for a user's adaptive sampler
+        self._trials: list[FrozenTrial] = []  # for Optuna's
 
     @cached_property
     def _sampler(self) -> Sampler:
-        # found when it is asked: whoever only counts the trials of a stranger runs no code
+        # not loaded before it is asked: a command that only counts trials runs no foreign code
         return sampler_named(self._name)
 
     @property
@@ -69,115 +54,97 @@ class Search:
         return dict(self._ranges)
 
     def widen(self, region: Region) -> None:
-        """Extend the box by a region; what was learned stays."""
+        """Extend the box by a region; results learned before are kept."""
         for name, (low, high) in region.box.items():
             entry = self._ranges[name]
             ends = {"low": min(low, entry.low), "high": max(high, entry.high)}
             self._ranges[name] = entry.model_copy(update=ends)
         # Optuna's samplers ignore trials whose ranges differ from the present ones
-        done = [t for t in self._optuna.get_trials() if t.state is TrialState.COMPLETE]
-        self._optuna = optuna.create_study()
-        for trial in done:
+        for trial in self._trials:
             trial.distributions = self._distributions()
-        self._optuna.add_trials(done)
 
     def propose(
         self, trials: Sequence[int], region: Region | None = None
     ) -> list[dict[str, float]]:
         """Return one point per trial number: values of every hyperparameter, in their order.
 
-        A region has a fixed sequence of its own, as dense as that of the box; a search that learns
-        proposes other points in the complete widened box. Numbers are rising and >= 0.
+        A region has its own fixed sequence, as dense as the one of the box; an adaptive search
+        proposes points anywhere in the widened box. Numbers are rising and >= 0.
         """
         if self._sampler.adaptive is not None:
-            path = (trials[0],) if region is None else ("extension", trials[0])
-            self._optuna.sampler = self._sampler.adaptive(derive_seed(self._seed, *path))
+            sampler = self._sampler.adaptive(self._cohort_seed(trials[0], region))
+            asked = optuna.create_study(sampler=sampler)
+            asked.add_trials(self._trials)
+            forms = self._distributions()
+            parameters = [asked.ask(fixed_distributions=forms).params for _ in trials]
         else:
-            # a new study: earlier trials are of no use here, and would be scanned at every point
-            self._optuna = optuna.create_study()
-            for point in self._points(trials, region):
-                self._optuna.enqueue_trial(self._to_parameters(point))
-        proposed = [self._optuna.ask(fixed_distributions=self._distributions()) for _ in trials]
-        return [self._values(trial.params) for trial in proposed]
+            # in Optuna's form and back: recorded studies have points with its rounding
+            parameters = [self._to_parameters(point) for point in self._points(trials, region)]
+        return [self._values(point) for point in parameters]
 
     def prunes(self, first: int, region: Region | None = None) -> bool:
-        """Return whether the cohort may be pruned whose first trial is given, in box or region."""
+        """Return whether a cohort may be pruned, given its first trial and its region if any."""
         if self._resolved.race.prune is None:
             return False
         return self._shared is None or region is not None or prunes(first)
 
     def learn(self, results: Sequence[TrialResult]) -> None:
-        """Add the results of one cohort, in trial order; only adaptive searches need them.
-
-        They replace the cohort's open proposals, so that a search rebuilt from recorded parts is in
-        the same state as one that never stopped.
-        """
+        """Add the results of one cohort, in trial order; only adaptive searches need them."""
         if self._shared is not None:
             self._shared.learn(results)
-        if self._name not in SAMPLERS and self.adaptive:
-            self._told += [result.without_curve() for result in results]
-        if self._name not in SAMPLERS or self._sampler.adaptive is None:
-            return
-        done = [t for t in self._optuna.get_trials() if t.state is TrialState.COMPLETE]
-        sampler = self._optuna.sampler
-        self._optuna = optuna.create_study(sampler=sampler)
-        self._optuna.add_trials([*done, *self.frozen(results)])
+        elif self._name not in SAMPLERS:
+            if self.adaptive:
+                self._results += [result.without_curve() for result in results]
+        elif self._sampler.adaptive is not None:
+            self._trials += self.frozen(results)
 
     def frozen(self, results: Sequence[TrialResult]) -> list[FrozenTrial]:
         """Return results as Optuna's trials."""
-        return [self._frozen(result) for result in results]
+        return [
+            optuna.create_trial(
+                state=TrialState.COMPLETE,
+                value=_objective(result.outcome, self._budget),
+                params=self._to_parameters(result.point.values),
+                distributions=self._distributions(),
+                user_attrs={
+                    "trial": result.point.trial,
+                    "status": str(result.outcome.status),
+                    "best_error": result.outcome.best_error,
+                    "stopped_at": result.outcome.stopped_at,
+                },
+            )
+            for result in results
+        ]
 
-    def _frozen(self, result: TrialResult) -> FrozenTrial:
-        outcome = result.outcome
-        return optuna.create_trial(
-            state=TrialState.COMPLETE,
-            value=_objective(outcome, self._budget),
-            params=self._to_parameters(result.point.values),
-            distributions=self._distributions(),
-            user_attrs={
-                "trial": result.point.trial,
-                "status": str(outcome.status),
-                "best_error": outcome.best_error,
-                "stopped_at": outcome.stopped_at,
-            },
-        )
+    def _cohort_seed(self, first: int, region: Region | None) -> int:
+        path = (first,) if region is None else ("extension", first)
+        return derive_seed(self._seed, *path)
 
     def _points(self, trials: Sequence[int], region: Region | None) -> list[dict[str, float]]:
-        """Return points of the sequence over the box or the region, or what replaces them."""
-        if not self._ranges:
+        sampler, dimensions, ranges = self._sampler, len(self._ranges), self._box
+        if not dimensions:
             return [{} for _ in trials]
-        if self._sampler.own is not None:
-            return self._own_points(self._sampler.own, trials, region)
-        assert self._sampler.points is not None  # the only kind that is left
-        dimensions = len(self._ranges)
-        if region is None:
-            ranges, places = self._box, np.array(trials)
-            unit = self._sampler.points(dimensions, trials[-1] + 1, self._seed)
+        if sampler.own is not None:
+            ranges, size = self._ranges, (dimensions, self._cohort_seed(trials[0], region))
+            told = [self._finished(result) for result in self._results]
+            unit = suggested(self._name, sampler.own, size, trials, told)
         else:
-            ranges, places = _within(self._ranges, region), np.array(trials) - region.first
-            seed = derive_seed(self._seed, "extension", region.number)
-            unit = self._sampler.points(dimensions, region.trials, seed)
+            assert sampler.points is not None  # the only kind that is left
+            if region is None:
+                unit = sampler.points(dimensions, trials[-1] + 1, self._seed)[np.array(trials)]
+            else:
+                ranges = _within(self._ranges, region)
+                seed = derive_seed(self._seed, "extension", region.number)
+                unit = sampler.points(dimensions, region.trials, seed)
+                unit = unit[np.array(trials) - region.first]
         points = [
             {name: entry.at(float(u)) for (name, entry), u in zip(ranges.items(), row, strict=True)}
-            for row in unit[places]
+            for row in unit
         ]
         if self._shared is None:
             return points
         better = self._shared.points(self._batch_size, trials, region, self._ranges)
         return [better.get(trial, point) for trial, point in zip(trials, points, strict=True)]
-
-    def _own_points(
-        self, make: Make, trials: Sequence[int], region: Region | None
-    ) -> list[dict[str, float]]:
-        """Return what a user's sampler suggests in the box with its extensions."""
-        path = (trials[0],) if region is None else ("extension", trials[0])
-        size = len(self._ranges), derive_seed(self._seed, *path)
-        told = [self._finished(result) for result in self._told]
-        unit = suggested(self._name, make, size, trials, told)
-        return [
-            {n: e.at(float(u)) for (n, e), u in zip(self._ranges.items(), row, strict=True)}
-            for row in unit
-        ]
 
     def _finished(self, result: TrialResult) -> Finished:
         outcome, values = result.outcome, result.point.values
@@ -193,10 +160,9 @@ class Search:
     def _to_parameters(self, values: Mapping[str, float]) -> dict[str, float]:
         parameters = {}
         for name, entry in self._ranges.items():
-            reverse = entry.scale is Scale.REVERSE_LOG
-            low, high = (1 - entry.high, 1 - entry.low) if reverse else (entry.low, entry.high)
-            value = 1 - values[name] if reverse else values[name]
-            parameters[_parameter_name(name, entry)] = min(max(value, low), high)
+            value = 1 - values[name] if entry.scale is Scale.REVERSE_LOG else values[name]
+            form = _distribution(entry)
+            parameters[_parameter_name(name, entry)] = min(max(value, form.low), form.high)
         return parameters
 
     def _values(self, parameters: Mapping[str, float]) -> dict[str, float]:
@@ -208,10 +174,8 @@ class Search:
         return {name: values[name] for name in self._resolved.hyperparameters}
 
     def _distributions(self) -> dict[str, BaseDistribution]:
-        return {
-            _parameter_name(name, entry): _DISTRIBUTIONS[entry.scale](entry)
-            for name, entry in self._ranges.items()
-        }
+        ranges = self._ranges.items()
+        return {_parameter_name(name, entry): _distribution(entry) for name, entry in ranges}
 
 
 def _within(ranges: Mapping[str, Range], region: Region) -> dict[str, Range]:
@@ -223,6 +187,12 @@ def _within(ranges: Mapping[str, Range], region: Region) -> dict[str, Range]:
 
 def _parameter_name(name: str, entry: Range) -> str:
     return f"1 - {name}" if entry.scale is Scale.REVERSE_LOG else name
+
+
+def _distribution(entry: Range) -> FloatDistribution:
+    if entry.scale is Scale.REVERSE_LOG:
+        return FloatDistribution(1 - entry.high, 1 - entry.low, log=True)
+    return FloatDistribution(entry.low, entry.high, log=entry.scale is Scale.LOG)
 
 
 def _objective(outcome: Outcome, budget: int) -> float:

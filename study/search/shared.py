@@ -1,19 +1,19 @@
-"""What the searches of all batch sizes know together, in rounds.
+"""A search that learns from the trials of all batch sizes together, in rounds.
 
-The best points of each batch size, the elite, lie near a line over log batch size; a weighted line
-through those of nearby batch sizes says where the best one of this batch size should be, and their
-spread about it how sure that is. New points are drawn about the best one so far and about the line.
-This is the cross-entropy method (Rubinstein 1999) with the ranks' weights of CMA-ES (Hansen 2016,
-arXiv 1604.00772, equation 49) and a mean that moves with the batch size.
+The best points of each batch size, the elite, lie near a line over log batch size. A weighted line
+through those of nearby batch sizes predicts the best point of this one, and their spread about it
+measures the uncertainty. New points are drawn about the best one so far and about the line. This is
+the cross-entropy method (Rubinstein 1999) with the rank weights of CMA-ES (Hansen 2016, arXiv
+1604.00772, equation 49) and a mean that moves with the batch size.
 
-Of many points drawn, those are tried to which one of the elite is nearer than any other trial of
-the batch size, diverged ones included: the cells of Sambridge 1999 (Geophys. J. Int. 138, 479). For
-the best points often lie where training just works still, in a valley thinner than the spread.
-Pruned trials do not count there. A rung tells good points from bad ones, but not those that are
-alike, as the later ones are: of these it drops the half that starts slowly, not that which ends so.
-For the same reason some cohorts are not pruned, see `prunes`.
+Sixteen times as many points are drawn as are tried. Preferred are those nearer to one of the elite
+than to any other trial of the batch size, diverged ones included: the cells of Sambridge 1999
+(Geophys. J. Int. 138, 479). The best points often lie where training only just works, in a valley
+thinner than the spread. Pruned trials are not among the others: a rung separates good points from
+bad ones, but late points are all alike, and it drops those that start slowly, not those that end
+slowly. For the same reason some cohorts are not pruned, see `prunes`.
 
-A cohort knows the trials of all cohorts that begin at a lower trial number, at every batch size; so
+A cohort knows the trials of all cohorts that begin at a lower trial number, at every batch size. So
 its points follow from the study alone, whatever the number of workers. The first trials and every
 eighth after them stay quasi-random, so that a search does not stick to one valley.
 """
@@ -30,36 +30,34 @@ from study.records import Floats, Region, Status, TrialResult
 from study.seeding import derive_seed
 
 REPLICATES = {"seeds": 2, "top": 4, "confirm": 5}
-"""The replicates of a study that leaves them out: the fastest of points that are alike was lucky,
-so two seeds each choose one of four, and five others measure it."""
+"""Replicates by default. The fastest of many similar points was lucky, so two seeds for each of
+four points choose one, and five others measure it."""
 FIRST, EVERY = 8, 8
-"""Trials per searched hyperparameter that are quasi-random, and how often one is after them."""
+"""Number of quasi-random trials per searched hyperparameter, and the period of those after them."""
 ELITE = 8
-"""Best trials of a batch size that are learned from."""
+"""Number of best trials of a batch size to learn from."""
 _NEARBY = 3.0
-"""Doublings of the batch size over which its trials lose their weight: a standard deviation."""
-_SLOPE = 1e-3
-"""Pull of the line toward no change over the batch size, where that is hardly known."""
+"""Standard deviation, in doublings, of the weight of other batch sizes."""
+_SLOPE_PENALTY = 1e-3
+"""Ridge penalty on the slope of the line, for where the data hardly determine it."""
 _LEAST_SPREAD = 0.005
-_WIDEN, _NARROWS = 1.6, 0.3
-"""Times the spread of the elite at which points are drawn after the first 16 trials, and the power
-of the number of trials by which that falls."""
+_WIDENING, _NARROWING = 1.6, 0.3
+"""Factor on the elite's spread for drawing after the first 16 trials, and the power of the number
+of trials with which it falls."""
 _ABOUT_BEST = 0.8
 """Share of points about the best one so far; the others lie about the line."""
 _DRAWN = 16
 """Points drawn for each that is tried."""
-_OPEN, _PERIOD = 16, 64
-"""Of so many trials the last ones are not pruned."""
-_LOST = (math.inf, math.inf)
+_PERIOD, _UNPRUNED = 64, 16
+"""Of this many trials, the number of last ones that are not pruned."""
+_NO_RANK = (math.inf, math.inf)
+"""Rank of a diverged trial: it only shows where not to search."""
 _Key = tuple[bool, int, int]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class _Lane:
-    """Where a trial was in the box, and how good it was: steps to target, then lowest error.
-
-    One that diverged is `_LOST`: there is nothing to learn from it but to stay away.
-    """
+    """A trial's position in the box and its rank: steps to target, then lowest error."""
 
     position: tuple[float, ...]
     rank: tuple[float, float]
@@ -71,13 +69,13 @@ class _Elite:
     """The best trials of one batch size."""
 
     positions: Floats  # shape (trials, searched), the best first
-    others: Floats  # those of all other trials but the pruned ones, shape (trials, searched)
-    weights: Floats  # of each of the best, with sum 1
-    away: float  # doublings from the batch size that is searched
+    others: Floats  # of all other trials except pruned ones, shape (trials, searched)
+    weights: Floats  # of the best, with sum 1
+    doublings: float  # from the batch size that is searched
 
 
 class SharedSearch:
-    """The trials of all batch sizes, and where they say that the best points are."""
+    """The trials of all batch sizes, and the points that they suggest."""
 
     def __init__(self, resolved: ResolvedStudy) -> None:
         """Start without trials."""
@@ -101,7 +99,7 @@ class SharedSearch:
         """Return values of the searched hyperparameters for trials that are not quasi-random.
 
         Args:
-            batch_size: where they will run.
+            batch_size: batch size of the trials.
             trials: numbers of the trials of a cohort, rising.
             region: of the cohort, if it extends the box.
             ranges: the box with its extensions, by searched hyperparameter.
@@ -127,14 +125,11 @@ class SharedSearch:
         }
 
     def _lane(self, result: TrialResult) -> _Lane:
-        values, outcome = result.point.values, result.outcome
-        steps, error = outcome.steps, outcome.best_error
-        if outcome.status is Status.DIVERGED:
-            steps = error = None
+        values, status = result.point.values, result.outcome.status
         return _Lane(
             position=tuple(entry.position(values[name]) for name, entry in self._box.items()),
-            rank=(math.inf if steps is None else steps, math.inf if error is None else error),
-            pruned=outcome.status is Status.PRUNED,
+            rank=_NO_RANK if status is Status.DIVERGED else result.rank,
+            pruned=status is Status.PRUNED,
         )
 
     def _elites(self, batch_size: int, first: int, region: Region | None) -> list[_Elite]:
@@ -142,26 +137,26 @@ class SharedSearch:
         by_size: dict[int, list[_Lane]] = {}
         for key in self._known(batch_size, first, region):
             by_size.setdefault(key[2], []).extend(self._lanes[key])
-        found = []
+        elites = []
         for size, lanes in sorted(by_size.items()):
             lanes.sort(key=lambda lane: lane.rank)
-            best = [lane for lane in lanes[:ELITE] if lane.rank < _LOST]
+            best = [lane for lane in lanes[:ELITE] if lane.rank < _NO_RANK]
             count = sum(lane.rank[0] < math.inf for lane in best) or len(best)
             if count:
                 weights = math.log(ELITE + 0.5) - np.log(np.arange(count) + 1)
                 others = [lane.position for lane in lanes[count:] if not lane.pruned]
-                found.append(
+                elites.append(
                     _Elite(
                         positions=np.array([lane.position for lane in lanes[:count]]),
                         others=np.array(others).reshape(-1, len(self._box)),
                         weights=weights / weights.sum(),
-                        away=math.log2(size / batch_size),
+                        doublings=math.log2(size / batch_size),
                     )
                 )
-        return found
+        return elites
 
     def _known(self, batch_size: int, first: int, region: Region | None) -> list[_Key]:
-        """Return the cohorts that one may know; an extension knows all searches and its own."""
+        """Return the cohorts that one may know: for an extension, all searches and its own past."""
         searches = [key for key in sorted(self._lanes) if not key[0]]
         if region is None:
             return [key for key in searches if key[1] < first]
@@ -170,12 +165,12 @@ class SharedSearch:
 
 
 def prunes(first: int) -> bool:
-    """Return whether the cohort of a shared search whose first trial is given may be pruned.
+    """Return whether a cohort of a shared search may be pruned, given its first trial.
 
-    The last quarter of every 64 trials is not: these are points about the best ones, which all run
-    until they are at the target or too late. Their order is known, and the best is among them.
+    The last quarter of every 64 trials is not. Its points lie about the best ones, and all run to
+    the target or to their cap, so that their order is exact.
     """
-    return first % _PERIOD < _PERIOD - _OPEN
+    return first % _PERIOD < _PERIOD - _UNPRUNED
 
 
 def _drawn(
@@ -185,29 +180,29 @@ def _drawn(
 
     Args:
         elites: of all batch sizes, at least one.
-        known: trials of the batch size so far.
-        count: number of points; the last one lies on the line, if there are several.
-        rng: draws them.
+        known: number of trials of the batch size so far.
+        count: number of points; if there are several, the last one lies on the line.
+        rng: source of randomness.
         ends: of the box, low and high, shape (2, searched).
     """
     positions = np.concatenate([elite.positions for elite in elites])
-    away = np.concatenate([np.full(len(elite.positions), elite.away) for elite in elites])
+    doublings = np.concatenate([np.full(len(elite.positions), elite.doublings) for elite in elites])
     weights = np.concatenate(
-        [elite.weights * math.exp(-((elite.away / _NEARBY) ** 2) / 2) for elite in elites]
+        [elite.weights * math.exp(-((elite.doublings / _NEARBY) ** 2) / 2) for elite in elites]
     )
-    line = np.column_stack([np.ones(len(away)), away])
-    weighted = line.T * weights
-    pull = np.diag([1e-9, _SLOPE])
-    coefficients = np.linalg.solve(weighted @ line + pull, weighted @ positions)
-    off = positions - line @ coefficients
-    spread = (off.T * weights) @ off / weights.sum()
-    root = np.linalg.cholesky(spread + _LEAST_SPREAD**2 * np.eye(len(spread)))
-    widen = _WIDEN * (max(known, 16) / 16) ** -_NARROWS
+    design = np.column_stack([np.ones(len(doublings)), doublings])
+    weighted = design.T * weights
+    penalty = np.diag([1e-9, _SLOPE_PENALTY])
+    coefficients = np.linalg.solve(weighted @ design + penalty, weighted @ positions)
+    residuals = positions - design @ coefficients
+    covariance = (residuals.T * weights) @ residuals / weights.sum()
+    root = np.linalg.cholesky(covariance + _LEAST_SPREAD**2 * np.eye(len(covariance)))
+    widening = _WIDENING * (max(known, 16) / 16) ** -_NARROWING
     centers = np.tile(coefficients[0], (_DRAWN * count, 1))
-    own = [elite for elite in elites if elite.away == 0]
+    own = [elite for elite in elites if elite.doublings == 0]
     for elite in own:
         centers[rng.random(len(centers)) < _ABOUT_BEST] = elite.positions[0]
-    points = centers + widen * rng.standard_normal(centers.shape) @ root.T
+    points = centers + widening * rng.standard_normal(centers.shape) @ root.T
     points = _reflected(points, *ends)
     for elite in own:
         points = _nearest_first(points, elite, root)
@@ -217,20 +212,15 @@ def _drawn(
 
 
 def _nearest_first(points: Floats, elite: _Elite, root: Floats) -> Floats:
-    """Return points, first those to which one of the elite is nearer than any other trial.
+    """Return points, first those nearer to one of the elite than to any other trial of its size.
 
-    Args:
-        points: shape (any, searched).
-        elite: of the batch size, with the other trials there.
-        root: of the covariance that distances are measured in.
+    Distances are in units of `root`, a square root of the covariance.
     """
-    from scipy.spatial import KDTree  # here, as most studies do without it
+    from scipy.spatial import KDTree  # here: most studies never load it
 
-    tried, drawn = (
-        np.linalg.solve(root, places.T).T
-        for places in (np.concatenate([elite.positions, elite.others]), points)
-    )
-    nearest = KDTree(tried).query(drawn)[1]
+    tried = np.concatenate([elite.positions, elite.others])
+    drawn = np.linalg.solve(root, points.T).T
+    nearest = KDTree(np.linalg.solve(root, tried.T).T).query(drawn)[1]
     return points[np.argsort(nearest >= len(elite.positions), kind="stable")]
 
 

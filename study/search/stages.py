@@ -3,11 +3,11 @@
 In a recipe, batch sizes other than the base have only the trials of the scaling rule, once the base
 has ended.
 
-The cohorts of a search follow from the study alone: trials are split into blocks of as many lanes
-as the study says. The first cohort runs before the others, which inherit its cap; with an adaptive
-sampler, each waits for the one before, and with a shared one for earlier ones of all batch sizes. A
-stage is planned when the one before has ended, from the recorded results and nothing else. They are
-passed in again, because a sweep may have too many to keep them all.
+The cohorts of a search follow from the study alone: its trials are split into blocks of as many
+lanes as the study says. The first cohort runs before the others, which inherit its cap; with an
+adaptive sampler, each waits for the one before, and with a shared one for earlier ones of all batch
+sizes. A stage is planned when the one before has ended, from the recorded results alone. The caller
+passes them again, because a sweep may have too many to keep in memory.
 """
 
 from collections.abc import Sequence
@@ -22,7 +22,7 @@ from study.search.recipes import recipe_points
 from study.search.replicates import confirmed, replicate_points
 from study.search.search import Search
 from study.search.shared import SharedSearch
-from study.seeding import trial_seed
+from study.seeding import seeded_point
 
 
 class Stages:
@@ -41,36 +41,34 @@ class Stages:
         self._resolved = resolved
         self._racing: dict[Key, Block] = {}
         self._done: dict[Key, int | None] = {}  # the fewest steps of each cohort
-        self._first: list[TrialResult] = []
-        self._best: TrialResult | None = None
-        self._closed = self._planned = False
+        self.first: list[TrialResult] = []  # of the first cohort of the search, once it has ended
+        self.best: TrialResult | None = None  # of the best point, once all stages have ended
+        self.closed = False  # whether a cohort that others need was lost, or the sweep stopped
+        self._planned = False
         self._rebuild(recorded)
         self._followed = _numbers(recorded, Role.RECIPE)
-        searching = batch_size in resolved.searched
-        self._waiting = self._search_blocks(_numbers(recorded, Role.SEARCH)) if searching else []
+        self._lanes = resolved.lanes_at(batch_size)
+        trials = range(resolved.trials_at(batch_size) if batch_size in resolved.searched else 0)
+        missing = missing_blocks(trials, self._lanes, _numbers(recorded, Role.SEARCH))
+        self._waiting = [Block(Role.SEARCH, block) for block in missing]
         if self.unplanned:
             self.plan(recorded)
 
     @property
     def ended(self) -> bool:
-        """Whether nothing is left to hand out, now or later."""
-        return not self._waiting and (self._closed or not (self._racing or self.unplanned))
+        """Whether there is nothing left to hand out, now or later."""
+        return not self._waiting and (self.closed or not (self._racing or self.unplanned))
 
     @property
     def unplanned(self) -> bool:
-        """Whether a stage has ended and `plan` must be called."""
-        idle = not (self._waiting or self._racing or self._closed or self._planned)
+        """Whether a stage has ended, so that `plan` must be called."""
+        idle = not (self._waiting or self._racing or self.closed or self._planned)
         return idle and self.batch_size in self._resolved.searched
 
     @property
     def started(self) -> bool:
         """Whether a cohort of the search is recorded or racing."""
         return any(role is Role.SEARCH for role, _ in (*self._done, *self._racing))
-
-    @property
-    def closed(self) -> bool:
-        """Whether a cohort that others need was lost, or the sweep stopped."""
-        return self._closed
 
     @property
     def waiting(self) -> int:
@@ -82,20 +80,10 @@ class Stages:
         """Number of trials racing."""
         return sum(len(block.trials) for block in list(self._racing.values()))
 
-    @property
-    def first(self) -> list[TrialResult]:
-        """Results of the first cohort of the search; empty before it has ended."""
-        return self._first
-
-    @property
-    def best(self) -> TrialResult | None:
-        """The trial with the best point; None before the end, or if none reached the target."""
-        return self._best
-
     def follow(self, base: TrialResult | None) -> None:
         """Plan the trials of a recipe, scaled from its base or from a published point."""
         points = recipe_points(self._resolved, self.batch_size, base)
-        missing = missing_blocks(range(len(points)), self._lanes(), self._followed)
+        missing = missing_blocks(range(len(points)), self._lanes, self._followed)
         self._waiting = [
             Block(Role.RECIPE, trials, points=tuple(points[trial] for trial in trials))
             for trials in missing
@@ -107,7 +95,7 @@ class Stages:
         return self._waiting[0]
 
     def owes(self, block: Block) -> bool:
-        """Return whether a cohort has not ended that a block of a shared search must know."""
+        """Return whether a cohort that a block of a shared search must know has not ended."""
         unfinished = [*self._waiting, *self._racing.values()]
         starts = [other.trials.start for other in unfinished if other.role is Role.SEARCH]
         if block.role is Role.SEARCH:
@@ -125,13 +113,13 @@ class Stages:
     def take(self, warm: Sequence[Point] = (), carried: int | None = None) -> Cohort:
         """Return the next cohort, which is thereby handed out; `warm` points join it.
 
-        `carried` are the fewest steps to expect by other batch sizes, for the first cohort. If none
-        of its trials reaches the target, the expectation was wrong, or the good lanes are lost: the
-        next ones are not pruned.
+        For the first cohort, `carried` is the fewest steps expected from other batch sizes. If none
+        of its trials reaches the target, the expectation was wrong or the good lanes were dropped,
+        so later cohorts are not pruned.
         """
         block = self._waiting.pop(0)
         self._racing[block.key] = block
-        points, best = block.points or self._drawn(block), self._best_steps(block)
+        points, best = block.points or self._proposed(block), self._best_steps(block)
         prunes = not block.points and self.search.prunes(block.trials.start, block.region)
         return Cohort(
             batch_size=self.batch_size,
@@ -159,22 +147,22 @@ class Stages:
             self._waiting = _replicate_blocks(tuple(points), recorded, granted=granted)
         self._planned = not self._waiting
         if self._planned:
-            self._best = confirmed(results)
+            self.best = confirmed(results)
 
     def lose(self, key: Key) -> None:
         """Give up a cohort whose worker died, and what waits for it."""
         self._racing.pop(key, None)
-        self._closed = True
+        self.closed = True
         if self.search.adaptive or not self._done:
             self._waiting.clear()
 
     def stop(self) -> None:
         """Hand out nothing more."""
         self._waiting.clear()
-        self._closed = True
+        self.closed = True
 
     def _rebuild(self, recorded: Sequence[TrialResult]) -> None:
-        """Replay cohorts and extensions in order, so that the search is where it was."""
+        """Replay cohorts and extensions in order, to restore the state of the search."""
         cohorts: dict[Key, list[TrialResult]] = {}
         for result in recorded:
             cohorts.setdefault(_key(result), []).append(result)
@@ -189,27 +177,19 @@ class Stages:
             self.search.learn(cohorts[key])
 
     def _remember(self, key: Key, results: Sequence[TrialResult]) -> None:
-        """Keep only what later cohorts need of this one: a sweep may have very many."""
+        """Keep what later cohorts need, and no more: a sweep may have very many."""
         steps = [r.outcome.steps for r in results if r.outcome.steps is not None]
         self._done[key] = min(steps, default=None)
         role, number = key
-        if role is Role.SEARCH and (not self._first or number < self._first[0].cohort):
-            self._first = [result.without_curve() for result in results]
-
-    def _lanes(self) -> int:
-        return self._resolved.lanes_at(self.batch_size)
-
-    def _search_blocks(self, have: set[int]) -> list[Block]:
-        trials = range(self._resolved.trials_at(self.batch_size))
-        missing = missing_blocks(trials, self._lanes(), have)
-        return [Block(Role.SEARCH, block) for block in missing]
+        if role is Role.SEARCH and (not self.first or number < self.first[0].cohort):
+            self.first = [result.without_curve() for result in results]
 
     def _extension_blocks(self, results: Sequence[TrialResult]) -> list[Block]:
         have = _numbers(results, Role.EXTENSION)
         searched = [r for r in results if r.point.role in {Role.SEARCH, Role.EXTENSION}]
         regions = {r.region.number: r.region for r in searched if r.region is not None}
         for number in sorted(regions):
-            if missing := _region_blocks(regions[number], self._lanes(), have):
+            if missing := _region_blocks(regions[number], self._lanes, have):
                 return missing
         if len(regions) >= self._resolved.search.extend:
             return []
@@ -217,17 +197,12 @@ class Stages:
         if region is None:
             return []
         self.search.widen(region)
-        return _region_blocks(region, self._lanes(), have)
+        return _region_blocks(region, self._lanes, have)
 
-    def _drawn(self, block: Block) -> tuple[Point, ...]:
+    def _proposed(self, block: Block) -> tuple[Point, ...]:
         values = self.search.propose(block.trials, block.region)
         return tuple(
-            Point(
-                trial=trial,
-                seed=trial_seed(self._resolved.seed, self.batch_size, trial, block.role),
-                values=value,
-                role=block.role,
-            )
+            seeded_point(self._resolved.seed, self.batch_size, trial, block.role, value)
             for trial, value in zip(block.trials, values, strict=True)
         )
 
@@ -238,7 +213,7 @@ class Stages:
     def _best_steps(self, block: Block) -> int | None:
         """Return the fewest steps of the cohorts that must end before a block starts.
 
-        Not of all that have ended: with more workers more would have, and the cap would differ.
+        Others may have ended too, but how many depends on the number of workers.
         """
         if block.points:
             return block.held_to
@@ -267,20 +242,19 @@ def _numbers(results: Sequence[TrialResult], role: Role) -> set[int]:
 def _replicate_blocks(
     points: tuple[Point, ...], recorded: Sequence[TrialResult], *, granted: bool
 ) -> list[Block]:
-    """Return the cohort of some re-runs, held to what their points took when they were searched.
+    """Return the cohort of some re-runs, limited by the steps of their points in the search.
 
-    Those that `until` granted are held to what earlier re-runs took, where that is more.
+    Re-runs that `until` granted are limited by the steps of earlier ones, where these are more.
     """
     if not points:
         return []
-    # replicates of several points share a cohort, so the slowest point limits them all
-    slowest = 0
+    slowest = 0  # points whose replicates share a cohort share its limit
     for source in {point.source for point in points if point.source}:
         again = [r.outcome for r in recorded if granted and r.point.source == source]
         for result in recorded:
             steps = result.outcome.steps
             if (result.point.role, result.point.trial) == (source.role, source.trial) and steps:
-                ends = [found.steps or found.stopped_at for found in again]
+                ends = [outcome.steps or outcome.stopped_at for outcome in again]
                 slowest = max(slowest, held_to(steps, ends))
     trials = range(points[0].trial, points[0].trial + len(points))
     return [Block(Role.REPLICATE, trials, points=points, held_to=slowest)]

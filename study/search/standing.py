@@ -1,4 +1,4 @@
-"""How far the batch sizes of a study are, and what their trials are assumed to cost."""
+"""Progress of a study's batch sizes, and the assumed cost of their trials."""
 
 from dataclasses import dataclass
 
@@ -7,7 +7,7 @@ PLATEAU_GUESS = 64
 
 
 def expected_cost(batch_size: int) -> float:
-    """Return the relative cost of a trial by assumption: steps times time per step."""
+    """Return the assumed relative cost of a trial: steps times time per step."""
     # steps fall as 1/B to a plateau; a step costs a constant plus its examples
     steps = 1 / batch_size + 1 / PLATEAU_GUESS
     return steps * (PLATEAU_GUESS + batch_size)

@@ -1,4 +1,4 @@
-"""Tests of a sampler of your own: for a sweep before it starts, and as a pytest kit.
+"""Tests of your own sampler: run before a sweep starts, and available as a pytest kit.
 
 In the tests of its package:
 
@@ -10,6 +10,7 @@ In the tests of its package:
 """
 
 from collections.abc import Sequence
+from itertools import cycle
 
 import numpy as np
 
@@ -32,10 +33,10 @@ _SEED = 1
 
 
 def require_sound_sampler(name: str, sampler: Sampler, space: Space) -> None:
-    """Refuse a sampler of a user's own whose points do not follow from what it may depend on.
+    """Refuse a user's own sampler whose points depend on more than its documented inputs.
 
     Raises:
-        StudyError: it fails, leaves the unit cube, or suggests other points to the same question.
+        StudyError: it fails, leaves the unit cube, or answers the same question in two ways.
     """
     dimensions = sum(isinstance(entry, Range) for entry in space.values())
     if name in SAMPLERS or not dimensions:
@@ -51,9 +52,9 @@ def require_sound_sampler(name: str, sampler: Sampler, space: Space) -> None:
         same = np.array_equal(few, more[: len(few)]) and np.array_equal(more, again)
         if not same or changed(before, snapshot(sampler=sampler.points)):
             raise StudyError(
-                f"sampler {name} must suggest the same point for a trial whenever it is asked, and "
-                "whatever for beside it, as it is not adaptive, got others; let points depend on "
-                "the seed and the trial's number alone, or set adaptive = True"
+                f"sampler {name} is not adaptive, so it must always suggest the same point for a "
+                "trial, whichever other trials are asked for, got different points; let points "
+                "depend on the seed and the trial's number alone, or set adaptive = True"
             )
 
 
@@ -67,14 +68,13 @@ def _require_repeatable(name: str, make: Make, dimensions: int) -> None:
     reads.refuse()
     if not np.array_equal(one, other) or changed(before, snapshot(sampler=make)):
         raise StudyError(
-            f"sampler {name} must suggest the same points to the same seed, trials and results, "
-            "got others; draw from np.random.default_rng(seed), and keep nothing outside of the "
-            "object"
+            f"sampler {name} must suggest the same points for the same seed, trials and results, "
+            "got different points; draw from np.random.default_rng(seed), and keep no state "
+            "outside the object"
         )
 
 
 def _made_up(dimensions: int) -> Sequence[Finished]:
-    """Return trials that reached the target, missed it, and diverged."""
     points = np.random.default_rng(_SEED).random((_TRIALS, dimensions))
     kinds = [
         ("reached", 40, 0.04, 40.0),
@@ -83,8 +83,7 @@ def _made_up(dimensions: int) -> Sequence[Finished]:
     ]
     return [
         Finished(point=point, status=status, steps=steps, best_error=error, objective=value)
-        for place, point in enumerate(points)
-        for status, steps, error, value in [kinds[place % len(kinds)]]
+        for point, (status, steps, error, value) in zip(points, cycle(kinds), strict=False)
     ]
 
 

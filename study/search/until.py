@@ -1,7 +1,7 @@
-"""What a sweep does past its plan: more seeds, or more trials, where they narrow b_crit most.
+"""How a sweep continues past its plan: more seeds, or more trials, where they narrow b_crit most.
 
-A step is decided when all that was granted has been recorded, from the recorded results alone, and
-written into the study before it is run. So neither the number of workers nor a stop changes it.
+What to grant next is decided from recorded results alone, once all earlier grants have been run,
+and written into the study first. So it depends neither on the number of workers nor on a stop.
 """
 
 import math
@@ -28,30 +28,29 @@ from study.search.narrowing import (
 )
 
 ENOUGH = max(model.least_points for model in MODELS.values())
-"""Batch sizes that show the form of the curve too, so that no fewer end a sweep that chooses."""
+"""Batch sizes that also show the form of the curve; a sweep that chooses them measures no fewer."""
 AT_ONCE = 2
-"""Batch sizes that are granted more in one step: the optimum seldom needs others."""
-_BEYOND = "what would come next goes beyond"
+"""Batch sizes that are granted more at once: the optimum seldom needs more of them."""
 _MISFIT = (
     "more seeds or trials would not narrow it: points off the curve make it wide; add batch sizes "
     "or search.trials, or see the other models"
 )
 _TRIED = 4
-"""Times the planned trials or seeds after which what missed the target gets no more."""
+"""Multiple of the planned trials or seeds after which a point that missed gets no more."""
 _LEAST_SHARE = 0.1
-"""Share of the variance that seeds and trials account for, below which they are of no use."""
+"""More seeds and trials are useless where they account for less than this share of the variance."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Spent:
-    """What the recorded trials of a study took."""
+    """Steps and hours of a study's recorded trials."""
 
     steps: int
     hours: float
 
     @classmethod
     def of(cls, results: Iterable[TrialResult]) -> "Spent":
-        """Return what some trials took."""
+        """Return the steps and hours of some trials."""
         steps, seconds = 0, 0.0
         for result in results:
             steps += result.outcome.stopped_at
@@ -61,67 +60,66 @@ class Spent:
 
 @dataclass(frozen=True, slots=True)
 class Grants:
-    """What to grant next, nothing where the sweep is to end, and where b_crit stands."""
+    """What to grant next, nothing if the sweep is to end, and the reason, with b_crit so far."""
 
     granted: tuple[Grant, ...] = ()
     why: str = ""
 
 
-def next_grants(resolved: ResolvedStudy, found: Analysis, spent: Spent) -> Grants:
-    """Return what to grant next; the study has everything granted so far."""
+def next_grants(resolved: ResolvedStudy, analysis: Analysis, spent: Spent) -> Grants:
+    """Return what to grant next; the study includes all earlier grants."""
     assert resolved.until is not None  # asked only of studies that have it
-    critical = found.critical.get("b_crit")
+    critical = analysis.critical.get("b_crit")
     if critical is None:
-        return _toward_a_fit(resolved, found, spent)
+        return _toward_a_fit(resolved, analysis, spent)
     estimate, asked = critical.estimate, resolved.until.b_crit
-    narrowing = Narrowing(resolved, found, estimate)
-    known, side = f"until: {estimate.text('b_crit')}", _side(estimate, found.reached["batch_size"])
+    narrowing = Narrowing(resolved, analysis, estimate)
+    side = _side(estimate, analysis.reached["batch_size"])
+    known = f"until: {estimate.text('b_crit')}"
     if estimate.identified:
         known += f", both ends within a factor of {1 + half_width(estimate):.3g} of its middle"
     narrow = asked is not None and half_width(estimate) <= asked
     chosen = _chosen(narrowing, side, few=narrow)
     cap = _over(resolved.until, spent, sum(option.steps for option in chosen))
-    if narrow and (cap or not chosen or len(found.reached) >= ENOUGH):
+    if narrow and (cap or not chosen or len(analysis.reached) >= ENOUGH):
         return Grants(why=f"{known}, as asked for (until.b_crit = {asked:g})")
     if not chosen:
-        return Grants(why=f"{known}; {_remedy(side, found, resolved) if side else _MISFIT}")
+        return Grants(why=f"{known}; {_remedy(side, analysis, resolved) if side else _MISFIT}")
     if cap is not None:
         more = _still_needed(resolved, estimate, spent)
-        return Grants(why=f"{known}; {_BEYOND} {cap}{more}")
+        return Grants(why=f"{known}; the next grant would exceed {cap}{more}")
     return Grants(granted=tuple(option.grant for option in chosen), why=known)
 
 
 def _chosen(narrowing: Narrowing, side: int, *, few: bool) -> list[Option]:
-    """Return what to grant; at most one new batch size, as each changes what the next would tell.
+    """Return what to grant; at most one new batch size, because it changes the worth of the others.
 
-    Args:
-        narrowing: the options.
-        side: of all batch sizes on which b_crit lies, 0 for neither: only others help there.
-        few: whether the interval is narrow, by too few batch sizes to show the form of the curve.
+    Unless `side` (see `_side`) is 0, only batch sizes on that side help. `few` says that the
+    interval is narrow, but by too few batch sizes to show the form of the curve.
     """
-    edge = narrowing.found.reached["batch_size"].agg("max" if side > 0 else "min")
-    new = sorted(narrowing.at_new(), key=_order)
+    edge = narrowing.analysis.reached["batch_size"].agg("max" if side > 0 else "min")
+    new = sorted(narrowing.at_new_sizes(), key=_order)
     if side or few:
         return [option for option in new if few or side * (option.grant.batch_size - edge) > 0][:1]
-    if censored := _of_censored(narrowing.resolved, narrowing.found):
+    if censored := _for_censored(narrowing.resolved, narrowing.analysis):
         return censored[:AT_ONCE]
-    use = narrowing.by_noise >= _LEAST_SHARE
-    return _best([*new[:1], *(narrowing.at_measured() if use else ())])
+    useful = narrowing.share_of_noise >= _LEAST_SHARE
+    return _best([*new[:1], *(narrowing.at_measured_sizes() if useful else ())])
 
 
-def _toward_a_fit(resolved: ResolvedStudy, found: Analysis, spent: Spent) -> Grants:
-    """Return what may let one more batch size reach the target, where too few did for a fit.
+def _toward_a_fit(resolved: ResolvedStudy, analysis: Analysis, spent: Spent) -> Grants:
+    """Return what may help one more batch size to reach the target, where too few did for a fit.
 
-    A sweep that chooses adds a batch size in the middle of those that did.
+    A sweep that chooses its batch sizes adds one in the middle of those that did.
     """
     assert resolved.until is not None
     least = MODELS["hyperbola"].least_points
     known = f"until: fewer than {least} batch sizes reached the target, so b_crit is unknown"
-    chosen = [*_of_censored(resolved, found), *_of_missed(resolved, found)][:AT_ONCE]
-    if new := worth_measuring(resolved, found):
-        middle = np.log(found.reached["batch_size"]).mean()
+    chosen = [*_for_censored(resolved, analysis), *_for_missed(resolved, analysis)][:AT_ONCE]
+    if new := worth_measuring(resolved, analysis):
+        middle = np.log(analysis.reached["batch_size"]).mean()
         grant = planned(resolved, min(new, key=lambda size: abs(math.log(size) - middle)))
-        steps = grant.trials * float(found.reached["stopped_at"].max())
+        steps = grant.trials * float(analysis.reached["stopped_at"].max())
         chosen = [Option(grant=grant, narrows=0.0, steps=steps)]
     if not chosen:
         return Grants(
@@ -130,18 +128,18 @@ def _toward_a_fit(resolved: ResolvedStudy, found: Analysis, spent: Spent) -> Gra
         )
     if (cap := _over(resolved.until, spent, sum(option.steps for option in chosen))) is not None:
         return Grants(
-            why=f"{known}; what would come next goes beyond {cap}; raise it, or loosen race.target"
+            why=f"{known}; the next grant would exceed {cap}; raise it, or loosen race.target"
         )
     return Grants(granted=tuple(option.grant for option in chosen), why=known)
 
 
-def _of_censored(resolved: ResolvedStudy, found: Analysis) -> list[Option]:
-    """Return more seeds where half or more of those of the best point ended at their cap.
+def _for_censored(resolved: ResolvedStudy, analysis: Analysis) -> list[Option]:
+    """Return more seeds where half or more of the best point's ended at their cap.
 
-    Further ones go beyond it (`study.engine.stopping_rules.held_to`).
+    New seeds have a higher cap (`study.engine.stopping_rules.held_to`).
     """
     options: list[Option] = []
-    rows = found.table[found.table["steps"].notna() & found.table["steps_median"].isna()]
+    rows = analysis.table[analysis.table["steps"].notna() & analysis.table["steps_median"].isna()]
     for size, end in zip(rows["batch_size"], rows["median_bound"].fillna(math.inf), strict=True):
         seeds, confirm = resolved.seeds_at(size), resolved.replicates.confirm or 0
         most = _TRIED * (resolved.replicates.seeds + confirm)
@@ -152,12 +150,12 @@ def _of_censored(resolved: ResolvedStudy, found: Analysis) -> list[Option]:
     return options
 
 
-def _of_missed(resolved: ResolvedStudy, found: Analysis) -> list[Option]:
+def _for_missed(resolved: ResolvedStudy, analysis: Analysis) -> list[Option]:
     """Return more trials where the target was missed.
 
-    All get equally many, so those with the fewest are first, and of these the largest.
+    Batch sizes with the fewest trials come first, and of these the largest.
     """
-    missed = found.table[found.table["steps"].isna()]
+    missed = analysis.table[analysis.table["steps"].isna()]
     longest = dict(zip(missed["batch_size"].tolist(), missed["stopped_at"].tolist(), strict=True))
     options: list[Option] = []
     for size in sorted(longest, key=lambda size: (resolved.trials_at(size), -size)):
@@ -169,29 +167,27 @@ def _of_missed(resolved: ResolvedStudy, found: Analysis) -> list[Option]:
 
 
 def _side(b_crit: Estimate, batch_sizes: "pd.Series[int]") -> int:
-    """Return 1 where b_crit lies above all batch sizes, -1 where below, 0 where neither is sure."""
+    """Return 1 if b_crit lies above all batch sizes, -1 if below, 0 if neither is certain."""
     if b_crit.identified:
         return 0
     return int(b_crit.low >= batch_sizes.max()) - int(b_crit.high <= batch_sizes.min())
 
 
-def _remedy(side: int, found: Analysis, resolved: ResolvedStudy) -> str:
-    """Return what helps where b_crit lies on one side of all batch sizes, and seeds do not."""
-    sizes = found.reached["batch_size"]
+def _remedy(side: int, analysis: Analysis, resolved: ResolvedStudy) -> str:
+    sizes = analysis.reached["batch_size"]
     if side > 0:
         most = int(sizes.max())
-        whole = most == resolved.examples
         other = "a looser race.target has a smaller b_crit"
-        remedy = other if whole else f"add batch sizes above {most}"
-        return f"all batch sizes scale perfectly, as far as they show; {remedy}"
+        remedy = other if most == resolved.examples else f"add batch sizes above {most}"
+        return f"all measured batch sizes seem to scale perfectly; {remedy}"
     least = int(sizes.min())
     other = "a tighter race.target has a larger b_crit"
     remedy = other if least == 1 else f"add batch sizes below {least}"
-    return f"all batch sizes lie on the plateau, as far as they show; {remedy}"
+    return f"all measured batch sizes seem to lie on the plateau; {remedy}"
 
 
 def _best(options: Iterable[Option]) -> list[Option]:
-    """Return the options of most worth, at most one of each batch size."""
+    """Return the options of most worth, at most one for each batch size."""
     chosen: dict[int, Option] = {}
     for option in sorted(options, key=_order):
         chosen.setdefault(option.grant.batch_size, option)
@@ -204,7 +200,7 @@ def _order(option: Option) -> tuple[float, int]:
 
 
 def _over(until: UntilConfig, spent: Spent, steps: float) -> str | None:
-    """Return the cap that further steps would exceed, as text."""
+    """Return the limit of `until` that further steps would exceed, as text."""
     total = spent.steps + steps
     if until.trial_steps is not None and total > until.trial_steps:
         return f"until.trial_steps = {until.trial_steps:,}"

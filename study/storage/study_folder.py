@@ -76,7 +76,7 @@ def continued(folder: ResultsFolder, resolved: ResolvedStudy) -> ResolvedStudy:
         )
     sizes = recorded.batch_sizes  # from these, a sweep that chooses its batch sizes continues
     listed = None
-    if not resolved.begins:
+    if not resolved.has_initial_sizes:
         sizes = tuple(sorted({*sizes, *resolved.batch_sizes}))
         only_recorded = recorded.candidates and not resolved.candidates
         listed = recorded.listed or (True if only_recorded else None)

@@ -1,12 +1,12 @@
 import torch
 
 from study.records import Role
-from study.seeding import derive_seed, generator, trial_seed
+from study.seeding import derive_seed, generator, seeded_point
 
 
 def test_seeds_differ_in_every_part_of_their_path():
     seeds = {
-        trial_seed(study, size, trial, Role.SEARCH)
+        seeded_point(study, size, trial, Role.SEARCH, {}).seed
         for study in range(3)
         for size in (1, 2, 64)
         for trial in range(20)

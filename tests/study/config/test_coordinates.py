@@ -63,7 +63,7 @@ def test_an_average_of_the_weights_has_a_half_life_too():
         assert point.values["ema_decay"] == 0.5 ** (
             cohort.batch_size / point.values["ema_half_life"]
         )
-    with pytest.raises(StudyError, match="ema_half_life must be a number where the target counts"):
+    with pytest.raises(StudyError, match="ema_half_life must be a number where the target refers"):
         made(search={"space": space})
 
 

@@ -194,7 +194,7 @@ FAULTS = {
     ),
     "an idle search": (
         {"search": {"space": {"ema_decay": {"low": 0.5, "high": 0.9}}}},
-        "must be a number where the target counts on raw weights",
+        "must be a number where the target refers to raw weights",
     ),
     "a decay of 1": ({"search": {"space": {"ema_decay": 1.0}}}, r"must lie in \[0, 1\)"),
     "a second average": (

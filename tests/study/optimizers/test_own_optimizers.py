@@ -145,18 +145,18 @@ FAULTS = {
     "raises": (["def update(self, state): raise OSError('no')"], "must take a step, got OSError"),
     "Python state": (
         ["n = 0", "def update(self, state): self.n += 1; state.parameters.sub_(self.n)"],
-        "must keep what changes in its buffers .* got a change of optimizer.update.n",
+        "must keep its state in buffers .* got a change of optimizer.update.n",
     ),
     "Python state of a refresh": (
         ["n = 0", "def refresh(self, state): self.n += 1"],
-        "must keep what changes in its buffers .* got a change of optimizer",
+        "must keep its state in buffers .* got a change of optimizer",
     ),
     "a branch": (
         [
             "def update(self, state):",
             "    if state.gradients.norm() < 1e9: state.parameters.sub_(state.gradients)",
         ],
-        "got ValueError: a Python number made of a tensor, as by if",
+        "got ValueError: a tensor converted to a Python number, as by if",
     ),
     "a learning rate in place": (
         ["def update(self, state): state.parameters.sub_(state.values['lr'].mul_(0.9))"],

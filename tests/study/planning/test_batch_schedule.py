@@ -89,13 +89,13 @@ def test_the_quadratic_follows_its_recursion(changes):
             {"batch_schedule": {"stages": [[0.0, 1.0], [0.5, 2.0], [0.5, 4.0]]}},
             "must begin at 0 and rise",
         ),
-        ({"batch_schedule": {"stages": [[0.0, 0.5]]}}, "must have the multiple 1, after which"),
+        ({"batch_schedule": {"stages": [[0.0, 0.5]]}}, "must have the multiple 1, which is the"),
         ({"batch_schedule": {"rule": "seesaw", "lr": "same"}}, "`lr` must be left out if `rule`"),
         ({"batch_schedule": {"rule": "seesaw"}}, "rule needs a schedule of the learning rate, got"),
         (SEESAW | {"search": {}}, "decay_fraction must be a number for batch_schedule.rule, got"),
         (
             SEESAW | {"search": {"space": {"decay_fraction": 1.0, "end_factor": 0.6}}},
-            "that falls to half of the learning rate, got 'cosine' down to 0.6",
+            "that halves the learning rate, got 'cosine' down to 0.6",
         ),
         (
             {"batch_schedule": WARM_UP, "mode": "recipe", "recipe": {"rule": "linear", "base": 8}},
@@ -108,6 +108,10 @@ def test_the_quadratic_follows_its_recursion(changes):
                 "batch_schedule": {"stages": [[0, 1], [0.5, 2]]},
             },
             "must keep batches within the 90 training examples, got 128 at batch size 64; leave",
+        ),
+        (
+            {"batch_schedule": {"stages": [[0, 4], [0.5, 1]]}, "race": {"max_steps": 3}},
+            "must begin with a batch within the budget, 24 examples at batch size 8, got 32",
         ),
     ],
 )

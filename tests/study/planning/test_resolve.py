@@ -173,6 +173,12 @@ def test_an_epoch_budget_binds_where_it_is_smaller(plugin):
     assert [study.budget(size) for size in (1, 2, 20)] == [50, 40, 4]
 
 
+def test_a_budget_of_data_may_be_a_single_batch(plugin):
+    race = {"max_examples": 20}
+    study, _ = resolve({"workload": plugin(), "batch_sizes": [8, 20], "race": race})
+    assert [study.budget(size) for size in study.batch_sizes] == [2, 1]
+
+
 def test_a_race_to_the_budget_runs_every_trial_to_its_budget(plugin):
     study, _ = resolve({"workload": plugin(), "race": {"to": "budget"}})
     assert study.race.to == "budget"
@@ -208,6 +214,24 @@ def test_a_resolved_study_resolves_to_itself(plugin):
         ({"race": {"max_steps": {"of": "x"}}}, r"race\.max_steps\.times is required"),
         ({"race": {"max_steps": {"of": "x", "times": 0.5}}}, r"max_steps\.times must be greater"),
         ({"race": {"max_steps": {"of": "none", "times": 2}}}, "of must be the results folder of a"),
+        (
+            {"batch_sizes": [4, 8, 16], "race": {"max_examples": 7}},
+            r"race\.max_examples must allow at least one step, got 7 examples, which are fewer "
+            "than a step uses at batch size 8, 16; raise it to 16 examples, or leave out",
+        ),
+        (
+            {"batch_sizes": "auto", "until": {"b_crit": 0.2}, "race": {"max_examples": 19}},
+            "got 19 examples, which are fewer than a step uses at batch size 20; raise",
+        ),
+        (
+            {
+                "batch_sizes": [8],
+                "optimizer": "sgd",
+                "federated": {"clients": 2, "local_steps": 5},
+                "race": {"max_epochs": 1.9},
+            },
+            r"race\.max_epochs must allow at least one step, got 38 examples.*it to 40 examples",
+        ),
         ({"race": {"prune": [0.5, 0.25]}}, r"must list rising shares, got \[0.5, 0.25\]; for"),
         ({"race": {"prune": [0.5, 0.5]}}, "must list rising shares"),
         ({"race": {"prune": [0.0, 0.5]}}, r"race\.prune\.0 must be greater than 0, got 0"),

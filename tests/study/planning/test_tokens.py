@@ -117,6 +117,13 @@ def test_a_study_in_tokens_runs_and_is_recorded_in_examples(of_tokens):
     assert examples.digest() == study.digest()  # so that either file goes on with the folder
 
 
+def test_a_token_budget_below_one_batch_is_refused(of_tokens):
+    message = r"race.max_examples \(race.max_tokens / 2\) must allow at least one step, got 10 exam"
+    given = {"workload": of_tokens, "batch_unit": "tokens", "batch_sizes": [8, 32]}
+    with pytest.raises(StudyError, match=message):
+        resolve({**given, "race": {"max_tokens": 20}})
+
+
 def test_a_number_of_tokens_that_has_changed_is_refused(of_tokens):
     study, _ = resolve({"workload": of_tokens, "race": {"max_tokens": 640}})
     with pytest.raises(StudyError, match="tokens_per_example follows from the rest"):

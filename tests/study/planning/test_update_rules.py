@@ -53,11 +53,11 @@ def test_every_built_in_optimizer_is_admitted(name):
 @pytest.mark.parametrize(
     ("update", "words"),
     [
-        (counting, "must keep what changes in its buffers .*<global COUNT>"),
+        (counting, "must keep its state in buffers .*<global COUNT>"),
         (mixing, "do not mix rows"),
         (at_one_rate, "do not mix rows"),
-        (comparing, "a Python number made of a tensor"),
-        (by_length, "a Python number made of a tensor"),
+        (comparing, "a tensor converted to a Python number"),
+        (by_length, "a tensor converted to a Python number"),
         (noisy, "draw no random numbers"),
         (failing, "optimizer mine must take a step, got KeyError: 'velocity'"),
     ],

@@ -141,16 +141,16 @@ FAULTS = {
     "text": (["def suggest(self, trials): return 'here'"], "must suggest points, got ValueError"),
     "global draws": (
         ["def suggest(self, trials): return np.random.random((len(trials), self.shape))"],
-        "must suggest the same point for a trial whenever it is asked",
+        "must always suggest the same point for a trial, whichever other trials",
     ),
     "by place": (
         ["def suggest(self, trials): return self.random.random((len(trials), self.shape))[::-1]"],
-        "must suggest the same point for a trial whenever it is asked",
+        "must always suggest the same point for a trial, whichever other trials",
     ),
     "late global state": (
         ["def suggest(self, trials):", "    type(self).calls = getattr(self, 'calls', 0) + 1"]
         + ["    return super().suggest(trials)"],
-        "must suggest the same point for a trial whenever it is asked",
+        "must always suggest the same point for a trial, whichever other trials",
     ),
 }
 
@@ -172,7 +172,7 @@ def test_faulty_samplers_are_refused(own, lines, match):
 )
 def test_a_sampler_that_learns_must_repeat_itself(own, lines):
     search = {"sampler": own("Around", *lines)}
-    with pytest.raises(StudyError, match="the same points to the same seed, trials and results"):
+    with pytest.raises(StudyError, match="the same points for the same seed, trials and results"):
         resolve({"workload": "noisy-quadratic", "batch_sizes": [4], "search": search})
 
 

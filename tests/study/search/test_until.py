@@ -116,10 +116,10 @@ def test_a_cap_ends_it_and_it_says_what_it_would_take(make, narrowed, planned):
     cap = (plan + narrowed[3].steps) // 2
     _, why, _, spent = swept(make(b_crit=0.4, trial_steps=cap))
     assert plan < spent.steps <= cap
-    assert f"next goes beyond until.trial_steps = {cap:,}; until.b_crit = 0.4 would take " in why
+    assert f"grant would exceed until.trial_steps = {cap:,}; until.b_crit = 0.4 would take " in why
     assert "times the" in why
     hours = next_grants(make(hours=0.001), planned[2], replace(planned[3], hours=0.002))
-    assert hours.why.endswith("goes beyond until.hours = 0.001")
+    assert hours.why.endswith("would exceed until.hours = 0.001")
 
 
 def test_what_narrows_is_where_steps_move_b_crit(make):
@@ -150,7 +150,7 @@ def test_a_bound_that_noise_hides_is_found(make):
 def test_batch_sizes_of_one_regime_end_it(make, b_crit, remedy):
     _, why, found, _ = swept(make(b_crit=0.5), ends=made(b_crit, 0.1))
     assert not found.critical["b_crit"].estimate.identified
-    assert "as far as they show" in why
+    assert "all measured batch sizes seem to" in why
     assert why.endswith(remedy)
 
 
@@ -164,7 +164,7 @@ def test_batch_sizes_that_missed_the_target_get_more_trials(make):
     assert "as asked for" in why
     study = make(trial_steps=1)
     _, why, found, spent = swept(study, ends=lambda *_: missed())
-    assert "goes beyond until.trial_steps = 1; raise it, or loosen race.target" in why
+    assert "would exceed until.trial_steps = 1; raise it, or loosen race.target" in why
     study = study.with_grants([Grant(batch_size=size, trials=32, seeds=3) for size in SIZES])
     why = next_grants(study, found, spent).why
     assert "even with more trials where it was missed; raise race.max_steps" in why
@@ -214,13 +214,13 @@ def test_a_sweep_that_chooses_adds_batch_sizes_until_it_is_narrow(make):
 
 def test_a_sweep_that_chooses_says_nothing_of_batch_sizes_to_add(make):
     _, why, _, _ = swept(choosing(make, trial_steps=1), ends=made(400, 0.3))
-    assert why.endswith("goes beyond until.trial_steps = 1; raise it")
+    assert why.endswith("would exceed until.trial_steps = 1; raise it")
 
 
 def test_a_sweep_that_chooses_looks_beyond_its_batch_sizes(make):
     steps, why, _, _ = swept(choosing(make, b_crit=0.5), ends=made(1e5, 0.05))
     assert [grant.batch_size for (grant,) in steps] == [512]
-    assert "all batch sizes scale perfectly" in why
+    assert "all measured batch sizes seem to scale perfectly" in why
     assert why.endswith("add batch sizes above 512")
 
 
