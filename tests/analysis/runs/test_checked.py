@@ -118,7 +118,7 @@ def test_units_that_do_not_fit_are_refused(imports):
         ({"step_unit": "tokens"}, "--tokens-per-example go together"),
         ({"tokens": 8}, "--tokens-per-example go together"),
         ({"step_unit": "tokens", "tokens": 0}, "must be at least 1, got 0"),
-        ({"metric": "val_loss"}, "--metric must be one of the measurements that there are, val_er"),
+        ({"metric": "val_loss"}, "--metric must be one of the measurements of the runs, val_er"),
     ):
         with pytest.raises(AnalysisError, match=message):
             imports(text, **options)
@@ -147,7 +147,7 @@ def test_the_time_that_a_run_took_is_no_setting_unless_it_is_named(imports):
     made = imports(text, target=0.45)
     assert "Runtime" not in made.trials
     assert "1 replicates; " in made.sentence
-    assert "columns left out: Runtime; name what is a hyper" in made.sentence
+    assert "columns left out: Runtime; map those that are hyper" in made.sentence
     named = imports(text, "named.csv", columns="Runtime=Runtime", target=0.45)
     assert named.trials["Runtime"].tolist() == [31, 32]
 

@@ -162,7 +162,7 @@ def test_known_ranges_let_the_search_be_judged(imports):
     assert made.study.box(8) == {"lr": {"low": 1e-3, "high": 1.0, "scale": "log"}}
     assert not made.study.adaptive
     assert "drawn are unknown" not in " ".join(sentences(analyze(made.study)))
-    with pytest.raises(AnalysisError, match=r"hold every lr, got 0\.1 in row 2 of"):
+    with pytest.raises(AnalysisError, match=r"cover every lr, got 0\.1 in row 2 of"):
         imports(measurements(), "narrow.csv", space="lr=0.001:0.05:log")
     with pytest.raises(AnalysisError, match="must name hyperparameters of the runs, lr, got 'rl'"):
         imports(measurements(), "name.csv", space="rl=0.001:0.5")
