@@ -1,4 +1,4 @@
-"""A page as Markdown, for pull requests and repositories: sentences and tables, no drawings."""
+"""A page as Markdown, for pull requests and repositories: sentences and tables, no charts."""
 
 from analysis.comparison.sentences import comparison_sentences
 from analysis.escaping import escape_markdown
@@ -21,13 +21,13 @@ def page_markdown(page: Page) -> str:
 def _study(study: StudyPage) -> list[str]:
     analysis, verdict = study.analysis, study.verdict
     steps, *others = study.tables
-    diagnoses = [text for told in study.diagnoses.values() for text in told]
+    diagnoses = [text for sentences in study.diagnoses.values() for text in sentences]
     return [
         f"## {escape_markdown(verdict.headline)}",
         escape_markdown(f"{analysis.study.name}: {analysis.title}"),
         markdown_list(verdict.reasons),
         "How certain that is:",
-        markdown_list(verdict.sure),
+        markdown_list(verdict.certainty),
         markdown_table(steps.rows),
         _details(
             "All findings",
@@ -43,5 +43,5 @@ def _folded(table: PageTable) -> str:
 
 
 def _details(summary: str, content: str) -> str:
-    """Return content that GitHub and GitLab fold; the blank lines make it Markdown inside."""
+    """Return content that GitHub and GitLab fold; blank lines let it contain Markdown."""
     return f"<details><summary>{escape_markdown(summary)}</summary>\n\n{content}\n\n</details>"

@@ -1,4 +1,4 @@
-"""Fits and critical batch sizes as plain data, and what these and the regimes say in sentences."""
+"""Fits and critical batch sizes as plain data, and sentences on them and on the regimes."""
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
@@ -15,12 +15,12 @@ ALIKE = 2.0
 """Models within this AICc of the lowest fit about equally well (Burnham and Anderson 2002, 2.6)."""
 STEPS = "steps"
 _FEW = 50
-"""Fewer steps than these are counted with an error above 1 %, by half a step."""
+"""Below this many steps, half a step is an error of more than 1 %."""
 _Record = Mapping[str, Any]
 
 
 def fits_record(fits: Fits | None, local_steps: int = 1) -> dict[str, Any]:
-    """Return the fits as JSON data; null where unknown or without bound.
+    """Return the fits as JSON data; null if unknown or unbounded.
 
     E_min counts the examples of all local steps of a round.
     """
@@ -36,13 +36,11 @@ def fits_record(fits: Fits | None, local_steps: int = 1) -> dict[str, Any]:
 
 def critical_record(critical: Mapping[str, CriticalBatchSize]) -> dict[str, Any]:
     """Return the critical batch sizes as JSON data."""
-    records = {
-        name: {**size.estimate.record(), "note": size.note} for name, size in critical.items()
-    }
+    records = {}
     for name, size in critical.items():
-        if size.parts:
-            parts = {source: estimate.record() for source, estimate in size.parts.items()}
-            records[name]["parts"] = parts
+        parts = {source: estimate.record() for source, estimate in size.parts.items()}
+        records[name] = {**size.estimate.record(), "note": size.note}
+        records[name] |= {"parts": parts} if parts else {}
     return records
 
 
@@ -72,9 +70,9 @@ def _fit_record(fit: ScalingFit, local_steps: int) -> dict[str, Any]:
 def fit_sentences(record: _Record, critical: _Record, unit: str = STEPS) -> tuple[str, ...]:
     """Return what the fits found, one sentence each, from `fits_record` and `critical_record`.
 
-    These are the critical batch size, what the curves run through, the hyperbola and the model
-    chosen, the choice, the critical batch sizes by other definitions, and what the data do not
-    identify. `unit` is what a step is called, in the plural.
+    They cover the critical batch size, the points that the curves run through, the hyperbola and
+    the chosen model, the choice, the critical batch sizes by other definitions, and what the data
+    do not identify. `unit` is the plural of what a step is called.
     """
     sizes = "; ".join(
         critical_text(name, size) for name, size in critical.items() if name != "b_crit"
@@ -99,11 +97,11 @@ def b_crit_sentences(record: _Record, b_crit: _Record) -> Iterator[str]:
         for name, word in ((SEEDS, "by seeds alone"), (TUNING, "with under-tuning"))
         if name in parts
     ]
-    found = f"{Estimate.of(b_crit).text('b_crit')}; {level:.0%} interval for {list_text(parts)}"
-    found += f"; {b_crit['note']}." if b_crit["note"] else "."
+    sentence = f"{Estimate.of(b_crit).text('b_crit')}; {level:.0%} interval for {list_text(parts)}"
+    sentence += f"; {b_crit['note']}." if b_crit["note"] else "."
     if len(parts) > 1:
-        found += f" From the {record['chosen']} fit alone: {', '.join(texts)}."
-    yield found
+        sentence += f" From the {record['chosen']} fit alone: {', '.join(texts)}."
+    yield sentence
     if FORM not in parts:
         yield (
             "No interval covers the form of the curve: too few batch sizes reached the target to "
@@ -112,7 +110,7 @@ def b_crit_sentences(record: _Record, b_crit: _Record) -> Iterator[str]:
 
 
 def _brackets(fit: _Record) -> Iterator[str]:
-    """Yield how far the middles of brackets lie below steps, or would if small counts had some."""
+    """Yield how far curves lie below the steps: half a bracket, or half a step without one."""
     pairs = [*zip(fit["before"], fit["steps"], strict=True)]
     if most := max((steps - before) / (2 * steps) for before, steps in pairs):
         yield (
@@ -137,32 +135,30 @@ def critical_text(name: str, record: _Record) -> str:
 
 
 def lower_bounds(record: _Record) -> list[float]:
-    """Return the batch sizes in the fits of a `fits_record` that missed the target."""
+    """Return the batch sizes in a `fits_record` that missed the target."""
     points = record["fits"]["hyperbola"]
     sizes = zip(points["batch_sizes"], points["missed"], strict=True)
     return [size for size, missed in sizes if missed]
 
 
 def unexplained_sentences(record: _Record) -> Iterator[str]:
-    """Yield which steps of a summary the fits describe badly, whatever their parameters."""
+    """Yield which batch sizes of a summary no curve can describe."""
     if sizes := ", ".join(map(str, record.get("unexplained", ()))):
         yield (
             f"B = {sizes}: more than {OUT_OF_REACH:g} times the {record['unit']} that a curve from "
-            "perfect scaling to a plateau allows beside the other batch sizes, so no fit describes "
+            "perfect scaling to a plateau allows given the other batch sizes, so no fit describes "
             "these data: check the searches."
         )
 
 
 def unidentified_sentences(name: str, fit: _Record) -> Iterator[str]:
-    """Yield a sentence on each limit of a model's curve that the data do not identify."""
+    """Yield a sentence on each parameter of a model that the data do not identify."""
     b_crit = Estimate.of(fit["b_crit"])
-    for what, missing in (
-        ("The plateau", math.isinf(b_crit.high)),
-        ("Perfect scaling", b_crit.low == 0),
-    ):
-        if missing:
-            bound = b_crit.text(f"b_crit_{name}")
-            yield f"{what} is not identified by the {name} fit: {bound}."
+    bound = b_crit.text(f"b_crit_{name}")
+    if math.isinf(b_crit.high):
+        yield f"The plateau is not identified by the {name} fit: {bound}."
+    if b_crit.low == 0:
+        yield f"Perfect scaling is not identified by the {name} fit: {bound}."
     if fit["exponent"] is None:
         return
     symbol, exponent = str(MODELS[name].exponent), Estimate.of(fit["exponent"])
@@ -229,9 +225,9 @@ _NO_REGIME = {
 
 
 def regime_sentences(record: _Record, bounds: Sequence[float] = ()) -> tuple[str, ...]:
-    """Return a sentence on each regime of a `Regimes.record`: where it lies, or what is unknown.
+    """Return a sentence on each regime of a `Regimes.record`: where it lies, or why that is open.
 
-    Batch sizes of which only a lower bound of the steps is known, `bounds`, have no regime.
+    `bounds` are batch sizes with only a lower bound on the steps; they have no regime.
     """
     sizes = list(record["of"])
     by_points = record["by_points"]
@@ -252,7 +248,7 @@ def _regime(regime: Regime, record: _Record, bounds: Sequence[float]) -> str:
         candidates = [size_text(size) for size in record["by_points"][regime]]
         return f"{name} {verb} not resolved: {_reason(regime, candidates, sizes[-1], pronoun)}."
     name = name.removeprefix("The ").capitalize()
-    inside = [size for size, place in record["of"].items() if place == regime]
+    inside = [size for size, regime_there in record["of"].items() if regime_there == regime]
     if len(inside) < LEAST_SEEN:
         return f"{name} at B = {inside[0]}, where at a sharp knee the other regime holds too."
     where = "over the whole measured range," if len(inside) == len(sizes) else "from"

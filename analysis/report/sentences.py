@@ -1,6 +1,6 @@
-"""What an analysis found, in sentences made from its summary as plain data.
+"""The findings of an analysis as sentences, made from its summary as plain data.
 
-No sentence sees anything else, so none can say what `summary.json` does not.
+They use nothing else, so they say nothing that is not in `summary.json`.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -29,7 +29,7 @@ from analysis.report.seeds import replicate_sentences, seed_sentences
 from analysis.search_quality.sentences import quality_sentences
 
 _LARGE = 0.1
-"""Share of additional steps from which a search is said to be under-tuned."""
+"""Share of additional steps from which a search counts as under-tuned."""
 COMMON_GAP = (
     "All batch sizes share one search, so these factors are similar at neighboring batch sizes: "
     "they widen the interval of b_crit and no other."
@@ -42,7 +42,7 @@ _NOT_REACHED = "check its search, and whether a batch of that size can reach the
 
 
 def summary_sentences(record: _Record) -> tuple[str, ...]:
-    """Return the findings, one sentence each, from what `summary.json` holds."""
+    """Return the findings, one sentence each, from the content of `summary.json`."""
     recipe, table = record["recipe"], _frame(record["table"])
     ran = recipe is not None and recipe["ran"]
     return (
@@ -54,7 +54,7 @@ def summary_sentences(record: _Record) -> tuple[str, ...]:
         *_goal_sentences(record),
         *unexplained_sentences(record),
         *_miss_sentences(record, ran),
-        # where its rule has not run, a recipe is a study of its base
+        # before its rule has run, a recipe is a study of its base
         *(() if ran else recipe_sentences(recipe)),
         *failure_sentences(record["failures"]),
         *_replicate_sentences(record, table, ran),
@@ -68,22 +68,23 @@ def summary_sentences(record: _Record) -> tuple[str, ...]:
 
 
 def _frame(rows: Sequence[_Record]) -> pd.DataFrame:
-    """Return rows as a table; numbers without a fraction are integers, nulls or not."""
+    """Return rows as a table; whole numbers are integers, also beside nulls."""
     return pd.DataFrame(list(rows)).convert_dtypes()
 
 
 def _choice_sentences(record: _Record) -> tuple[str, ...]:
-    """Return how the batch sizes came about, where the study file does not list them."""
+    """Return how the batch sizes were chosen, if the study file does not list them."""
     if "candidates" not in record:
         return ()
     ends = span_text(record["candidates"][0], record["candidates"][-1])
     count = len(record["table"])
-    sizes = counted(count, "batch sizes")
-    chose, then = f"The sweep chose {'these' if count > 1 else 'this'} {sizes}", ""
+    sizes = f"{'these' if count > 1 else 'this'} {counted(count, 'batch sizes')}"
+    until = ""
     if "listed" in record:
-        chose, then = "The sweep chose batch sizes", ", until a list took the place of its choice"
+        sizes, until = "batch sizes", ", until a list replaced its choice"
     return (
-        f"{chose} among {ends}, as those that tell most of b_crit for their trial-steps{then}.",
+        f"The sweep chose {sizes} among {ends} that promised the most information about b_crit per "
+        f"trial-step{until}.",
     )
 
 
@@ -97,14 +98,14 @@ def _fit_sentences(record: _Record) -> Iterator[str]:
     yield f"The fits use the {record['fitted']}{tuned}."
     yield from fit_sentences(record, critical, record["unit"])
     if tokens is not None:
-        found = Estimate.of(critical["b_crit"]).times(tokens)
-        yield f"In tokens ({tokens} per example): {found.text('b_crit', 'tokens')}."
+        in_tokens = Estimate.of(critical["b_crit"]).times(tokens)
+        yield f"In tokens ({tokens} per example): {in_tokens.text('b_crit', 'tokens')}."
     yield from _tuning_sentences(tuning)
     yield from regime_sentences(record["regimes"], [*lower_bounds(record), *record["left_out"]])
 
 
 def _tuning_sentences(record: _Record) -> Iterator[str]:
-    """Yield what the searches leave to gain by a `Tuning.record`, or why that is not known."""
+    """Yield how far the searches are from the optimum, or why that is unknown."""
     if record["missing"]:
         yield f"No interval covers under-tuning: {record['missing']}."
         return
@@ -145,14 +146,14 @@ def _no_fit(record: _Record) -> str:
 
 
 def _more(record: _Record) -> str:
-    """Return what may give a study without fits more batch sizes at its target."""
+    """Return how more batch sizes could reach the target."""
     if record["imported"]:
         return "Import runs of more batch sizes, or longer ones"
     return "Add batch sizes or trials, raise race.max_steps"
 
 
 def _goal_sentences(record: _Record) -> Iterator[str]:
-    """Yield why there are two numbers of b_crit at the target, if there are."""
+    """Yield why there are two values of b_crit at the target, if there are."""
     here = [goal for goal in record["goals"] if goal["target"] == record["target"]]
     if record["fits"] is None or not here or here[0]["b_crit"] is None:
         return
@@ -177,7 +178,7 @@ def _miss_sentences(record: _Record, ran: bool) -> Iterator[str]:
 
 
 def _miss_sentence(row: _Record, record: _Record, ran: bool) -> str:
-    """Return how a batch size missed the target; empty where it reached it as far as is fitted."""
+    """Return how a batch size missed the target; empty if what is fitted reached it."""
     size, bound, why = row["batch_size"], row["median_bound"], _NOT_REACHED
     if row["steps"] is None and not row["stopped_at"]:
         return f"B = {size}: no trial took a step."
@@ -224,7 +225,7 @@ def _pruned_sentences(table: pd.DataFrame) -> Iterator[str]:
 def _caveat(record: _Record, table: pd.DataFrame) -> str:
     counts = span_text(table["trials"].min(), table["trials"].max())
     first = "" if record["first"] is None else "the first "
-    # warm starts, which the sentences on the searches leave out
+    # the searches do not count warm starts
     even = sum(row["trials"] for row in record["search"])
     warm = record["recipe"] is None and even < table["trials"].sum()
     known = table["steps_before"].notna().any()

@@ -47,7 +47,6 @@ def export_table(folder: ResultsFolder, to: Path) -> Path:
 
 
 def _table(study: StudyTables) -> pd.DataFrame:
-    """Return the trials with their measurements."""
     one_per_run = study.imported and study.raced
     names = [*hyperparameters(study.trials), "seed", *_SOURCES, *_ENDS]
     trials = study.trials[[*_KEY, *names, *(_OUTCOME if one_per_run else [])]].drop_duplicates(_KEY)

@@ -104,7 +104,7 @@ def diagnose(  # noqa: PLR0913 - one argument for each option of the command
             rows += own
     write_diagnostics(folder, rows)
     found = read_diagnostics(folder, resolved.as_data()).only(wanted)
-    written = write_all(DIAGNOSTIC_FIGURES, found, folder / "figures")
+    written = write_all(DIAGNOSTIC_FIGURES, found, folder / "figures", partial=True)
     said = diagnostic_sentences(found)
     if as_json:
         table = found.table.astype(object).where(found.table.notna(), None)

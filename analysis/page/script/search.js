@@ -1,4 +1,4 @@
-/* The search behind one point: where its trials lie, how fewer would have done, how they trained. */
+/* The search behind one point: its trials, their training curves, and best of n. */
 
 /* How a status is drawn: the path of its mark, about a center, within 4 pixels. */
 const MARKS = {
@@ -12,7 +12,7 @@ const MARKS = {
 const STAR = "M0-8L2.2-2.6L8-2.2L3.5 1.4L5 7L0 4L-5 7L-3.5 1.4L-8-2.2L-2.2-2.6Z";
 const MOST_BEST = 5;
 
-/** Show the search at the batch size chosen; returns what draws it anew. */
+/** Show the search at the chosen batch size; return a function that redraws it. */
 function searchCharts(section, study, key, now, choose) {
   const part = section.querySelector("[data-part=search]");
   const controls = part.querySelector("[data-controls=search]");
@@ -163,7 +163,7 @@ function drawBestOfN(frame, study, search, now) {
   findable(frame, `Best of n at batch size ${search.batch_size}: arrow keys go along the curve`, points, ring(frame.svg, 6));
 }
 
-/** Draw the training curves; returns what lights up that of a trial, or none. */
+/** Draw the training curves; return a function that highlights that of a trial, or none. */
 function drawTraining(frame, study, search, now) {
   const { trial, step, error } = search.curves;
   if (!trial.length) {
@@ -201,7 +201,7 @@ function drawTraining(frame, study, search, now) {
   return (index) => light(curves.find((curve) => curve.index === index));
 }
 
-/** Say in place of a drawing why there is none. */
+/** Replace a drawing by the reason why there is none. */
 function note(frame, text) {
   frame.canvas.replaceChildren(element("p", { class: "note" }, text));
 }

@@ -28,7 +28,7 @@ def test_the_page_holds_the_cost(shown, cost):
     assert shown["cost"] == json.loads(json.dumps(cost_record(cost)))
 
 
-def test_the_diagnoses_are_said_and_tabled(page):
+def test_diagnoses_are_sentences_and_a_table(page):
     study = page.studies[0]
     assert study.diagnoses == diagnostic_sentences(diagnosed())
     [table] = study.diagnostic_tables
