@@ -14,7 +14,7 @@ from analysis.cost.study_cost import StudyCost, cost_of
 from analysis.figures.one_study.metaparameters import metaparameters_data
 from analysis.measures.batch_plan import KEY as BATCH_PLANS
 from analysis.measures.diagnostics import Diagnosed, diagnostic_sentences, read_diagnostics
-from analysis.measures.federated import batch_axis, local_steps, steps_axis
+from analysis.measures.federated import batch_axis, local_steps, step_unit, steps_axis
 from analysis.page.searches import Room, axes_record, near_best, search_records
 from analysis.page.tables import (
     PageTable,
@@ -214,7 +214,11 @@ def _study_record(study: StudyPage, room: Room) -> dict[str, Any]:
 
 def _comparison_record(comparison: Comparison) -> dict[str, Any]:
     at = curve_points(comparison.table["batch_size"])
+    configs = {study.name: study.analysis.study.config for study in comparison.studies}
     return {
+        "batch_axis": batch_axis([*configs.values()]),
+        "steps_axis": steps_axis([*configs.values()]),
+        "units": {name: step_unit(config) for name, config in configs.items()},
         "at": at.tolist(),
         "record": comparison_record(comparison),
         "curves": {

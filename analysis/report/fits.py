@@ -110,7 +110,7 @@ def b_crit_sentences(record: _Record, b_crit: _Record) -> Iterator[str]:
 
 
 def _brackets(fit: _Record) -> Iterator[str]:
-    """Yield how far curves lie below the steps: half a bracket, or half a step without one."""
+    """Yield how far curves lie below the steps: half a bracket, or half a step if there is none."""
     pairs = [*zip(fit["before"], fit["steps"], strict=True)]
     if most := max((steps - before) / (2 * steps) for before, steps in pairs):
         yield (

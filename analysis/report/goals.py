@@ -32,7 +32,7 @@ from analysis.tables.study import StudyTables, json_rows
 MOST_TARGETS = 5
 LEAST_POINTS = MODELS["hyperbola"].least_points
 LEAST_STEPS = 5
-"""Fewest steps that every batch size must need at a target; one of fewer is over a fifth."""
+"""At a target that takes fewer steps, one step is more than a fifth of them."""
 GOALS_NOTE = (
     f"Targets that some batch size reaches in fewer than {LEAST_STEPS} steps are left out, since "
     "small counts are coarse. All rows come from the same trials, so neighboring rows are "

@@ -68,7 +68,7 @@ def summary_sentences(record: _Record) -> tuple[str, ...]:
 
 
 def _frame(rows: Sequence[_Record]) -> pd.DataFrame:
-    """Return rows as a table; whole numbers are integers, also beside nulls."""
+    """Return rows as a table; whole numbers are integers, even beside nulls."""
     return pd.DataFrame(list(rows)).convert_dtypes()
 
 

@@ -122,7 +122,7 @@ def _differing(
 ) -> list[str]:
     """Return the left-out columns in which runs differ that would otherwise be replicates.
 
-    A column with more values than half of the runs, such as a name, is not a setting.
+    A column in which most runs have a value of their own, such as a name, is not a setting.
     """
     key = ["workload", "optimizer", "batch_size", *hyperparameters]
     seeded = runs["seed"].notna()
@@ -187,8 +187,8 @@ def _settings_and_quantities(
     odd = [name for name in named if not is_name(name)]
     if odd:
         raise AnalysisError(
-            f"a hyperparameter must have a name of letters, digits and any of _ . + -, got "
-            f"{odd[0]!r} in --columns, which no run changes; choose another"
+            "the name of a hyperparameter must consist of letters, digits and any of _ . + -, got "
+            f"{odd[0]!r} in --columns for a column that is constant in each run; choose another"
         )
     settings, left_out = [*known, *named], []
     for name in rows.names:

@@ -117,8 +117,8 @@ def columns_of(rows: Rows, mapping: Mapping[str, str]) -> Columns:
             _refuse(rows, f"the columns that --columns names, {column!r} for {name}")
         if name not in KNOWN and not is_quantity(name):
             raise AnalysisError(
-                f"a name in --columns must be of letters, digits and any of _ . + - /, got {name!r}"
-                "; choose another"
+                "a name in --columns must consist of letters, digits and any of _ . + - /, got "
+                f"{name!r}; choose another"
             )
         if name in RESERVED_COLUMNS - KNOWN - {*QUANTITIES}:
             raise AnalysisError(

@@ -109,7 +109,7 @@ def statuses(table: RunTable, runs: pd.DataFrame) -> "pd.Series[str]":
     """Return the status of each run before a target is applied; refuse unknown words."""
     words = runs["status"].fillna("exhausted").astype(str).str.lower()
     unknown = runs[~words.isin(list(STATUS_OF))]
-    table.rows.refuse_any(unknown, f"a status must be of {', '.join(STATUS_OF)}", "{status!r}")
+    table.rows.refuse_any(unknown, f"a status must be one of {', '.join(STATUS_OF)}", "{status!r}")
     return words.map(STATUS_OF).mask(runs["diverged"], "diverged")
 
 

@@ -76,7 +76,7 @@ class RunTable:
 
     def _check_role(self, frame: pd.DataFrame) -> None:
         wrong = frame[frame["role"].notna() & ~frame["role"].isin(ROLES)]
-        self.rows.refuse_any(wrong, f"role must be of {', '.join(ROLES)}", "{role}")
+        self.rows.refuse_any(wrong, f"role must be one of {', '.join(ROLES)}", "{role}")
         key = frame[["batch_size", "role", "trial"]]
         twice = key.notna().all(axis=1) & key.duplicated()
         if twice.any():

@@ -91,10 +91,7 @@ def _has_files(pattern: str) -> Callable[[str], bool]:
 _KINDS: tuple[tuple[Callable[[str], bool], Reader], ...] = (
     (lambda source: source.startswith(WANDB), lambda s, m: read_wandb(s.removeprefix(WANDB), m)),
     (is_table, lambda source, _: melt_chart(read_table_of_runs(Path(source)))),
-    (
-        lambda source: Path(source).suffix in DATABASES,
-        lambda s, m: read_mlflow_database(Path(s), m),
-    ),
+    (lambda s: Path(s).suffix in DATABASES, lambda s, m: read_mlflow_database(Path(s), m)),
     (_has_files("*/meta.yaml"), lambda s, m: read_mlflow_folder(Path(s), m)),
     (_has_files("**/*.tfevents.*"), lambda s, m: read_event_files(Path(s), m)),
     (_has_files("**/run-*.wandb"), _refuse_wandb_files),

@@ -65,7 +65,7 @@ function stepsChart(section, study, key, now, choose) {
   relist();
   const label = () => {
     const view = study.views[now.view];
-    return `${QUANTITIES[now.quantity].label} to target against batch size, ${view.rows.length} batch sizes; the tables below hold the same numbers`;
+    return `${QUANTITIES[now.quantity].label} to target against batch size, ${view.rows.length} batch sizes; the tables below have the same numbers`;
   };
   redraw = chart(host, (width) => Math.max(320, Math.min(520, width * 0.52)), label, (frame) => {
     drawSteps(frame, study, now, on, choose);

@@ -35,7 +35,7 @@ def read_table_of_runs(path: Path) -> Rows:
         return READERS[suffix](str(path), content)
     except (OSError, EOFError, zlib.error, UnicodeDecodeError) as error:
         raise AnalysisError(
-            f"a table must be a file that can be read, UTF-8 if it is text, got {path}: "
+            f"a table must be a readable file, UTF-8 if it is text, got {path}: "
             f"{error}; check the path, or export it again"
         ) from error
 
@@ -53,7 +53,7 @@ def _read_csv(where: str, content: bytes) -> Rows:
         names, *cells = list(csv.reader(io.StringIO(text, newline=""), delimiter=separator)) or [[]]
     except csv.Error as error:
         raise AnalysisError(
-            f"a table must be CSV, got another in {where}: {error}; export it again"
+            f"a table must be CSV, got something else in {where}: {error}; export it again"
         ) from error
     names = [name.strip() for name in names]
     # the header is row 1
@@ -89,11 +89,11 @@ def _read_json_lines(where: str, content: bytes) -> Rows:
         try:
             record = json.loads(line, object_pairs_hook=once)
             if not isinstance(record, dict):
-                raise ValueError(f"{line[:40]!r} is no object")
+                raise ValueError(f"{line[:40]!r} is not an object")
         except (ValueError, RecursionError) as error:
             raise AnalysisError(
-                f"every line must be a JSON object, got another in line {number} of {where}: "
-                f"{error}; correct it"
+                f"every line must be a JSON object, got something else in line {number} of "
+                f"{where}: {error}; correct it"
             ) from error
         records.append(dict(leaves(record)))
         numbers.append(number)

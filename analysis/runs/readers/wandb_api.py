@@ -35,7 +35,7 @@ def read_wandb(project: str, mapping: Mapping[str, str]) -> Rows:
         raise
     except Exception as error:  # errors of the network, the account and the API
         raise AnalysisError(
-            f"a project of Weights & Biases must be one that you can read, got {where}: {error}; "
+            f"a Weights & Biases project must be one that you can read, got {where}: {error}; "
             "check entity/project, `wandb login` and the network"
         ) from error
 

@@ -73,7 +73,7 @@ def test_a_damaged_or_cut_gzip_file_is_refused(imports, tmp_path, place):
     content = bytearray((tmp_path / "t.csv.gz").read_bytes())
     content[place:] = b"" if place < 0 else bytes(~byte & 255 for byte in content[place:])
     (tmp_path / "t.csv.gz").write_bytes(content)
-    with pytest.raises(AnalysisError, match="must be a file that can be read.*export it again"):
+    with pytest.raises(AnalysisError, match="must be a readable file.*export it again"):
         imports(None, "t.csv.gz", target=0.1)
 
 
