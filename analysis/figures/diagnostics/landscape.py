@@ -41,8 +41,12 @@ def _draw_line(sheet: Sheet, data: pd.DataFrame, diagnosed: Diagnosed) -> None:
 
 
 def plane_data(diagnosed: Diagnosed) -> pd.DataFrame:
-    """Return batch_size (the smallest and the largest), x, y and the training loss."""
+    """Return batch_size (the smallest and the largest), x, y and the training loss.
+
+    No rows if the loss is the same everywhere.
+    """
     rows = diagnosed.rows("landscape", "train_loss", "plane")
+    rows = rows if rows["value"].nunique() > 1 else rows.iloc[:0]
     return rows[["batch_size", "x", "y", "value"]].reset_index(drop=True)
 
 

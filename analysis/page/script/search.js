@@ -61,11 +61,20 @@ function marksLegend(host, study) {
   }
 }
 
-/** Return what an axis may show: searched hyperparameters, and the least error of each trial. */
+/** Return whether a hyperparameter is drawn as 1 - value, because that was searched by logarithm. */
+function isReversed(study, name) {
+  return study.space.some((one) => one.name === name && one.scale === "reverse-log");
+}
+
+function labelOf(study, name) {
+  if (name === "effective_lr") return "lr / (1 − momentum)";
+  return isReversed(study, name) ? `1 − ${name}` : name;
+}
+
+/** Return what an axis can show: searched hyperparameters, and the lowest error of each trial. */
 function axisChoices(study) {
-  const reversed = (one) => one.scale === "reverse-log";
-  const named = study.space.map((one) => [one.name, reversed(one) ? `1 − ${one.name}` : one.name]);
-  return [...named, ["", `least ${study.summary.quantity}`]];
+  const named = study.space.map(({ name }) => [name, labelOf(study, name)]);
+  return [...named, ["", `lowest ${study.summary.quantity}`]];
 }
 
 /** Return the values of an axis for every trial, its scale and its name. */
@@ -81,9 +90,9 @@ function axisOf(study, search, name, from, to) {
     const pad = 0.04 * (entry.high - entry.low);
     return { values, scale: linearScale(entry.low - pad, entry.high + pad, from, to), label };
   }
-  const turned = entry.scale === "reverse-log";
-  const shown = turned ? values.map((value) => 1 - value) : values;
-  const ends = turned ? [1 - entry.high, 1 - entry.low] : [entry.low, entry.high];
+  const reversed = isReversed(study, name);
+  const shown = reversed ? values.map((value) => 1 - value) : values;
+  const ends = reversed ? [1 - entry.high, 1 - entry.low] : [entry.low, entry.high];
   const [low, high] = logExtent([...ends, ...shown], 1);
   const pad = (high / low) ** 0.04;
   return { values: shown, scale: logScale(low / pad, high * pad, from, to), label };
@@ -138,7 +147,7 @@ function trialLines(study, search, now, index) {
   return [
     [nameOf(search, index), how],
     pointText(search, index),
-    error === null ? "" : `least ${study.summary.quantity} ${digits(error)}`,
+    error === null ? "" : `lowest ${study.summary.quantity} ${digits(error)}`,
   ].filter((line) => line);
 }
 

@@ -50,11 +50,15 @@ def test_noise_is_drawn_beside_a_known_critical_batch_size():
     assert not any(set(line.get_ydata()) == {55.0} for line in figure.axes[0].lines)
 
 
-def test_noise_scales_of_0_make_no_figure():
+@pytest.mark.parametrize(
+    ("quantity", "figure", "needs"),
+    [("noise_scale", "noise", "a noise scale"), ("train_loss", "landscape_plane", "a landscape")],
+)
+def test_zeros_make_no_figure(quantity, figure, needs):
     found = diagnosed()
-    found.table.loc[found.table["quantity"] == "noise_scale", "value"] = 0.0
-    with pytest.raises(AnalysisError, match="the figure noise needs a noise scale, got none"):
-        draw_named(DIAGNOSTIC_FIGURES, "noise", found)
+    found.table.loc[found.table["quantity"] == quantity, "value"] = 0.0
+    with pytest.raises(AnalysisError, match=f"the figure {figure} needs {needs}, got none"):
+        draw_named(DIAGNOSTIC_FIGURES, figure, found)
 
 
 def test_flatness_draws_the_first_eigenvalue_and_the_limit():
