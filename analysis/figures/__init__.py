@@ -1,7 +1,7 @@
 """The figures of a study by name.
 
-Those of a comparison are in `analysis.figures.comparison`; those of `batchscale diagnose` in
-`analysis.figures.diagnostics`.
+The figures of a comparison are in `analysis.figures.comparison`, and those of `batchscale diagnose`
+in `analysis.figures.diagnostics`.
 """
 
 from collections.abc import Mapping
@@ -29,9 +29,9 @@ FIGURES: Mapping[str, FigureKind[Analysis]] = {
     "b_crit_vs_target": B_CRIT_VS_TARGET,
     "budgets": BUDGETS,
 }
-"""All figures by name, which is also the stem of their files."""
+"""All figures by name, the stem of their files."""
 
 
 def draw(analysis: Analysis, name: str = "steps_vs_batch", ax: Axes | None = None) -> Figure:
-    """Return the figure of that name in `FIGURES`, as `draw_named` does; nothing is written."""
+    """Return one of the `FIGURES`, as `draw_named` does; nothing is written."""
     return draw_named(FIGURES, name, analysis, ax)

@@ -1,4 +1,4 @@
-"""The figures of a comparison by name: studies side by side, each in the same way in all."""
+"""The figures of a comparison by name; a study has the same color and marker in all of them."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -22,13 +22,13 @@ from analysis.figures.drawing.series import (
     MEASURED,
     NOT_REACHED,
     PERFECT,
+    bracket_note,
     curve_sizes,
     draw_series,
     perfect_line,
     series_keys,
     series_rows,
     steps_axis_scale,
-    through,
 )
 from analysis.figures.drawing.sheet import Sheet, key
 from analysis.figures.drawing.ticks import batch_size_axis, label_axis, log_axis
@@ -38,13 +38,10 @@ B_CRIT = "b_crit"
 _HEIGHT = 3.8
 _EPOCHS_HEIGHT, _EPOCHS_MARGIN = 3.6, 1.2
 _ROW, _AXIS = 0.32, 0.5
-# the bands of more studies hide each other
-_MOST_BANDS = 4
-# of a row, below the bar
-_BELOW = 0.25
+_MOST_BANDS = 4  # bands of more studies would hide each other
+_BELOW = 0.25  # share of a row below the bar
 _MARKERS = "osDvp"
-# share of the distance between two batch sizes that the points of all studies take
-_SPREAD = 0.2
+_SPREAD = 0.2  # of all studies' points, as a share of the distance between two batch sizes
 
 
 def comparison_data(comparison: Comparison) -> pd.DataFrame:
@@ -52,10 +49,10 @@ def comparison_data(comparison: Comparison) -> pd.DataFrame:
 
     Returns:
         Columns study, label, series, batch_size, steps, low, high. Series `measured`: low and high
-        are the interval of the median, where medians are compared; `not reached`: steps is a lower
+        are the interval of the median, if medians are compared; `not reached`: steps is a lower
         bound; `left out`: one that no curve explains; `fit`: the hyperbola over the study's batch
         sizes, low and high are its band; `b_crit`: batch_size, low and high are its value and
-        interval, null without bound.
+        interval, null if unbounded.
     """
     parts = [_series(study, 1.0, comparison.medians) for study in comparison.studies]
     return pd.concat([*parts, *map(_b_crit_row, comparison.studies)], ignore_index=True)
@@ -65,8 +62,8 @@ def normalised_data(comparison: Comparison) -> pd.DataFrame:
     """Return points and curves with each study's steps divided by its `normalisation`.
 
     Returns:
-        As `comparison_data` without b_crit, and the line of perfect scaling from there. No rows
-        where the comparison has no normalisation.
+        As `comparison_data` without b_crit, and the line of perfect scaling. No rows if the
+        comparison has no normalisation.
     """
     to = comparison.normalisation
     if to.batch_size is None:
@@ -86,10 +83,10 @@ def _series(study: Compared, divisor: float, medians: bool) -> pd.DataFrame:
     columns = {"series": kind, "batch_size": points.batch_sizes, "steps": points.steps}
     parts = [pd.DataFrame(columns)]
     if medians:
-        ends = study.analysis.table.set_index("batch_size")[["low", "high"]].astype(float)
-        shown = ends.reindex(points.batch_sizes.astype(int)).to_numpy()
-        shown[points.missed] = np.nan
-        parts[0][["low", "high"]] = shown
+        table = study.analysis.table.set_index("batch_size")[["low", "high"]].astype(float)
+        ends = table.reindex(points.batch_sizes.astype(int)).to_numpy()
+        ends[points.missed] = np.nan
+        parts[0][["low", "high"]] = ends
     if study.fit is not None:
         at = curve_sizes(points.batch_sizes)
         low, high = study.fit.band(at)
@@ -163,12 +160,11 @@ def _title(comparison: Comparison) -> str:
 
 
 def _draw_b_crit(axes: Axes, studies: Sequence[Compared]) -> None:
-    """Draw the critical batch size of each study, one below the other."""
+    """Draw the critical batch sizes of the studies below one another."""
     axes.yaxis.set_visible(False)
     axes.spines["left"].set_visible(False)
-    for place, (study, mark) in enumerate(
-        zip(studies, _study_styles(studies).values(), strict=True)
-    ):
+    marks = _study_styles(studies).values()
+    for place, (study, mark) in enumerate(zip(studies, marks, strict=True)):
         height = 1 - (place + 1 - _BELOW) / len(studies)
         dark = readable(mark["color"])
         if study.b_crit is None:
@@ -184,7 +180,7 @@ def _draw_b_crit(axes: Axes, studies: Sequence[Compared]) -> None:
 def _legend(data: pd.DataFrame, comparison: Comparison) -> list[Line2D]:
     medians = "median over fresh seeds, 95% interval"
     measured = medians if comparison.medians else "fewest steps over trials"
-    band = through(*(study.points for study in comparison.studies))
+    band = bracket_note(*(study.points for study in comparison.studies))
     band += ", 95% band" if len(comparison.studies) <= _MOST_BANDS else ""
     studies = comparison.studies
     named = _study_keys(studies, _study_styles(studies))
@@ -220,7 +216,7 @@ def _draw_epochs(sheet: Sheet, data: pd.DataFrame, comparison: Comparison) -> No
 
 
 def _study_styles(studies: Sequence[Compared]) -> Mapping[str, Mapping[str, Any]]:
-    """Return color and marker of each study of a comparison, by the study's name."""
+    """Return the color and marker of each study by its name."""
     few = len(studies) <= len(OKABE_ITO)
     colors = [color(place) for place in range(len(studies))] if few else ramp(len(studies))
     return {
@@ -232,17 +228,13 @@ def _study_styles(studies: Sequence[Compared]) -> Mapping[str, Mapping[str, Any]
 def _study_keys(
     studies: Sequence[Compared], styles: Mapping[str, Mapping[str, Any]]
 ) -> list[Line2D]:
-    """Return the legend's entries for the studies."""
-    # a label without the sections of its keys
+    # labels without the sections of their keys
     names = {study.name: re.sub(r"(?:\w+\.)+(?=\w+ = )", "", study.label) for study in studies}
     return [key(escape_math(label), **styles[name]) for name, label in names.items()]
 
 
 def _side_by_side(names: Sequence[str], sizes: "pd.Series[Any]") -> Mapping[str, float]:
-    """Return by which factor the points of each study stand beside their batch size.
-
-    So the intervals of one batch size do not hide each other.
-    """
+    """Return factors by which to shift the points of each study, so that no interval is hidden."""
     distinct = pd.Series(sorted(set(sizes.astype(float))))
     nearest = float((distinct / distinct.shift()).min()) if len(distinct) > 1 else 2.0
     middle = (len(names) - 1) / 2
@@ -263,9 +255,9 @@ COMPARISON_FIGURES: Mapping[str, FigureKind[Comparison]] = {
         needs="two studies whose trials run to a budget of epochs",
     ),
 }
-"""All figures of a comparison by name, which is also the stem of their files."""
+"""All figures of a comparison by name, the stem of their files."""
 
 
 def draw(comparison: Comparison, name: str = "comparison", ax: Axes | None = None) -> Figure:
-    """Return the figure of that name in `COMPARISON_FIGURES`; nothing is written."""
+    """Return one of the `COMPARISON_FIGURES`; nothing is written."""
     return draw_named(COMPARISON_FIGURES, name, comparison, ax)

@@ -1,4 +1,4 @@
-"""The figure of anybody's steps to target: points, bounds, and the hyperbola fitted to them."""
+"""The figure of a fit to any steps to target: points, bounds and the hyperbola."""
 
 import pandas as pd
 from matplotlib.axes import Axes
@@ -10,12 +10,12 @@ from analysis.figures.drawing.series import (
     FIT,
     MEASURED,
     NOT_REACHED,
+    bracket_note,
     curve_sizes,
     draw_series,
     series_keys,
     series_rows,
     steps_axis_scale,
-    through,
 )
 from analysis.figures.drawing.sheet import Sheet
 from analysis.figures.drawing.ticks import batch_size_axis, label_axis
@@ -29,21 +29,20 @@ def points_data(fit: ScalingFit) -> pd.DataFrame:
     """Return the points and bounds of a fit, and its curve with its band.
 
     Returns:
-        Columns series, batch_size, steps, low, high, as those of a study's figure.
+        Columns series, batch_size, steps, low, high, as in the figure of a study.
     """
     sizes, steps, missed = fit.points.batch_sizes, fit.points.steps, fit.points.missed
     at = curve_sizes(sizes)
     low, high = fit.band(at)
     parts = [
-        series_rows(MEASURED, sizes[~missed], steps[~missed], **_ends(fit)),
+        series_rows(MEASURED, sizes[~missed], steps[~missed], **_brackets(fit)),
         series_rows(NOT_REACHED, sizes[missed], steps[missed]),
         series_rows(FIT, at, fit.predict(at), low=low, high=high),
     ]
     return pd.concat([part for part in parts if len(part)], ignore_index=True)
 
 
-def _ends(fit: ScalingFit) -> dict[str, Floats]:
-    """Return the ends of the brackets, if there are any."""
+def _brackets(fit: ScalingFit) -> dict[str, Floats]:
     points = fit.points
     if not points.bracketed.any():
         return {}
@@ -58,7 +57,7 @@ def draw_points_and_curve(sheet: Sheet, data: pd.DataFrame, fit: ScalingFit) -> 
     draw_series(axes, data, steps_axis_scale(axes, points), band=True, color=color(0), marker="o")
     label_axis(axes.xaxis, "Batch size")
     label_axis(axes.yaxis, "Steps to target")
-    band = f"{through(fit.points)}, {fit.level:.0%} band"
+    band = f"{bracket_note(fit.points)}, {fit.level:.0%} band"
     sheet.legend(series_keys(set(data["series"]), "steps to target", band))
 
 
@@ -66,5 +65,5 @@ POINTS_FIGURE = FigureKind(data=points_data, draw=draw_points_and_curve, needs="
 
 
 def draw_points(fit: ScalingFit, ax: Axes | None = None) -> Figure:
-    """Return the figure of a fit, drawn into the user's axes if there are any."""
+    """Return the figure of a fit, drawn into the user's axes if given."""
     return POINTS_FIGURE.figure(points_data(fit), fit, Look(), ax)

@@ -1,6 +1,5 @@
-"""What `report` writes: one page of a study, or of several, for browsers and as Markdown.
+"""The output of `report`: one page of one or several studies, as HTML and as Markdown.
 
-The page holds its data, its script and its style, and loads nothing. `record.py` gathers what it
-shows, `rendering.py` makes it HTML and `markdown.py` Markdown; `templates/`, `script/` and `style/`
-are what a browser gets.
+`record.py` gathers its contents; `rendering.py` and `markdown.py` write it. The HTML file contains
+its data, script and style, and loads nothing.
 """

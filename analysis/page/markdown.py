@@ -1,4 +1,4 @@
-"""A page as Markdown, for pull requests and repositories: sentences and tables, no drawings."""
+"""A page as Markdown, for pull requests and repositories: sentences and tables, no charts."""
 
 from analysis.comparison.sentences import comparison_sentences
 from analysis.escaping import escape_markdown
@@ -27,7 +27,7 @@ def _study(study: StudyPage) -> list[str]:
         escape_markdown(f"{analysis.study.name}: {analysis.title}"),
         markdown_list(verdict.reasons),
         "How certain that is:",
-        markdown_list(verdict.sure),
+        markdown_list(verdict.certainty),
         markdown_table(steps.rows),
         _details("All findings", markdown_findings(found)),
         *(_folded(table) for table in (*study.cost_tables, *study.diagnostic_tables, *others)),
@@ -40,5 +40,5 @@ def _folded(table: PageTable) -> str:
 
 
 def _details(summary: str, content: str) -> str:
-    """Return content that GitHub and GitLab fold; the blank lines make it Markdown inside."""
+    """Return content that GitHub and GitLab fold; blank lines let it contain Markdown."""
     return f"<details><summary>{escape_markdown(summary)}</summary>\n\n{content}\n\n</details>"

@@ -1,4 +1,4 @@
-"""What a page shows: of the folders of studies one value, and the data that its script reads."""
+"""The contents of a page, from the folders of its studies, and the data that its script reads."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -14,8 +14,8 @@ from analysis.cost.study_cost import StudyCost, cost_of
 from analysis.figures.one_study.metaparameters import metaparameters_data
 from analysis.measures.batch_plan import KEY as BATCH_PLANS
 from analysis.measures.diagnostics import Diagnosed, diagnostic_sentences, read_diagnostics
-from analysis.measures.federated import batch_axis, local_steps, steps_axis
-from analysis.page.searches import Room, axes_record, near_best, searches
+from analysis.measures.federated import batch_axis, local_steps, step_unit, steps_axis
+from analysis.page.searches import Room, axes_record, near_best, search_records
 from analysis.page.tables import (
     PageTable,
     study_tables,
@@ -35,7 +35,7 @@ from analysis.tables.study import StudyTables, json_rows
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class Source:
-    """A study to be shown: its folder, its tables, and the sweeps in its `provenance.json`."""
+    """A study to show: its folder, its tables, and the sweeps in its `provenance.json`."""
 
     folder: ResultsFolder
     tables: StudyTables
@@ -44,93 +44,69 @@ class Source:
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class Records:
-    """What lies in the folder of a study beside its tables."""
+    """The contents of a study's folder besides its tables."""
 
     study_file: str = ""  # the text of its `study.toml`
-    # what is recorded of each sweep, text by name; none for imported runs
+    # the provenance of each sweep, text by name; none for imported runs
     sweeps: Sequence[Mapping[str, str]] = ()
-    cost: StudyCost | None = None  # what training costs; None where no step was timed
-    # what `batchscale diagnose` measured; None where it did not run
+    cost: StudyCost | None = None  # the cost of training; None if no step was timed
+    # the results of `batchscale diagnose`; None if it did not run
     diagnosed: Diagnosed | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class StudyPage:
-    """What is shown of one study."""
+    """The part of a page on one study."""
 
     analysis: Analysis
-    label: str  # what distinguishes it from the other studies of the page
-    records: Records  # what else is known of it
+    label: str  # distinguishes it from the other studies of the page
+    records: Records
     summary: Mapping[str, Any]  # its `summary_record`, the content of `summary.json`
     verdict: Verdict  # which batch size to use
     views: Sequence[Mapping[str, Any]]  # the curve at each target, the analysis itself first
     near: pd.DataFrame  # the hyperparameters near the best, from `near_best`
     tables: Sequence[PageTable]  # its tables as text
+    findings: Mapping[str, Sequence[str]]  # sentences by topic
+    cost_sentences: Sequence[str]  # empty if no step was timed
+    cost_tables: Sequence[PageTable]
+    diagnoses: Mapping[str, Sequence[str]]  # sentences by diagnostic
+    diagnostic_tables: Sequence[PageTable]
 
     @classmethod
     def of(cls, analysis: Analysis, label: str, records: Records) -> "StudyPage":
-        """Return what is shown of an analysis; the arguments are attributes."""
+        """Return the page of an analysis; the arguments are attributes."""
         summary = summary_record(analysis)
-        verdict = verdict_of(summary)
         near = near_best(analysis.study, analysis.target)
+        cost, diagnosed = records.cost, records.diagnosed
+        verdict = verdict_of(summary)
         return cls(
             analysis=analysis,
             label=label,
             records=records,
             summary=summary,
-            verdict=verdict if records.cost is None else with_cost(verdict, records.cost),
+            verdict=with_cost(verdict, cost) if cost else verdict,
             views=views(analysis),
             near=near,
             tables=study_tables(analysis, summary, near),
+            findings=findings_of(analysis),
+            cost_sentences=cost_sentences(cost) if cost else (),
+            cost_tables=tables_of_cost(cost) if cost else (),
+            diagnoses=diagnostic_sentences(diagnosed) if diagnosed else {},
+            diagnostic_tables=tables_of_diagnostics(diagnosed) if diagnosed else (),
         )
-
-    @property
-    def findings(self) -> Mapping[str, Sequence[str]]:
-        """What `analyze` found, in sentences by topic."""
-        return findings_of(self.analysis)
-
-    @property
-    def cost_sentences(self) -> Sequence[str]:
-        """What training costs, in sentences; none where no step was timed."""
-        cost = self.records.cost
-        return () if cost is None else cost_sentences(cost)
-
-    @property
-    def cost_tables(self) -> Sequence[PageTable]:
-        """What training costs, as tables; none where no step was timed."""
-        cost = self.records.cost
-        return () if cost is None else tables_of_cost(cost)
-
-    @property
-    def diagnoses(self) -> Mapping[str, Sequence[str]]:
-        """What was diagnosed, in sentences by diagnostic; none where nothing was."""
-        found = self.records.diagnosed
-        return {} if found is None else diagnostic_sentences(found)
-
-    @property
-    def diagnostic_tables(self) -> Sequence[PageTable]:
-        """What was diagnosed at the end of training, as a table."""
-        found = self.records.diagnosed
-        return () if found is None else tables_of_diagnostics(found)
-
-    @property
-    def failures(self) -> Sequence[Mapping[str, Any]]:
-        """The batch sizes at which trials failed."""
-        found: Sequence[Mapping[str, Any]] = self.summary["failures"]
-        return found
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class Page:
-    """A page."""
+    """A page on one or several studies."""
 
-    studies: Sequence[StudyPage]  # what is shown of each study, at least one
+    studies: Sequence[StudyPage]  # at least one
     comparison: Comparison | None = None  # of all of them; None for one
     reload_seconds: int | None = None  # how often the page reloads itself; None for never
 
     @property
     def title(self) -> str:
-        """What the page is about, in one line."""
+        """The title of the page, one line."""
         names = [study.analysis.study.name for study in self.studies]
         return names[0] if len(names) == 1 else f"{len(names)} studies compared"
 
@@ -141,9 +117,9 @@ class Page:
 
 
 def page_of(studies: Mapping[str, Source], target: float | None = None) -> Page:
-    """Return the page of a study, or of several side by side, by unique names.
+    """Return the page of one or several studies, given by unique names.
 
-    The target holds for all; None is each study's own.
+    The target applies to all; None stands for each study's own.
     """
     comparison, labels = None, list(studies)
     if len(studies) == 1:
@@ -163,8 +139,8 @@ def _records(source: Source, analysis: Analysis) -> Records:
     folder, diagnosed = source.folder, None
     if folder.exists(DIAGNOSTICS_FILE):
         b_crit = None if analysis.b_crit is None else analysis.b_crit.estimate
-        found = read_diagnostics(folder, source.tables.config)
-        diagnosed = replace(found, b_crit=b_crit)  # of this analysis, not of an earlier one
+        recorded = read_diagnostics(folder, source.tables.config)
+        diagnosed = replace(recorded, b_crit=b_crit)  # of this analysis, not of an earlier one
     return Records(
         study_file=read_file(folder, STUDY_FILE).decode(),
         sweeps=[_as_text(sweep) for sweep in source.sweeps],
@@ -174,8 +150,8 @@ def _records(source: Source, analysis: Analysis) -> Records:
 
 
 def _as_text(sweep: Mapping[str, Any]) -> dict[str, str]:
-    """Return what is recorded of a sweep as text by name; empty entries are left out."""
-    found = {}
+    """Return the provenance of a sweep as text by name, without empty entries."""
+    texts = {}
     for name, value in sweep.items():
         text = str(value)
         if isinstance(value, dict):
@@ -183,13 +159,13 @@ def _as_text(sweep: Mapping[str, Any]) -> dict[str, str]:
         elif isinstance(value, list):
             text = " ".join(map(str, value))
         if value is not None and text:
-            found[str(name)] = text
-    return found
+            texts[str(name)] = text
+    return texts
 
 
 def page_record(page: Page, room: Room) -> dict[str, Any]:
-    """Return the data that the page's script reads, with as many trials and curves as have room."""
-    share = room.of(1 / len(page.studies))
+    """Return the data that the page's script reads, with as many trials and curves as fit."""
+    share = room.scaled(1 / len(page.studies))
     return {
         "statuses": list(STATUSES),
         "roles": list(ROLES),
@@ -200,11 +176,11 @@ def page_record(page: Page, room: Room) -> dict[str, Any]:
 
 
 def thinned_sentences(record: Mapping[str, Any]) -> list[str]:
-    """Return what a `page_record` leaves out of the trials of its studies, in sentences."""
-    found = [search for study in record["studies"] for search in study["searches"]]
-    trials = sum(search["of"] for search in found)
-    shown = sum(len(search["trial"]) for search in found)
-    curves = sum(len(search["curves"]["trial"]) for search in found)
+    """Return sentences on the trials and curves that a `page_record` leaves out."""
+    searches = [search for study in record["studies"] for search in study["searches"]]
+    trials = sum(search["of"] for search in searches)
+    shown = sum(len(search["trial"]) for search in searches)
+    curves = sum(len(search["curves"]["trial"]) for search in searches)
     sentences = []
     if shown < trials:
         sentences.append(
@@ -231,7 +207,7 @@ def _study_record(study: StudyPage, room: Room) -> dict[str, Any]:
         "batch_plans": config.get(BATCH_PLANS, {}),
         "views": study.views,
         "space": axes_record(analysis),
-        "searches": searches(analysis, [view["target"] for view in study.views], room),
+        "searches": search_records(analysis, [view["target"] for view in study.views], room),
         "near_best": json_rows(study.near),
         "rules": json_rows(metaparameters_data(analysis)),
         "cost": None if study.records.cost is None else cost_record(study.records.cost),
@@ -240,7 +216,11 @@ def _study_record(study: StudyPage, room: Room) -> dict[str, Any]:
 
 def _comparison_record(comparison: Comparison) -> dict[str, Any]:
     at = curve_points(comparison.table["batch_size"])
+    configs = {study.name: study.analysis.study.config for study in comparison.studies}
     return {
+        "batch_axis": batch_axis([*configs.values()]),
+        "steps_axis": steps_axis([*configs.values()]),
+        "units": {name: step_unit(config) for name, config in configs.items()},
         "at": at.tolist(),
         "record": comparison_record(comparison),
         "curves": {

@@ -1,7 +1,7 @@
-"""A page as one HTML file, which holds its data, its script and its style and loads nothing.
+"""A page as one HTML file that contains its data, script and style and loads nothing.
 
-No text of a study can become markup or script: templates escape it, the data stand as JSON in which
-no tag can occur, and a content security policy names the one script and the one style that may act.
+No text of a study can become markup or script: templates escape it, the data are JSON in which no
+tag can occur, and a content security policy allows only this script and this style.
 """
 
 import base64
@@ -22,10 +22,10 @@ from analysis.page.record import Page, page_record, thinned_sentences
 from analysis.page.searches import Room
 
 MOST_BYTES = 1_000_000
-"""No page is larger."""
+"""The size that no page exceeds."""
 ROOM = Room(trials=10_000, curves=1_200)
 _SHARES = (1.0, 0.7, 0.5, 0.3, 0.15, 0.07, 0.03)
-"""Shares of the room that are tried until the page is small enough."""
+"""Shares of the room, tried in turn until the page is small enough."""
 _SCRIPTS = (
     "page.js",
     "scales.js",
@@ -40,7 +40,7 @@ _SCRIPTS = (
     "tables.js",
     "start.js",
 )
-"""In the order in which they are read; each one uses only those before it."""
+"""In the order of loading; each one uses only those before it."""
 _CODE = re.compile(r"`([^`]+)`")
 _IN_JSON = {ord(char): f"\\u{ord(char):04x}" for char in "<>&"}
 
@@ -49,10 +49,10 @@ def page_html(page: Page) -> str:
     """Return a page as HTML, of at most `MOST_BYTES`.
 
     Raises:
-        AnalysisError: there are too many studies for even the least of each to fit.
+        AnalysisError: there are so many studies that not even the smallest share fits.
     """
     for share in _SHARES:
-        html = _rendered(page, page_record(page, ROOM.of(share)))
+        html = _render(page, page_record(page, ROOM.scaled(share)))
         if len(html.encode()) < MOST_BYTES:
             return html
     raise AnalysisError(
@@ -61,59 +61,49 @@ def page_html(page: Page) -> str:
     )
 
 
-def _rendered(page: Page, record: Mapping[str, Any]) -> str:
-    script = "".join(_text("script", name) for name in _SCRIPTS)
-    style = _text("style", "page.css")
-    return (
-        _templates()
-        .get_template("page.html")
-        .render(
-            page=page,
-            comparison_sentences=record["comparison"]["record"]["sentences"]
-            if page.comparison
-            else (),
-            thinned=thinned_sentences(record),
-            version=version("batchscale"),
-            data=Markup(_as_json(record)),  # no tag can occur in it
-            script=Markup(script),  # a file of this package
-            style=Markup(style),  # a file of this package
-            policy=_policy(script, style),
-        )
-    )
-
-
-def _templates() -> Environment:
-    made = Environment(
+def _render(page: Page, record: Mapping[str, Any]) -> str:
+    templates = Environment(
         loader=PackageLoader("analysis.page"),
         autoescape=True,
-        finalize=_shown,
+        finalize=_printable,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    made.filters["coded"] = _coded
-    return made
+    templates.filters["coded"] = _code_markup
+    script = "".join(_text("script", name) for name in _SCRIPTS)
+    style = _text("style", "page.css")
+    return templates.get_template("page.html").render(
+        page=page,
+        comparison=record["comparison"],
+        thinned=thinned_sentences(record),
+        version=version("batchscale"),
+        data=Markup(_as_json(record)),  # no tag can occur in it
+        script=Markup(script),  # a file of this package
+        style=Markup(style),  # a file of this package
+        policy=_policy(script, style),
+    )
 
 
-def _shown(value: object) -> object:
-    """Return a value as templates show it: text without invisible characters."""
+def _printable(value: object) -> object:
+    """Return a value for a template; invisible characters in text become visible."""
     is_text = isinstance(value, str) and not isinstance(value, Markup)
     return printable(str(value)) if is_text else value
 
 
-def _coded(text: str) -> Markup:
-    """Return text as HTML in which what stands in backticks is code."""
+def _code_markup(text: str) -> Markup:
+    """Return text as HTML with its parts in backticks as code."""
     safe = str(escape(printable(text)))
     return Markup(_CODE.sub(r"<code>\1</code>", safe))  # escaped before
 
 
 def _as_json(record: Mapping[str, Any]) -> str:
-    """Return JSON of plain ASCII in which no tag and no comment of HTML can begin."""
+    """Return ASCII JSON in which no HTML tag or comment can begin."""
     return json.dumps(record, separators=(",", ":"), allow_nan=False).translate(_IN_JSON)
 
 
 def _policy(script: str, style: str) -> str:
-    """Return a content security policy that allows this script and this style, and no request."""
+    """Return a content security policy that allows only this script and style, and no request."""
     return (
         f"default-src 'none'; script-src '{_hash(script)}'; style-src '{_hash(style)}'; "
         "img-src data:; base-uri 'none'; form-action 'none'"

@@ -1,7 +1,7 @@
-"""The trials behind each point of a curve as plain data, thinned where a page cannot hold all.
+"""The trials behind each point of a curve as plain data, thinned to fit a page.
 
-A page has room for a limited number of trials and training curves. If there are more, the best of
-each batch size stay and so do others, evenly chosen; the page says how many are shown.
+A page has room for a limited number of trials and training curves. If there are more, it keeps the
+best of each batch size and an even selection of the others, and says how many it shows.
 """
 
 from collections.abc import Sequence
@@ -26,33 +26,35 @@ _Key = tuple[Any, ...]
 _Curve = tuple[NDArray[np.int64], NDArray[np.float64]]
 
 BEST = 10
-"""Number of the fastest trials of a batch size that are never left out."""
+"""How many of the fastest trials of a batch size are always shown."""
 POINTS = 24
-"""Points of a training curve."""
+"""Largest number of points of a training curve."""
 _SIZES_OF_N = 40
 NEAR = 0.1
-"""Share of additional steps up to which a trial is near the best."""
+"""Share of additional steps up to which a trial counts as near the best."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Room:
-    """How many trials and how many training curves a page can hold in all."""
+    """How many trials and training curves a page can show in total."""
 
     trials: int
     curves: int
 
-    def of(self, share: float) -> "Room":
+    def scaled(self, share: float) -> "Room":
         """Return a share of the room."""
         return Room(trials=int(self.trials * share), curves=int(self.curves * share))
 
 
-def searches(analysis: Analysis, targets: Sequence[float], room: Room) -> list[dict[str, Any]]:
-    """Return the trials of each batch size, judged at each target, that of the analysis first.
+def search_records(
+    analysis: Analysis, targets: Sequence[float], room: Room
+) -> list[dict[str, Any]]:
+    """Return the trials of each batch size, judged at each target, the analysis's own first.
 
     Returns:
         One record per batch size: batch_size; of, the number of its trials; columns with an entry
-        per trial shown, `status` and `steps` for each target; `curves` of some of them, by their
-        place among those shown; `best_of_n` for each target; `fresh`, the steps of its fresh seeds.
+        per trial shown, `status` and `steps` once per target; `curves` of some of these trials, by
+        their index; `best_of_n` for each target; `fresh`, the steps of its fresh seeds.
     """
     study = analysis.study
     judged = [judged_trials(study, target) for target in targets]
@@ -62,42 +64,44 @@ def searches(analysis: Analysis, targets: Sequence[float], room: Room) -> list[d
     fresh = {}
     if analysis.table["seeds"].notna().any():
         runs = representative_runs(study, analysis.target)
-        fresh = {int(str(size)): _whole(own["steps"]) for size, own in runs.groupby("batch_size")}
-    found = []
+        fresh = {
+            int(str(size)): _integers(own["steps"]) for size, own in runs.groupby("batch_size")
+        }
+    records = []
     for size in sorted(sizes.unique()):
         every = [trials[(sizes == size).to_numpy()] for trials in judged]
-        kept = _kept(every[0], share["trials"])
-        own = every[0].iloc[kept]
-        found.append(
+        selected = _selection(every[0], share["trials"])
+        own = every[0].iloc[selected]
+        records.append(
             {
                 "batch_size": int(size),
                 "of": len(every[0]),
                 "role": _digits(own["role"], ROLES),
                 "trial": own["trial"].tolist(),
                 "point": {name: shortened(own[name]) for name in hyperparameters(own)},
-                "stopped_at": _whole(own["stopped_at"]),
+                "stopped_at": _integers(own["stopped_at"]),
                 "best_error": shortened(own["best_error"].to_numpy(float)),
-                "status": [_digits(trials["status"].iloc[kept], STATUSES) for trials in every],
-                "steps": [_whole(trials["steps"].iloc[kept]) for trials in every],
+                "status": [_digits(trials["status"].iloc[selected], STATUSES) for trials in every],
+                "steps": [_integers(trials["steps"].iloc[selected]) for trials in every],
                 "curves": _curves(own, curves, share["curves"]),
                 "best_of_n": [] if study.adaptive else [_best_of_n(trials) for trials in every],
                 "fresh": fresh.get(int(size), []),
             }
         )
-    return found
+    return records
 
 
 def near_best(study: StudyTables, target: float | None = None) -> pd.DataFrame:
     """Return the ranges of the hyperparameters of all trials within 10 % of the fewest steps.
 
-    The best trial alone zigzags from one batch size to the next, as it is lucky too; the range of
-    those near it says which values would have done as well.
+    The best trial alone zigzags from one batch size to the next, because it is also lucky; the
+    range of those near it shows which values would have done as well.
 
     Returns:
-        One row per batch size that reached the target and searched hyperparameter (effective_lr
-        too, where learning rate and momentum are searched): batch_size, hyperparameter, best (the
-        value of the fastest trial), low, high, trials (how many lie near the best, itself
-        included). No rows where a scaling rule gives the values.
+        One row per searched hyperparameter and batch size that reached the target: batch_size,
+        hyperparameter, best (its value in the fastest trial), low, high, trials (how many are near
+        the best, itself included). effective_lr is included where learning rate and momentum are
+        searched. No rows where a scaling rule gives the values.
     """
     trials = judged_trials(study, target)
     names = [] if follows_rule(study) else list(study.space)
@@ -124,8 +128,8 @@ def axes_record(analysis: Analysis) -> list[dict[str, Any]]:
     ]
 
 
-def _kept(trials: pd.DataFrame, most: int) -> list[int]:
-    """Return the places of the trials shown: the fastest, and evenly chosen ones of the others."""
+def _selection(trials: pd.DataFrame, most: int) -> list[int]:
+    """Return the indices of the fastest trials and of an even selection of the others."""
     order = trials["steps"].astype(float).fillna(np.inf).to_numpy().argsort(kind="stable")
     if len(order) <= most:
         return list(range(len(order)))
@@ -135,16 +139,16 @@ def _kept(trials: pd.DataFrame, most: int) -> list[int]:
 
 
 def _digits(column: "pd.Series[str]", names: Sequence[str]) -> str:
-    """Return a column of names as one digit each, their place among all names."""
+    """Return a column of names as a string of digits, their indices in `names`."""
     return "".join(str(names.index(name)) for name in column)
 
 
-def _whole(column: "pd.Series[int]") -> list[int | None]:
+def _integers(column: "pd.Series[int]") -> list[int | None]:
     return [None if pd.isna(value) else int(value) for value in column]
 
 
 def _by_trial(curves: pd.DataFrame) -> dict[_Key, _Curve]:
-    """Return steps and errors of each training curve, by batch size, role and number."""
+    """Return steps and errors of each training curve by the key of its trial."""
     rows = curves.sort_values([*TRIAL_KEY, "step"], kind="stable")
     keys = rows[list(TRIAL_KEY)]
     first = np.flatnonzero(keys.ne(keys.shift()).any(axis=1).to_numpy())
@@ -155,30 +159,30 @@ def _by_trial(curves: pd.DataFrame) -> dict[_Key, _Curve]:
 
 
 def _curves(trials: pd.DataFrame, curves: dict[_Key, _Curve], most: int) -> dict[str, list[Any]]:
-    """Return training curves as places of trials, steps between measurements, and errors."""
-    found: dict[str, list[Any]] = {"trial": [], "step": [], "error": []}
+    """Return training curves: indices of trials, steps between measurements, errors."""
+    columns: dict[str, list[Any]] = {"trial": [], "step": [], "error": []}
     keys = list(trials[list(TRIAL_KEY)].itertuples(index=False, name=None))
-    for place in _kept(trials, most):
-        if keys[place] in curves:
-            step, error = curves[keys[place]]
-            shown = _thinned(step)
-            found["trial"].append(place)
-            found["step"].append(np.diff(step[shown], prepend=0).tolist())
-            found["error"].append(shortened(error[shown]))
-    return found
+    for index in _selection(trials, most):
+        if keys[index] in curves:
+            step, error = curves[keys[index]]
+            shown = _log_spaced(step)
+            columns["trial"].append(index)
+            columns["step"].append(np.diff(step[shown], prepend=0).tolist())
+            columns["error"].append(shortened(error[shown]))
+    return columns
 
 
-def _thinned(steps: NDArray[np.int64]) -> list[int]:
-    """Return places evenly spaced in the logarithm of the step, with the first and the last two."""
+def _log_spaced(steps: NDArray[np.int64]) -> list[int]:
+    """Return indices evenly spaced in the logarithm of the step, with the first and last two."""
     if len(steps) <= POINTS:
         return list(range(len(steps)))
     wanted = np.geomspace(max(steps[0], 1), steps[-1], POINTS - 2)
-    places = np.searchsorted(steps, wanted).clip(max=len(steps) - 1)
-    return sorted({0, *places.tolist(), len(steps) - 2, len(steps) - 1})
+    indices = np.searchsorted(steps, wanted).clip(max=len(steps) - 1)
+    return sorted({0, *indices.tolist(), len(steps) - 2, len(steps) - 1})
 
 
 def _best_of_n(trials: pd.DataFrame) -> list[list[float | None]]:
-    """Return n, the fewest steps of n trials, and the chance that they reach the target."""
+    """Return rows of n, the fewest steps of n trials, and their chance to reach the target."""
     sample = search_sample(trials[trials["role"].isin(EVEN_ROLES)])
     if sample.trials < 2 or not len(sample.steps):
         return []

@@ -1,4 +1,4 @@
-"""The tables of a page: text in columns, one row per batch size or definition."""
+"""The tables of a page, as text."""
 
 import math
 from collections.abc import Mapping
@@ -22,58 +22,49 @@ from analysis.search_quality.table import readable_quality
 _Record = Mapping[str, Any]
 
 
-@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False)
 class PageTable:
-    """A table as text, with a caption, a note that may be empty, and maybe names first."""
+    """A table as text, with a caption and an optional note."""
 
     caption: str
     rows: pd.DataFrame
     note: str = ""
-    names_first: bool = False
+    names_first: bool = False  # whether the first column has names
 
 
 def study_tables(analysis: Analysis, record: _Record, near: pd.DataFrame) -> list[PageTable]:
     """Return the tables of a study that have rows, given its `summary_record` and `near_best`."""
     tables = [
-        PageTable(caption="Steps to target", rows=readable_table(analysis), note=_AFTER),
+        PageTable("Steps to target", readable_table(analysis), _AFTER),
+        PageTable("Critical batch sizes, with 95% intervals", _critical(record), names_first=True),
+        PageTable("Fitted curves, with 95% intervals", _fits(record), names_first=True),
         PageTable(
-            caption="Critical batch sizes, with 95% intervals",
-            rows=_critical(record),
-            names_first=True,
+            "Critical batch size at several targets", goals_table(analysis.goals), GOALS_NOTE
         ),
         PageTable(
-            caption="Fitted curves, with 95% intervals", rows=_fits(record), names_first=True
+            f"Hyperparameters of all trials within {NEAR:.0%} of the fewest steps", _near(near)
         ),
-        PageTable(
-            caption="Critical batch size at several targets",
-            rows=goals_table(analysis.goals),
-            note=GOALS_NOTE,
-        ),
-        PageTable(
-            caption=f"Hyperparameters of all trials within {NEAR:.0%} of the fewest steps",
-            rows=_near(near),
-        ),
-        PageTable(caption="Quality of the searches", rows=readable_quality(analysis.search)),
+        PageTable("Quality of the searches", readable_quality(analysis.search)),
     ]
     return [table for table in tables if len(table.rows)]
 
 
 def tables_of_cost(cost: StudyCost) -> list[PageTable]:
-    """Return the tables of what training costs that have rows."""
+    """Return the tables of the cost of training that have rows."""
     tables = [
         PageTable(
-            caption="Cost of training to the target, on one device",
-            rows=readable_costs(cost),
-            note="`time` is that of the estimated optimum, with its interval; `found` that of the "
-            "best point found.",
+            "Cost of training to the target, on one device",
+            readable_costs(cost),
+            "`time` is for the estimated optimum, with its interval; `found` is for the best point "
+            "found.",
         ),
-        PageTable(caption="Cost on several devices", rows=readable_devices(cost)),
+        PageTable("Cost on several devices", readable_devices(cost)),
     ]
     return [table for table in tables if len(table.rows)]
 
 
 def tables_of_diagnostics(found: Diagnosed) -> list[PageTable]:
-    """Return the numbers of each winner at the end of its training, a column per batch size."""
+    """Return the diagnostics of the winners at the end of training, one column per batch size."""
     rows = found.table[found.table["what"].isin(_ONE_NUMBER) & found.table["moment"].eq(END)]
     if rows.empty:
         return []
@@ -85,15 +76,13 @@ def tables_of_diagnostics(found: Diagnosed) -> list[PageTable]:
     )
     text = wide.sort_index(axis="columns").map(_three_digits).rename(columns="B = {}".format)
     text.insert(0, "quantity", text.index)
-    return [PageTable(caption="Diagnostics at the target", rows=text, names_first=True)]
+    return [PageTable("Diagnostics at the target", text, names_first=True)]
 
 
 def tables_of_comparison(comparison: Comparison) -> list[PageTable]:
     """Return the tables of a comparison that have rows."""
-    return [
-        PageTable(caption=caption, rows=rows, names_first=True)
-        for caption, rows in comparison_tables(comparison).items()
-    ]
+    tables = comparison_tables(comparison).items()
+    return [PageTable(name, rows, names_first=True) for name, rows in tables]
 
 
 _ONE_NUMBER = ("noise", "curvature", "sharpness", "gap")

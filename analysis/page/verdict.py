@@ -1,6 +1,6 @@
-"""Which batch size to use, and how sure that is: the first thing that a page says.
+"""Which batch size to use, and how certain that is: the top of a page.
 
-Made from the summary of a study as plain data, as all sentences are.
+Like all sentences, it is made from the summary of a study as plain data.
 """
 
 import math
@@ -16,26 +16,26 @@ from analysis.report.fits import b_crit_sentences, unexplained_sentences
 from analysis.search_quality.best_of_n import SearchVerdict
 
 WIDE = 10.0
-"""Factor between the ends of an interval from which on no batch size is named."""
+"""Ratio of the ends of an interval above which no batch size is named."""
 _Record = Mapping[str, Any]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Verdict:
-    """What a study says on which batch size to use, with sentences on why and how sure."""
+    """Which batch size to use, with sentences on why and how certain that is."""
 
     headline: str
     reasons: tuple[str, ...]
-    sure: tuple[str, ...]
+    certainty: tuple[str, ...]
 
 
 def verdict_of(record: _Record) -> Verdict:
-    """Return the verdict of a study on its steps alone, from what `summary.json` holds."""
+    """Return the verdict on a study from its steps alone, given the content of `summary.json`."""
     if record["fits"] is None:
         return Verdict(
             headline="No batch size can be recommended yet",
             reasons=tuple(text for text in record["sentences"] if text.startswith("No fit: ")),
-            sure=(*_unfinished(record), _searches(record)),
+            certainty=(*_unfinished(record), _searches(record)),
         )
     critical = record["critical_batch_sizes"]
     b_crit = Estimate.of(critical["b_crit"])
@@ -44,7 +44,7 @@ def verdict_of(record: _Record) -> Verdict:
     return Verdict(
         headline=headline,
         reasons=(reason, *_edges(critical, record["unit"]), _nearest(record, b_crit)),
-        sure=(
+        certainty=(
             *_unfinished(record),
             *b_crit_sentences(record, critical["b_crit"]),
             *unexplained_sentences(record),
@@ -54,9 +54,9 @@ def verdict_of(record: _Record) -> Verdict:
 
 
 def with_cost(verdict: Verdict, cost: StudyCost) -> Verdict:
-    """Return a verdict that says first which batch size is the fastest on one device.
+    """Return a verdict that begins with the fastest batch size on one device.
 
-    Where other programs ran while steps were timed, that is said in its place.
+    If other programs ran while steps were timed, it only says so.
     """
     best = cost.fastest
     if best is None:
@@ -71,7 +71,7 @@ def with_cost(verdict: Verdict, cost: StudyCost) -> Verdict:
 
 
 def _choice(b_crit: Estimate, first: int, last: int) -> tuple[str, str]:
-    """Return which batch size to use, in a few words and in a sentence, measured from B to B."""
+    """Return headline and reason, given the smallest and the largest measured batch size."""
     if not b_crit.identified:
         headline, reason = _BOUNDED[b_crit.interval]
         words = {"low": rounded(b_crit.low), "first": first, "last": last}
@@ -110,11 +110,11 @@ _BOUNDED = {
         "sizes further apart, run more trials, or add fresh seeds.",
     ),
 }
-"""Headline and reason where the data do not bound b_crit on both sides."""
+"""Headline and reason if the data do not bound b_crit on both sides."""
 
 
 def _edges(critical: _Record, unit: str) -> Iterator[str]:
-    """Yield where doubling the batch size pays in full, and where no longer."""
+    """Yield up to where doubling the batch size pays in full, and from where it does not pay."""
     perfect, plateau = (Estimate.of(critical[name]) for name in ("b_perfect", "b_plateau"))
     if perfect.identified:
         yield (
@@ -129,16 +129,16 @@ def _edges(critical: _Record, unit: str) -> Iterator[str]:
 
 
 def _nearest(record: _Record, b_crit: Estimate) -> str:
-    """Return what the measured batch size next to the critical one took, or next to its bound."""
+    """Return the steps at the measured batch size nearest to the critical one or to its bound."""
     rows = [row for row in record["table"] if row["steps"] is not None]
     first, last = rows[0]["batch_size"], rows[-1]["batch_size"]
-    wanted, place = {
+    wanted, which = {
         Interval.CLOSED: (b_crit.value, "nearest"),
         Interval.NO_LOWER: (first, "smallest"),
     }.get(b_crit.interval, (last, "largest"))
     row = min(rows, key=lambda row: abs(math.log(row["batch_size"] / wanted)))
     return (
-        f"Of the batch sizes measured, B = {row['batch_size']} is the {place}: "
+        f"Of the batch sizes measured, B = {row['batch_size']} is the {which}: "
         f"{record['quantity']} < {record['target']:g} after {_steps(row, record)}."
     )
 
@@ -160,7 +160,7 @@ def _unfinished(record: _Record) -> tuple[str, ...]:
 
 
 def _searches(record: _Record) -> str:
-    """Return how many searches are good enough, and by how much the others may yet fall."""
+    """Return how many searches are settled, and how much the steps of the others may fall."""
     rows = record["search"]
     falling = [row for row in rows if row["search"] == SearchVerdict.FALLING]
     settled = sum(row["search"] == SearchVerdict.SETTLED for row in rows)

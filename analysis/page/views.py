@@ -1,4 +1,4 @@
-"""What the curve of a study shows at one target, as plain data: rows, bounds, fits, regimes."""
+"""The curve of a study at each target as plain data: rows, bounds, fits, regimes."""
 
 import math
 from collections.abc import Iterator
@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from analysis.figures.drawing.series import LEFT_OUT, bound_rows, curve_sizes, through
+from analysis.figures.drawing.series import LEFT_OUT, bound_rows, bracket_note, curve_sizes
 from analysis.fitting.critical import critical_batch_sizes
 from analysis.fitting.fit import Fits
 from analysis.fitting.models import Floats
@@ -19,11 +19,11 @@ from analysis.tables.study import json_rows
 
 _DIGITS = 4
 _EVERY = 2
-"""Of the points at which figures draw a curve, a screen needs every second one."""
+"""A screen needs only every second point of the curves in figures."""
 
 
 def views(analysis: Analysis) -> list[dict[str, Any]]:
-    """Return what is shown at each target: the analysis itself, then its other goals."""
+    """Return the view of the analysis itself, then those of its other goals."""
     of = fitted_quantity(analysis.study, analysis.table)
     own = _view(analysis.target, of, analysis.table, analysis.fits)
     others = [
@@ -35,7 +35,7 @@ def views(analysis: Analysis) -> list[dict[str, Any]]:
 
 
 def curve_points(batch_sizes: object) -> Floats:
-    """Return the batch sizes at which a page draws a curve over these, these among them."""
+    """Return the batch sizes at which a page draws a curve, including the given ones."""
     between = [float(f"{size:.{_DIGITS}g}") for size in curve_sizes(batch_sizes)[::_EVERY]]
     sizes = np.asarray(batch_sizes, dtype=np.float64)
     inside = [size for size in between if sizes.min() < size < sizes.max()]
@@ -43,9 +43,9 @@ def curve_points(batch_sizes: object) -> Floats:
 
 
 def shortened(values: "Floats | pd.Series[float]") -> list[float | None]:
-    """Return numbers with four digits, which look the same as all; null where unknown."""
+    """Return numbers rounded to four digits, which look the same on a page; null if unknown."""
     short = [float(f"{value:.{_DIGITS}g}") for value in values]
-    # an integer has a digit less in JSON
+    # integers are shorter in JSON
     return [
         (int(number) if number.is_integer() else number) if math.isfinite(number) else None
         for number in short
@@ -60,7 +60,7 @@ def _view(target: float, of: str, table: pd.DataFrame, fits: Fits | None) -> dic
         fitted = {
             "chosen": fits.best.model.name,
             "level": fits.best.level,
-            "through": through(fits.best.points),
+            "through": bracket_note(fits.best.points),
             "fits": dict(_curves(fits, at)),
             "critical": critical_record(critical_batch_sizes(fits)),
             "regimes": [

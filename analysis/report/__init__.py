@@ -1,1 +1,1 @@
-"""What `analyze` prints and writes: an analysis as sentences, JSON and tables."""
+"""The output of `analyze`: an analysis as sentences, JSON and tables."""

@@ -1,4 +1,4 @@
-"""Fits and critical batch sizes as plain data, and what these and the regimes say in sentences."""
+"""Fits and critical batch sizes as plain data, and sentences on them and on the regimes."""
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
@@ -15,12 +15,12 @@ ALIKE = 2.0
 """Models within this AICc of the lowest fit about equally well (Burnham and Anderson 2002, 2.6)."""
 STEPS = "steps"
 _FEW = 50
-"""Fewer steps than these are counted with an error above 1 %, by half a step."""
+"""Below this many steps, half a step is an error of more than 1 %."""
 _Record = Mapping[str, Any]
 
 
 def fits_record(fits: Fits | None, local_steps: int = 1) -> dict[str, Any]:
-    """Return the fits as JSON data; null where unknown or without bound.
+    """Return the fits as JSON data; null if unknown or unbounded.
 
     E_min counts the examples of all local steps of a round.
     """
@@ -36,13 +36,11 @@ def fits_record(fits: Fits | None, local_steps: int = 1) -> dict[str, Any]:
 
 def critical_record(critical: Mapping[str, CriticalBatchSize]) -> dict[str, Any]:
     """Return the critical batch sizes as JSON data."""
-    records = {
-        name: {**size.estimate.record(), "note": size.note} for name, size in critical.items()
-    }
+    records = {}
     for name, size in critical.items():
-        if size.parts:
-            parts = {source: estimate.record() for source, estimate in size.parts.items()}
-            records[name]["parts"] = parts
+        parts = {source: estimate.record() for source, estimate in size.parts.items()}
+        records[name] = {**size.estimate.record(), "note": size.note}
+        records[name] |= {"parts": parts} if parts else {}
     return records
 
 
@@ -125,7 +123,7 @@ def _unbounded(record: _Record) -> bool:
 
 
 def _brackets(fit: _Record) -> Iterator[str]:
-    """Yield how far the middles of brackets lie below steps, or would if small counts had some."""
+    """Yield how far curves lie below the steps: half a bracket, or half a step if there is none."""
     pairs = [*zip(fit["before"], fit["steps"], strict=True)]
     if most := max((steps - before) / (2 * steps) for before, steps in pairs):
         yield (
@@ -150,24 +148,24 @@ def critical_text(name: str, record: _Record) -> str:
 
 
 def lower_bounds(record: _Record) -> list[float]:
-    """Return the batch sizes in the fits of a `fits_record` that missed the target."""
+    """Return the batch sizes in a `fits_record` that missed the target."""
     points = record["fits"]["hyperbola"]
     sizes = zip(points["batch_sizes"], points["missed"], strict=True)
     return [size for size, missed in sizes if missed]
 
 
 def unexplained_sentences(record: _Record) -> Iterator[str]:
-    """Yield which steps of a summary the fits describe badly, whatever their parameters."""
+    """Yield which batch sizes of a summary no curve can describe."""
     if sizes := ", ".join(map(str, record.get("unexplained", ()))):
         yield (
             f"B = {sizes}: more than {OUT_OF_REACH:g} times the {record['unit']} that a curve from "
-            "perfect scaling to a plateau allows beside the other batch sizes, so no fit describes "
+            "perfect scaling to a plateau allows given the other batch sizes, so no fit describes "
             "these data: check the searches."
         )
 
 
 def unidentified_sentences(name: str, fit: _Record) -> Iterator[str]:
-    """Yield a sentence on each limit of a model's curve that the data do not identify."""
+    """Yield a sentence on each parameter of a model that the data do not identify."""
     b_crit = Estimate.of(fit["b_crit"])
     if _unbounded(fit["b_crit"]):
         yield f"Neither perfect scaling nor the plateau is identified by the {name} fit."
@@ -240,9 +238,9 @@ _NO_REGIME = {
 
 
 def regime_sentences(record: _Record, bounds: Sequence[float] = ()) -> tuple[str, ...]:
-    """Return a sentence on each regime of a `Regimes.record`: where it lies, or what is unknown.
+    """Return a sentence on each regime of a `Regimes.record`: where it lies, or why that is open.
 
-    Batch sizes of which only a lower bound of the steps is known, `bounds`, have no regime.
+    `bounds` are batch sizes with only a lower bound on the steps; they have no regime.
     """
     sizes = list(record["of"])
     by_points = record["by_points"]
@@ -263,7 +261,7 @@ def _regime(regime: Regime, record: _Record, bounds: Sequence[float]) -> str:
         candidates = [size_text(size) for size in record["by_points"][regime]]
         return f"{name} {verb} not resolved: {_reason(regime, candidates, sizes[-1], pronoun)}."
     name = name.removeprefix("The ").capitalize()
-    inside = [size for size, place in record["of"].items() if place == regime]
+    inside = [size for size, regime_there in record["of"].items() if regime_there == regime]
     if len(inside) < LEAST_SEEN:
         return f"{name} at B = {inside[0]}, where at a sharp knee the other regime holds too."
     where = "over the whole measured range," if len(inside) == len(sizes) else "from"

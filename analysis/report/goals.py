@@ -1,8 +1,7 @@
-"""Steps to target and b_crit at other targets than the one of the study.
+"""Steps to target and b_crit at targets other than the study's own.
 
 The targets range from the one that trials raced to, below which nothing was measured, to the
-loosest for which every batch size still needs a few steps: early measurements are one step apart,
-so a count of few steps is coarse.
+loosest for which every batch size still needs a few steps: small counts of steps are coarse.
 """
 
 import math
@@ -33,14 +32,14 @@ from analysis.tables.study import StudyTables, json_rows
 MOST_TARGETS = 5
 LEAST_POINTS = MODELS["hyperbola"].least_points
 LEAST_STEPS = 5
-"""Fewest steps that a batch size may need at a target; below, one step is over a fifth of them."""
+"""At a target that takes fewer steps, one step is more than a fifth of them."""
 GOALS_NOTE = (
     f"Targets that some batch size reaches in fewer than {LEAST_STEPS} steps are left out, since "
     "small counts are coarse. All rows come from the same trials, so neighboring rows are "
     "correlated."
 )
 _LEAST_RATIO = 1.15
-"""Targets closer together than this factor are redundant."""
+"""Least ratio of neighboring targets; closer ones are redundant."""
 _ALL_STEPS = 2**62
 _RECORDED = ("batch_size", "steps", "steps_before", "examples", "stopped_at")
 
@@ -52,7 +51,7 @@ class Goal:
     study: StudyTables
     target: float  # validation error to get below
     table: pd.DataFrame  # one row per batch size, as `steps_to_target` returns it
-    of: str = FEWEST  # what is fitted, in words
+    of: str = FEWEST  # the fitted quantity, in words
 
     @cached_property
     def fits(self) -> Fits | None:
@@ -71,13 +70,13 @@ def fits_at(study: StudyTables, target: float, table: pd.DataFrame) -> Fits | No
     Args:
         study: the tables.
         target: validation error to get below.
-        table: of `steps_to_target` there; with the columns of `with_replicates` for medians.
+        table: as `steps_to_target` returns it, with the columns of `with_replicates` for medians.
     """
     points = fitted_points(table)
     points = points.without(points.out_of_reach())
     if points.distinct < LEAST_POINTS:
         return None
-    # the study's own target is one of its goals too
+    # cached: the study's own target is also one of its goals
     key = ("fits", target, all_have_replicates(table))
     return study.once(key, lambda: fit_best(points, tuning_of(study, table, target).gaps))
 
@@ -85,12 +84,12 @@ def fits_at(study: StudyTables, target: float, table: pd.DataFrame) -> Fits | No
 def choose_targets(study: StudyTables) -> tuple[float, ...]:
     """Return up to five targets, from the tightest to the loosest, evenly spaced in log error.
 
-    The tightest is the one raced to; in a study that was not raced, the tightest of two digits that
-    every batch size reached. The loosest is one for which every batch size needs at least five
-    steps. All but a target raced to are rounded to two digits. There are fewer if they would lie
-    close together, and none if there is no room for two.
+    The tightest is the one raced to; in a study that was not raced, the tightest with two digits
+    that every batch size reached. At the loosest, every batch size needs at least five steps. All
+    but a target raced to are rounded to two digits. There are fewer if they would lie close
+    together, and none if there is no room for two.
     """
-    # steps to a target are at least n if nothing got below it within n - 1
+    # a target needs at least n steps if no error was below it within n - 1
     early = best_errors(study, [Budget(unit=Unit.STEPS, amount=LEAST_STEPS - 1)])
     loosest = float(early["best_error"].min()) if len(early) else 0.0
     tightest = study.target if study.raced else _reached_by_all(study)
@@ -106,23 +105,24 @@ def choose_targets(study: StudyTables) -> tuple[float, ...]:
 
 
 def _reached_by_all(study: StudyTables) -> float:
-    """Return the tightest target of two digits that every batch size reached; 0 for none."""
+    """Return the tightest target with two digits that every batch size reached; 0 if none."""
     least = best_errors(study, [Budget(unit=Unit.STEPS, amount=_ALL_STEPS)])["best_error"]
     errors = study.curves["val_error"]
     above_zero = errors[errors > 0]
     if least.empty or above_zero.empty:
         return 0.0
-    # an error of 0 has no logarithm: take the least positive one instead
+    # an error of 0 has no logarithm: take the smallest positive one instead
     worst = max(float(least.max()), float(above_zero.min()))
     down = two_digits(worst, down=True)
-    # strictly above it, as a target is reached only below it
+    # strictly above, because a target is reached only below it
     return float(f"{down + 10.0 ** (math.floor(math.log10(worst)) - 1):.2g}")
 
 
 def find_goals(study: StudyTables) -> tuple[Goal, ...]:
-    """Return the steps to each of `choose_targets`; curves are fitted when they are asked for.
+    """Return the steps to each of `choose_targets`; curves are fitted on demand.
 
-    All are the fewest steps of the searches, as replicates are of the points best at one target.
+    All use the fewest steps of the searches: replicates exist only for the points that are best at
+    one target.
     """
     tables = {target: steps_to_target(study, target) for target in choose_targets(study)}
     of = FEWEST_OF_SEEDS if follows_rule(study) else FEWEST
@@ -130,7 +130,7 @@ def find_goals(study: StudyTables) -> tuple[Goal, ...]:
 
 
 def target_for_all(study: StudyTables) -> float | None:
-    """Return the tightest target of two digits that every batch size reached; None for none."""
+    """Return the tightest target with two digits that all batch sizes reached; None if none."""
     target = _reached_by_all(study)
     if target <= 0 or (study.raced and target <= study.target):
         return None
@@ -138,7 +138,7 @@ def target_for_all(study: StudyTables) -> float | None:
 
 
 def goal_records(goals: Sequence[Goal]) -> list[dict[str, object]]:
-    """Return goals as plain finite data: target, b_crit (null if unknown) and table of steps."""
+    """Return goals as JSON data: target, b_crit (null if unknown) and table of steps."""
     return [
         {
             "target": goal.target,
@@ -151,7 +151,7 @@ def goal_records(goals: Sequence[Goal]) -> list[dict[str, object]]:
 
 
 def goals_table(goals: Sequence[Goal]) -> pd.DataFrame:
-    """Return b_crit against target as text: columns target, what the steps are, b_crit."""
+    """Return b_crit against target as text: columns target, the kind of steps, b_crit."""
     if not goals:
         return pd.DataFrame()
     rows = []
@@ -159,9 +159,8 @@ def goals_table(goals: Sequence[Goal]) -> pd.DataFrame:
         steps = goal.table["steps"].dropna()
         missed = len(goal.table) - len(steps)
         span = span_text(steps.max(), steps.min()) if len(steps) else "-"
-        b_crit = f"no fit: fewer than {LEAST_POINTS} batch sizes reached it"
-        if goal.b_crit is not None:
-            b_crit = goal.b_crit.text()
+        no_fit = f"no fit: fewer than {LEAST_POINTS} batch sizes reached it"
+        b_crit = no_fit if goal.b_crit is None else goal.b_crit.text()
         rows.append((f"{goal.target:g}", f"{span}, {missed} missed" if missed else span, b_crit))
     steps_name = f"{goals[0].of}, from the largest to the smallest"
     return pd.DataFrame(rows, columns=["target", steps_name, "b_crit"])

@@ -1,4 +1,4 @@
-"""The summary of an analysis as plain data; its sentences are made of nothing else."""
+"""The summary of an analysis as plain data, from which all its sentences are made."""
 
 import functools
 from typing import Any
@@ -20,7 +20,7 @@ from analysis.tables.study import json_rows
 
 
 def summary_record(analysis: Analysis) -> dict[str, Any]:
-    """Return the analysis as JSON data; null where unknown or without bound."""
+    """Return the analysis as JSON data; null if unknown or unbounded."""
     facts = _facts(analysis)
     return {
         **facts,
@@ -30,7 +30,7 @@ def summary_record(analysis: Analysis) -> dict[str, Any]:
 
 
 def sentences(analysis: Analysis) -> tuple[str, ...]:
-    """Return the findings, one sentence each, in the order of summary.md."""
+    """Return the findings, one sentence each, as in summary.md."""
     return summary_sentences(_facts(analysis))
 
 
@@ -39,14 +39,14 @@ def findings_of(analysis: Analysis) -> dict[str, tuple[str, ...]]:
     return findings(_facts(analysis))
 
 
-@functools.lru_cache(maxsize=1)  # file, page and terminal say the same of one analysis
+@functools.lru_cache(maxsize=1)  # shared by file, page and terminal
 def _facts(analysis: Analysis) -> dict[str, Any]:
     study, regimes = analysis.study, analysis.regimes
     config = study.config
     recorded = study.trials.drop_duplicates(list(TRIAL_KEY))
     mean = mean_records(study, analysis.target)
-    # lists, since the rows of a table hold numpy's integers, which JSON does not take
-    of_failures = (recorded[name].tolist() for name in ("batch_size", "status", "message"))
+    # as lists: JSON does not accept numpy's integers
+    endings = (recorded[name].tolist() for name in ("batch_size", "status", "message"))
     return {
         "schema_version": SCHEMA_VERSION,
         "study": study.name,
@@ -69,7 +69,7 @@ def _facts(analysis: Analysis) -> dict[str, Any]:
         "table": json_rows(analysis.table),
         "first": analysis.first,
         "target_for_all": analysis.target_for_all,
-        "failures": failure_records(zip(*of_failures, strict=True)),
+        "failures": failure_records(zip(*endings, strict=True)),
         "search": json_rows(analysis.search),
         "fitted": fitted_quantity(study, analysis.table),
         **fits_record(analysis.fits, local_steps(config)),

@@ -1,4 +1,4 @@
-"""What re-runs with fresh seeds say, in sentences."""
+"""Sentences on re-runs with fresh seeds."""
 
 import pandas as pd
 
@@ -6,14 +6,20 @@ from analysis.fitting.estimates import Interval, span_text
 from analysis.measures.medians import LEAST_FREE, LEAST_VALUES
 from analysis.measures.replicates import all_have_replicates
 
+_MISSED = "Fresh seeds that missed the target, ranked as slower than all that reached it"
+_ASSUMED = (
+    f"Intervals of medians over fewer than {LEAST_FREE} seeds assume log-normal steps, because so "
+    "few seeds allow no 95% interval without assumptions."
+)
+
 
 def replicate_sentences(
     table: pd.DataFrame, planned: bool, imported: bool = False, failed: bool = False
 ) -> tuple[str, ...]:
-    """Return sentences on a table of `with_replicates`, with a remedy where some have none.
+    """Return sentences on a table of `with_replicates`, with a remedy for missing replicates.
 
     They give the bias of the minimum, and the batch sizes whose seeds missed the target. `planned`
-    is whether the study file asks for seeds, `failed` whether some failed and none is to come.
+    is whether the study file asks for seeds, `failed` whether some failed and none will follow.
     """
     reached = table[table["steps"].notna()]
     known = reached[reached["seeds"].notna()]
@@ -56,26 +62,21 @@ def _bias_sentences(known: pd.DataFrame) -> tuple[str, ...]:
 
 
 def seed_sentences(table: pd.DataFrame) -> tuple[str, ...]:
-    """Return sentences on a table of `with_replicates`: seeds that missed, and open intervals."""
+    """Return sentences on the seeds that missed the target, and on open intervals."""
     known = table[table["seeds"].notna() & table["steps"].notna()]
     missed = known[known["seeds_missed"] > 0]
     listed = ", ".join(
         f"{row['seeds_missed']} of {row['seeds']} at B = {row['batch_size']}"
         for row in missed.to_dict("records")
     )
-    which = "Fresh seeds that missed the target, ranked as slower than all that reached it"
-    open_ones = known[known["interval"] != Interval.CLOSED]
+    unbounded = known[known["interval"] != Interval.CLOSED]
     few = known[known["seeds"].between(LEAST_VALUES, LEAST_FREE - 1)]
-    assumed = (
-        f"Intervals of medians over fewer than {LEAST_FREE} seeds assume log-normal steps, because "
-        "so few seeds allow no 95% interval without assumptions."
-    )
     return (
-        *([assumed] if len(few) else []),
-        *([f"{which}: {listed}."] if listed else []),
+        *([_ASSUMED] if len(few) else []),
+        *([f"{_MISSED}: {listed}."] if listed else []),
         *(
             f"Interval of the median over fresh seeds at B = "
             f"{', '.join(map(str, rows['batch_size']))}: {interval}."
-            for interval, rows in open_ones.groupby("interval", sort=False)
+            for interval, rows in unbounded.groupby("interval", sort=False)
         ),
     )

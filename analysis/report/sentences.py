@@ -1,6 +1,6 @@
-"""What an analysis found, in sentences made from its summary as plain data.
+"""The findings of an analysis as sentences, made from its summary as plain data.
 
-No sentence sees anything else, so none can say what `summary.json` does not.
+They use nothing else, so they say nothing that is not in `summary.json`.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -32,7 +32,7 @@ from analysis.search_quality.sentences import quality_sentences
 SEARCHES, BUDGETS, STEPS_TABLE = "Searches", "Fixed budgets", "Steps to target"
 """Topics to whose sentences summary.md adds a table or a note."""
 _LARGE = 0.1
-"""Share of additional steps from which a search is said to be under-tuned."""
+"""Share of additional steps from which a search counts as under-tuned."""
 COMMON_GAP = (
     "All batch sizes share one search, so these factors are similar at neighboring batch sizes: "
     "they widen the interval of b_crit and no other."
@@ -59,7 +59,7 @@ def findings(record: _Record) -> dict[str, tuple[str, ...]]:
             *begun_sentences(record.get("begun_below", 0)),
             *_choice_sentences(record),
             *(() if record["federated"] is None else round_sentences(record)),
-            # where its rule has not run, a recipe is a study of its base
+            # before its rule has run, a recipe is a study of its base
             *(() if ran else recipe_sentences(recipe)),
             *failure_sentences(record["failures"]),
         ),
@@ -87,22 +87,23 @@ def findings(record: _Record) -> dict[str, tuple[str, ...]]:
 
 
 def _frame(rows: Sequence[_Record]) -> pd.DataFrame:
-    """Return rows as a table; numbers without a fraction are integers, nulls or not."""
+    """Return rows as a table; whole numbers are integers, even beside nulls."""
     return pd.DataFrame(list(rows)).convert_dtypes()
 
 
 def _choice_sentences(record: _Record) -> tuple[str, ...]:
-    """Return how the batch sizes came about, where the study file does not list them."""
+    """Return how the batch sizes were chosen, if the study file does not list them."""
     if "candidates" not in record:
         return ()
     ends = span_text(record["candidates"][0], record["candidates"][-1])
     count = len(record["table"])
-    sizes = counted(count, "batch sizes")
-    chose, then = f"The sweep chose {'these' if count > 1 else 'this'} {sizes}", ""
+    sizes = f"{'these' if count > 1 else 'this'} {counted(count, 'batch sizes')}"
+    until = ""
     if "listed" in record:
-        chose, then = "The sweep chose batch sizes", ", until a list took the place of its choice"
+        sizes, until = "batch sizes", ", until a list replaced its choice"
     return (
-        f"{chose} among {ends}, as those that tell most of b_crit for their trial-steps{then}.",
+        f"The sweep chose {sizes} among {ends} that promised the most information about b_crit per "
+        f"trial-step{until}.",
     )
 
 
@@ -115,8 +116,8 @@ def _critical_sentences(record: _Record) -> Iterator[str]:
     if record["tuning"]["missing"]:
         yield f"No interval covers under-tuning: {record['tuning']['missing']}."
     if tokens is not None:
-        found = Estimate.of(critical["b_crit"]).times(tokens)
-        yield f"In tokens ({tokens} per example): {found.text('b_crit', 'tokens')}."
+        in_tokens = Estimate.of(critical["b_crit"]).times(tokens)
+        yield f"In tokens ({tokens} per example): {in_tokens.text('b_crit', 'tokens')}."
     yield from _goal_sentences(record)
 
 
@@ -137,7 +138,7 @@ def _regime_sentences(record: _Record) -> tuple[str, ...]:
 
 
 def _tuning_sentences(record: _Record) -> Iterator[str]:
-    """Yield what the searches leave to gain by a `Tuning.record`, as far as that is known."""
+    """Yield how far the searches are from the optimum, if that is known."""
     if record["missing"]:
         return
     rows = record["excess"]
@@ -177,14 +178,14 @@ def _no_fit(record: _Record) -> str:
 
 
 def _more(record: _Record) -> str:
-    """Return what may give a study without fits more batch sizes at its target."""
+    """Return how more batch sizes could reach the target."""
     if record["imported"]:
         return "Import runs of more batch sizes, or longer ones"
     return "Add batch sizes or trials, raise race.max_steps"
 
 
 def _goal_sentences(record: _Record) -> Iterator[str]:
-    """Yield why there are two numbers of b_crit at the target, if there are."""
+    """Yield why there are two values of b_crit at the target, if there are."""
     here = [goal for goal in record["goals"] if goal["target"] == record["target"]]
     if record["fits"] is None or not here or here[0]["b_crit"] is None:
         return
@@ -209,7 +210,7 @@ def _miss_sentences(record: _Record, ran: bool) -> Iterator[str]:
 
 
 def _miss_sentence(row: _Record, record: _Record, ran: bool) -> str:
-    """Return how a batch size missed the target; empty where it reached it as far as is fitted."""
+    """Return how a batch size missed the target; empty if what is fitted reached it."""
     size, bound, why = row["batch_size"], row["median_bound"], _NOT_REACHED
     if row["steps"] is None and not row["stopped_at"]:
         return f"B = {size}: no trial took a step."
@@ -256,7 +257,7 @@ def _pruned_sentences(table: pd.DataFrame) -> Iterator[str]:
 def _caveat(record: _Record, table: pd.DataFrame) -> str:
     counts = span_text(table["trials"].min(), table["trials"].max())
     first = "" if record["first"] is None else "the first "
-    # warm starts, which the sentences on the searches leave out
+    # the searches do not count warm starts
     even = sum(row["trials"] for row in record["search"])
     warm = record["recipe"] is None and even < table["trials"].sum()
     known = table["steps_before"].notna().any()

@@ -25,7 +25,7 @@ from analysis.tables.study import StudyTables
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class Analysis:
-    """What a study shows at one target."""
+    """The results of a study at one target."""
 
     study: StudyTables
     target: float  # validation error to get below
@@ -33,19 +33,19 @@ class Analysis:
     table: pd.DataFrame
     search: pd.DataFrame  # how good each search was (`quality_table`)
     rules: pd.DataFrame  # how far the scaling rules are off (`scaling_rules`)
-    goals: tuple[Goal, ...] = ()  # results at a few targets, the same ones whatever `target` is
+    goals: tuple[Goal, ...] = ()  # results at a few targets, which do not depend on `target`
     first: int | None = None  # how many trials of each search count; None for all
     unfinished: tuple[Mapping[str, Any], ...] = ()  # the missing trials (`unfinished_records`)
-    # a target that every batch size reached, where some missed this one
+    # a target that every batch size reached, if some missed this one
     target_for_all: float | None = None
-    # every model fitted, to the best points there are where the searches show how far those found
-    # lie above; None where too few batch sizes reached the target
+    # all models; corrected for under-tuning where the searches show how large it is; None if too
+    # few batch sizes reached the target
     fits: Fits | None = None
     regimes: Regimes | None = None  # the regimes; None without fits
     # the critical batch sizes by name; empty without fits
     critical: Mapping[str, CriticalBatchSize] = field(default_factory=dict)
-    tuning: Tuning | None = None  # what the trials say of under-tuning; None without fits
-    # batch sizes that missed the target and that no curve can explain; in no fit
+    tuning: Tuning | None = None  # the under-tuning that the trials show; None without fits
+    # batch sizes that missed the target and that no curve can explain; not fitted
     left_out: tuple[int, ...] = ()
     unexplained: tuple[int, ...] = ()  # batch sizes that reached it and that no curve can explain
     begun_below: int = 0  # how many trials were below the target before they took a step
@@ -67,7 +67,7 @@ class Analysis:
 
     @property
     def quantity(self) -> str:
-        """What the target is a value of: error or loss."""
+        """The quantity that the target bounds: error or loss."""
         return str(self.study.config["race"].get("quantity", "error"))
 
     @property
@@ -77,7 +77,7 @@ class Analysis:
 
     @property
     def subject(self) -> str:
-        """Workload and optimizer on one line, averages that count, and the rule of a recipe."""
+        """Workload and optimizer on one line, with averaging, scaling rule and batch schedule."""
         config = self.study.config
         # a plug-in's class, without its path
         workload, optimizer = (
@@ -106,8 +106,8 @@ def analyze(study: StudyTables, target: float | None = None, first: int | None =
         Table, fits, regimes and critical batch sizes.
 
     Raises:
-        AnalysisError: there is no search trial, fewer than `first`, none that took a step, or the
-            target is tighter than the raced one, or loose enough for a model that is not trained.
+        AnalysisError: there is no search trial, fewer than `first`, or none that took a step; or
+            the target is tighter than the raced one, or a model meets it before training.
     """
     begun = begun_below(study, study.target if target is None else target)
     if begun and target not in {None, study.target}:

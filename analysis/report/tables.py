@@ -1,4 +1,4 @@
-"""The tables of an analysis as files: CSV for programs, LaTeX as papers print them."""
+"""The tables of an analysis as files: CSV for programs, LaTeX for papers."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -13,7 +13,7 @@ from analysis.tables.folder import ResultsFolder
 from analysis.tables.study import csv_bytes
 
 TABLES = "tables"
-_CRITICAL_TEX = "critical_batch_sizes.tex"
+_STEPS_TEX, _CRITICAL_TEX = "steps.tex", "critical_batch_sizes.tex"
 _CSV = ("steps", "search", "critical_batch_sizes", "fits", "targets", "budgets", "scaling_rules")
 _HEADINGS = {
     "B": ("Batch size", "examples"),
@@ -21,18 +21,18 @@ _HEADINGS = {
     "median": ("Median", "steps"),
     "lr/(1-m)": ("Effective rate", "lr / (1 - momentum)"),
 }
-"""Heading of a column in print and what its numbers count, where its name is too short for that."""
+"""Headings and units of the columns whose names are too short for print."""
 _DEFINITION = "Definition"
 _NOT_PRINTED = ("after", "examples", "reached", "pruned", "diverged", "failed")
-"""Columns of summary.md that no paper has room for; the CSV has them."""
+"""Columns of summary.md that are left out of the LaTeX table; the CSV has them."""
 
 
 def write_tables(
     analysis: Analysis, record: Mapping[str, Any], folder: ResultsFolder, latex: bool = False
 ) -> list[str]:
-    """Write the tables that the analysis has rows for, and delete those that it no longer has.
+    """Write the tables that have rows, and delete all others of an earlier analysis.
 
-    The record is its `summary_record`, or the content of `summary.json`.
+    The record is the `summary_record` of the analysis, or the content of `summary.json`.
 
     Returns:
         The names of the files written.
@@ -40,10 +40,10 @@ def write_tables(
     tables = _csv_tables(record)
     files = {f"{name}.csv": csv_bytes(table) for name, table in tables.items()}
     if latex:
-        files["steps.tex"] = steps_latex(analysis).encode()
+        files[_STEPS_TEX] = steps_latex(analysis).encode()
         if record["critical_batch_sizes"]:
             files[_CRITICAL_TEX] = critical_latex(analysis.title, record).encode()
-    for name in {*(f"{name}.csv" for name in _CSV), _CRITICAL_TEX} - files.keys():
+    for name in {*(f"{name}.csv" for name in _CSV), _STEPS_TEX, _CRITICAL_TEX} - files.keys():
         folder.remove(name)
     for name, content in files.items():
         folder.write(name, content)
@@ -51,9 +51,9 @@ def write_tables(
 
 
 def _csv_tables(record: Mapping[str, Any]) -> dict[str, pd.DataFrame]:
-    """Return by name the tables in a summary that have rows, with full precision.
+    """Return the tables in a summary that have rows, by name, with full precision.
 
-    Intervals are columns `<name>_low` and `<name>_high`, empty where the data set no end.
+    Intervals are columns `<name>_low` and `<name>_high`; an end without a bound is empty.
     """
     regimes = (record["regimes"] or {"of": {}})["of"]
     rows: dict[str, list[dict[str, Any]]] = {
@@ -76,7 +76,7 @@ def _csv_tables(record: Mapping[str, Any]) -> dict[str, pd.DataFrame]:
 
 
 def steps_latex(analysis: Analysis) -> str:
-    """Return the table of steps to target, medians with their interval, as LaTeX."""
+    """Return the table of steps to target as LaTeX, medians with their interval."""
     rows = readable_table(analysis).drop(columns=list(_NOT_PRINTED), errors="ignore")
     caption = f"Steps to target: {analysis.title}."
     if "median" in rows:
@@ -89,16 +89,16 @@ def steps_latex(analysis: Analysis) -> str:
 
 def critical_latex(title: str, record: Mapping[str, Any]) -> str:
     """Return the critical batch sizes in a `summary_record`, with their intervals, as LaTeX."""
-    found = [
+    rows = [
         (name, Estimate.of(size).text(), record["definitions"][name])
         for name, size in record["critical_batch_sizes"].items()
     ]
     headings = [("Name", ""), ("Batch size", "examples (95% interval)"), (_DEFINITION, "")]
-    return _latex(f"Critical batch sizes: {title}.", headings, found)
+    return _latex(f"Critical batch sizes: {title}.", headings, rows)
 
 
 def _latex(caption: str, headings: Sequence[tuple[str, str]], rows: Iterable[Sequence[str]]) -> str:
-    """Return a floating table; long text is set in lines."""
+    """Return a floating table; definitions wrap."""
     columns = "".join("p{0.5\\linewidth}" if h == _DEFINITION else "r" for h, _ in headings)
     lines = [
         "% needs \\usepackage{booktabs}",

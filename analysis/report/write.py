@@ -1,4 +1,4 @@
-"""The summary of an analysis as JSON, as a Markdown page and on a terminal."""
+"""The summary of an analysis as JSON, as Markdown and on a terminal."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 
@@ -23,7 +23,7 @@ from analysis.tables.schema import SUMMARY_FILE, TEST_ERROR, hyperparameters
 SUMMARY_MD = "summary.md"
 
 _SHORT = {str(Regime.PERFECT): "perfect", str(Regime.DIMINISHING): "diminishing"}
-"""A terminal of 80 columns has no room for more; the sentences below use the full names."""
+"""Short forms for a terminal of 80 columns; the sentences below it use the full names."""
 
 _DISPENSABLE = (
     "pruned",
@@ -35,7 +35,7 @@ _DISPENSABLE = (
     "test error",
     "95% CI",
 )
-"""Columns that a narrow terminal leaves out, the first one first."""
+"""Columns that a narrow terminal leaves out, the least needed first."""
 
 
 def write_summary(analysis: Analysis, folder: ResultsFolder) -> list[str]:
@@ -69,8 +69,8 @@ def _topic_tables(analysis: Analysis) -> Iterator[tuple[str, list[str]]]:
 
 def defined_markdown(names: Iterable[str]) -> str:
     """Return the definitions of critical batch sizes as a section of a Markdown page."""
-    defined = "\n".join(f"- `{name}`: {DEFINITIONS[name]}." for name in names)
-    return f"Definitions of the critical batch sizes:\n\n{defined}"
+    lines = (f"- `{name}`: {DEFINITIONS[name]}." for name in names)
+    return "\n".join(["Definitions of the critical batch sizes:\n", *lines])
 
 
 def markdown_findings(findings: Mapping[str, Iterable[str]]) -> str:
@@ -84,7 +84,7 @@ def markdown_list(sentences: Iterable[str]) -> str:
 
 
 def markdown_table(rows: pd.DataFrame, names_first: bool = False) -> str:
-    """Return a table of text as Markdown, all columns aligned right but a first one of names."""
+    """Return a table of text as Markdown, aligned right except for a first column of names."""
 
     def line(cells: Iterable[str]) -> str:
         return f"| {' | '.join(map(escape_markdown, cells))} |"
@@ -95,7 +95,7 @@ def markdown_table(rows: pd.DataFrame, names_first: bool = False) -> str:
 
 
 def readable_table(analysis: Analysis) -> pd.DataFrame:
-    """Return the table as text: one row per batch size, "-" where unknown."""
+    """Return the table as text: one row per batch size, "-" if unknown."""
     table = analysis.table
     shown = pd.DataFrame({"B": table["batch_size"].astype(str)})
     headings = {"after": "steps_before", "steps": "steps", "examples": "examples"}
@@ -109,7 +109,7 @@ def readable_table(analysis: Analysis) -> pd.DataFrame:
         shown["95% CI"] = [_interval(*texts) for texts in ends]
     trials = analysis.study.trials
     for name in hyperparameters(trials):
-        # study.toml has the fixed ones
+        # fixed ones are in study.toml
         if name in analysis.study.space or trials[name].nunique() > 1:
             shown[name.replace("_", " ")] = _texts(table[name], value_text)
     if "effective_lr" in table:
@@ -126,7 +126,7 @@ def readable_table(analysis: Analysis) -> pd.DataFrame:
 
 
 def _interval(low: str, high: str) -> str:
-    """Return an interval as text, given its ends or "-"; an open end is no number."""
+    """Return an interval as text from its ends; an open end is "-"."""
     if "-" not in (low, high):
         return f"{low}\N{EN DASH}{high}"
     return f"> {low}" if low != "-" else f"< {high}" if high != "-" else "-"
@@ -150,7 +150,7 @@ def print_analysis(analysis: Analysis, console: Console) -> None:
 
 
 def print_table(rows: pd.DataFrame, console: Console, dispensable: Iterable[str]) -> None:
-    """Print a table of text; a narrow console leaves out columns, the least needed first."""
+    """Print a table of text; if it is too wide, leave out columns, the least needed first."""
     rows = _fit_width(rows, console.width, dispensable)
     table = Table(box=None, padding=(0, 1, 0, 0), pad_edge=False, header_style="underline")
     for name in rows.columns:

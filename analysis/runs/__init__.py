@@ -1,1 +1,1 @@
-"""Finished runs of any trainer, read as a study from tables and trackers; studies as a table."""
+"""Imports finished runs of any trainer from tables and trackers, and exports studies as tables."""

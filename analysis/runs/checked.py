@@ -1,4 +1,4 @@
-"""Runs out of rows: settings, measurements, outcome; what contradicts itself is refused."""
+"""Runs from rows: settings, measurements and outcome; contradictions are refused."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -12,7 +12,7 @@ from analysis.runs.columns import (
     KNOWN,
     MEASURED,
     METRICS,
-    NO_SETTING,
+    NOT_SETTINGS,
     Columns,
     Units,
     check_needed,
@@ -25,7 +25,7 @@ from analysis.tables.schema import CURVE_COLUMNS, QUANTITIES, RESERVED_COLUMNS
 from analysis.tables.validation import MOST_FURTHER, is_name, is_quantity
 
 _SHOWN = 8
-"""Columns that a remark names."""
+"""Columns that a remark lists."""
 
 
 def listed(names: Sequence[str]) -> str:
@@ -38,17 +38,17 @@ class Runs:
     """Checked runs."""
 
     # one row per run in the order of the table: run (its id), row (its first), the other
-    # `columns.KNOWN` that are no measurement, and the hyperparameters, NaN or None if absent;
-    # not_finite, the measurements left out because their error is not finite; apart, what columns
-    # that were left out say of runs that are else alike
+    # `columns.KNOWN` except measurements, and the hyperparameters, NaN or None if absent;
+    # not_finite, how many measurements were dropped because their error is not finite; apart, the
+    # values of left-out columns in which runs with the same settings differ
     runs: pd.DataFrame = field(repr=False)
     # one row per measurement whose error is finite: run (row of `runs`), step in updates,
     # val_error, the other `columns.MEASURED` and the quantities
     curves: pd.DataFrame = field(repr=False)
     hyperparameters: tuple[str, ...]  # their names
-    quantities: tuple[str, ...]  # names of what else was measured
+    quantities: tuple[str, ...]  # names of the other measured quantities
     metric: str  # what became the error, one of `columns.METRICS`
-    measured: bool  # whether there are curves; else `runs` has the steps to target
+    measured: bool  # whether there are curves; if not, `runs` has the steps to target
     remarks: tuple[str, ...] = ()  # what was left out, for the user
 
 
@@ -62,7 +62,7 @@ def checked_runs(
     """  # noqa: DOC502  (raised inside)
     columns = columns_of(rows, mapping)
     check_needed(rows, columns)
-    chosen = _metric(columns, metric)
+    metric = _metric(columns, metric)
     ids = _run_ids(rows, columns)
     codes = pd.Series(pd.factorize(ids)[0], index=ids.index)
     table = RunTable(rows, columns, units, ids, codes)
@@ -70,19 +70,20 @@ def checked_runs(
         second = ids.index[ids.duplicated()][0]
         first = ids.index[ids == ids[second]][0]
         rows.refuse("a run must have one row", f"run {ids[second]!r}", [first, second], ATTEMPT)
-    names, quantities, left_out = _settings_and_quantities(table, chosen)
+    names, quantities, left_out = _settings_and_quantities(table, metric)
     frame = table.frame(names)
-    curves, not_finite = curves_of(table, frame, chosen, quantities)
+    curves, not_finite = curves_of(table, frame, metric, quantities)
     frame["not_finite"] = not_finite.reindex(frame.index, fill_value=0)
-    runs = _ended(table, frame, chosen, quantities)
+    runs = _with_ends(table, frame, metric, quantities)
     remarks = list(rows.remarks)
     if left_out:
         remarks.append(
-            f"columns left out: {listed(left_out)}; name what is a hyperparameter in --columns"
+            f"columns left out: {listed(left_out)}; map those that are hyperparameters with "
+            "--columns"
         )
     runs["apart"] = ""
-    for name in _apart(table, runs, names, left_out):
-        runs["apart"] += _of_runs(table, name) + "\n"
+    for name in _differing(table, runs, names, left_out):
+        runs["apart"] += _first_texts(table, name) + "\n"
         remarks.append(
             f"runs that differ in {name} are not replicates; leave it out with --columns {name}= "
             "if it is not a setting, or map it to optimizer or workload for a study of each"
@@ -92,16 +93,16 @@ def checked_runs(
         curves=curves,
         hyperparameters=names,
         quantities=quantities,
-        metric=chosen,
+        metric=metric,
         measured=table.measured,
         remarks=tuple(remarks),
     )
 
 
-def _ended(
+def _with_ends(
     table: RunTable, runs: pd.DataFrame, metric: str, quantities: Sequence[str]
 ) -> pd.DataFrame:
-    """Return the runs with how each ended: diverged, stopped_at and status."""
+    """Return the runs with the columns diverged, stopped_at and status."""
     runs["diverged"] = runs["not_finite"] > 0
     if table.measured:
         blank = ends_blank(table, metric, quantities).reindex(runs.index, fill_value=False)
@@ -116,54 +117,54 @@ def _ended(
     return runs
 
 
-def _apart(
+def _differing(
     table: RunTable, runs: pd.DataFrame, hyperparameters: Sequence[str], left_out: Sequence[str]
 ) -> list[str]:
-    """Return columns without a meaning in which runs differ that are alike but for their seed.
+    """Return the left-out columns in which runs differ that would otherwise be replicates.
 
-    One whose values few runs share, such as a name or a time, tells runs apart and no settings.
+    A column in which most runs have a value of their own, such as a name, is not a setting.
     """
     key = ["workload", "optimizer", "batch_size", *hyperparameters]
     seeded = runs["seed"].notna()
-    found = []
+    names = []
     for name in left_out if hyperparameters else ():
-        if name and not NO_SETTING.match(name) and not table.varies(name):
-            values = _of_runs(table, name)
+        if name and not NOT_SETTINGS.match(name) and not table.varies(name):
+            values = _first_texts(table, name)
             differ = values[seeded].groupby([runs.loc[seeded, k] for k in key], dropna=False)
             if 2 * values.nunique() <= len(runs) and (differ.nunique() > 1).any():
-                found.append(name)
-    return found
+                names.append(name)
+    return names
 
 
-def _of_runs(table: RunTable, column: str) -> "pd.Series[str]":
-    """Return what a column says in the first row of each run."""
+def _first_texts(table: RunTable, column: str) -> "pd.Series[str]":
+    """Return a column as text in the first row of each run."""
     texts = table.rows.texts(column)[~table.codes.duplicated()]
     return texts.fillna("").astype(str).reset_index(drop=True)
 
 
 def _metric(columns: Columns, wanted: str | None) -> str:
-    found = [name for name in METRICS if name in columns]
-    if wanted is not None and wanted not in found:
+    known = [name for name in METRICS if name in columns]
+    if wanted is not None and wanted not in known:
         raise AnalysisError(
-            f"--metric must be one of the measurements that there are, {', '.join(found) or 'none'}"
-            f", got {wanted!r}; map it with --columns, or leave --metric out"
+            f"--metric must be one of the measurements of the runs, {', '.join(known) or 'none'}, "
+            f"got {wanted!r}; map it with --columns, or leave --metric out"
         )
-    return wanted or (found[0] if found else METRICS[0])
+    return wanted or (known[0] if known else METRICS[0])
 
 
 def _run_ids(rows: Rows, columns: Columns) -> "pd.Series[str]":
-    """Return the id of each row's run; without a column for it, what its settings are."""
+    """Return the id of each row's run; without such a column, it is made of the settings."""
     if "run" in columns:
-        ids = rows.texts(columns.of["run"])
+        ids = rows.texts(columns.by_name["run"])
         if ids.isna().any():
             rows.refuse("every row must name its run", "none", [ids.index[ids.isna()][0]])
         return ids
     index = rows.frame.index
     if "step" not in columns:  # each row is a run
         return pd.Series([f"{rows.label} {row}" for row in index], index=index)
-    settings = ("batch_size", "role", "trial", *HYPERPARAMETERS, *columns.given, "seed")
+    settings = ("batch_size", "role", "trial", *HYPERPARAMETERS, *columns.mapped, "seed")
     names = [name for name in dict.fromkeys(settings) if name in columns]
-    texts = [rows.texts(columns.of[name]).tolist() for name in names]
+    texts = [rows.texts(columns.by_name[name]).tolist() for name in names]
     made = [
         ", ".join(f"{name} {text}" for name, text in zip(names, cells, strict=True))
         for cells in zip(*texts, strict=True)
@@ -174,31 +175,31 @@ def _run_ids(rows: Rows, columns: Columns) -> "pd.Series[str]":
 def _settings_and_quantities(
     table: RunTable, metric: str
 ) -> tuple[tuple[str, ...], tuple[str, ...], list[str]]:
-    """Return hyperparameters, further measured quantities, and the columns that are left out."""
+    """Return hyperparameters, further measured quantities, and the columns left out."""
     measured, rows, columns = table.measured, table.rows, table.columns
-    used = {*columns.of.values(), *columns.dropped, *ALIASES["run"]}
+    used = {*columns.by_name.values(), *columns.dropped, *ALIASES["run"]}
     known = [name for name in HYPERPARAMETERS if name in columns]
-    given = [name for name in columns.given if name not in known]
+    given = [name for name in columns.mapped if name not in known]
     quantities = [n for n in (*MEASURED, *QUANTITIES) if n in columns and n != metric and measured]
     quantities = [name for name in quantities if name not in CURVE_COLUMNS]
-    quantities += [n for n in given if measured and table.is_measured(columns.of[n])]
+    quantities += [n for n in given if measured and table.is_measured(columns.by_name[n])]
     named = [name for name in given if name not in quantities]
     odd = [name for name in named if not is_name(name)]
     if odd:
         raise AnalysisError(
-            f"a hyperparameter must have a name of letters, digits and any of _ . + -, got "
-            f"{odd[0]!r} in --columns, which no run changes; choose another"
+            "the name of a hyperparameter must consist of letters, digits and any of _ . + -, got "
+            f"{odd[0]!r} in --columns for a column that is constant in each run; choose another"
         )
-    found, left_out = [*known, *named], []
+    settings, left_out = [*known, *named], []
     for name in rows.names:
         if name in used or not name or name.startswith("_"):
             continue
         ours = name not in RESERVED_COLUMNS and name not in KNOWN and rows.is_numeric(name)
         if ours and measured and is_quantity(name) and table.is_measured(name):
             quantities.append(name)
-        elif ours and is_name(name) and not named and not NO_SETTING.match(name):
-            found.append(name)  # where it differs within a run, that is refused
+        elif ours and is_name(name) and not named and not NOT_SETTINGS.match(name):
+            settings.append(name)  # refused later if it differs within a run
         else:
             left_out.append(name)
     left_out += quantities[MOST_FURTHER:]
-    return tuple(dict.fromkeys(found)), tuple(dict.fromkeys(quantities[:MOST_FURTHER])), left_out
+    return tuple(dict.fromkeys(settings)), tuple(dict.fromkeys(quantities[:MOST_FURTHER])), left_out

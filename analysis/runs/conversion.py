@@ -1,4 +1,4 @@
-"""Converts checked runs to the tables of a results folder."""
+"""Conversion of checked runs to the tables of a results folder."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -24,18 +24,18 @@ from analysis.tables.schema import (
 
 
 def convert(runs: Runs, space: Space, target: float | None) -> dict[str, pa.Table]:
-    """Return runs as the tables of a study by file name, in the order in which they are written.
+    """Return the tables of a study by file name, in the order in which they are written.
 
-    A run of a point with another seed is a replicate of the first. Runs that were measured are
-    judged at the target, if there is one.
+    Runs of one point with other seeds are replicates of its first run. Runs with curves are judged
+    at the target, if any.
     """
     frame = _with_roles(runs)
     keys = frame.loc[runs.curves["run"].to_numpy(), list(TRIAL_KEY)].reset_index(drop=True)
     measured = runs.curves.reset_index(drop=True).assign(**{name: keys[name] for name in TRIAL_KEY})
     curves = _table(measured, curve_schema(runs.quantities), (*TRIAL_KEY, "step"))
-    said = ["" if text is None else f": {text}" for text in frame["message"]]
+    messages = zip(frame["run"], frame["message"], strict=True)
     columns = frame.assign(
-        message=[f"run {run}{more}"[:500] for run, more in zip(frame["run"], said, strict=True)]
+        message=[f"run {run}{'' if text is None else f': {text}'}"[:500] for run, text in messages]
     )
     if runs.measured:
         least = runs.curves[runs.curves["step"] >= 1].groupby("run")["val_error"].min()
@@ -60,12 +60,12 @@ def convert(runs: Runs, space: Space, target: float | None) -> dict[str, pa.Tabl
 
 
 def _with_roles(runs: Runs) -> pd.DataFrame:
-    """Return the runs with role, number and, for replicates, their source."""
+    """Return the runs with their role, number and, for replicates, source."""
     frame = runs.runs.copy()
     if frame["role"].notna().all() and frame["trial"].notna().all():
         return frame
     point = ["batch_size", *runs.hyperparameters, "apart"]
-    # runs that differ in nothing known but their seed; without a setting nothing is known of them
+    # replicates differ only in their seed; without hyperparameters points are unknown
     first = frame.groupby(point, dropna=False)["seed"].transform("first")
     again = frame.duplicated(point) & frame["seed"].notna() & first.notna()
     again &= ~frame.duplicated([*point, "seed"])
@@ -74,8 +74,8 @@ def _with_roles(runs: Runs) -> pd.DataFrame:
     frame["role"] = again.map({True: "replicate", False: "search"})
     frame["trial"] = frame.groupby(["batch_size", "role"]).cumcount()
     sources = frame[~again].drop_duplicates(point)[[*point, "trial"]]
-    found = frame[point].merge(sources, on=point, how="left")["trial"].to_numpy()
-    frame["source_trial"] = pd.Series(found, index=frame.index).where(again)
+    numbers = frame[point].merge(sources, on=point, how="left")["trial"].set_axis(frame.index)
+    frame["source_trial"] = numbers.where(again)
     frame["source_batch_size"] = frame["batch_size"].where(again)
     frame["source_role"] = again.map({True: "search", False: None})
     frame["rule"] = again.map({True: "same", False: None})
@@ -83,7 +83,7 @@ def _with_roles(runs: Runs) -> pd.DataFrame:
 
 
 def _table(columns: pd.DataFrame, schema: pa.Schema, order: Sequence[str]) -> pa.Table:
-    """Return columns as a table of a schema, null where there is no such column, in an order."""
+    """Return a sorted table of a schema; a column that is missing becomes null."""
     arrays = [
         _array(columns[field.name], field)
         if field.name in columns
@@ -95,7 +95,7 @@ def _table(columns: pd.DataFrame, schema: pa.Schema, order: Sequence[str]) -> pa
 
 
 def _with_test_errors(trials: pa.Table, curves: pa.Table) -> pa.Table:
-    """Return trials with the test error at the target, else at the last measurement."""
+    """Return trials with their test error at the target, or else at the last measurement."""
     measured = curves.select([*TRIAL_KEY, "step", TEST_ERROR]).to_pandas()
     ends = trials.select([*TRIAL_KEY, "steps"]).to_pandas()
     steps = measured.merge(ends, on=list(TRIAL_KEY), how="left")["steps"]

@@ -20,21 +20,21 @@ _SETTINGS = ["workload", "optimizer", "target"]
 
 
 def export_table(folder: ResultsFolder, to: Path) -> Path:
-    """Write a study as one row per measurement, the settings in each, to a `.csv` or into a folder.
+    """Write a study to a `.csv` or into a folder, as one row per measurement with its settings.
 
-    A trial without a measurement has a row without a step. A study that was imported from one row
+    A trial without measurements has one row without a step. A study that was imported from one row
     per run has one row per run again.
 
     Returns:
         The file.
 
     Raises:
-        AnalysisError: the study is federated or a recipe, whose trials are no runs of one search,
-            or the file is there or cannot be written.
+        AnalysisError: the study is federated, a recipe or has a batch schedule, or the file exists
+            or cannot be written.
     """
     study = read_study(folder)
-    rounds = is_federated(study.config) or is_planned(study.config)
-    if rounds or study.config.get("mode") == "recipe":
+    config = study.config
+    if is_federated(config) or is_planned(config) or config.get("mode") == "recipe":
         raise AnalysisError(
             "only a study that tunes every batch size and counts updates can be exported as a "
             f"table, got {folder}, which is federated, a recipe or has a batch schedule; copy the "
@@ -47,7 +47,6 @@ def export_table(folder: ResultsFolder, to: Path) -> Path:
 
 
 def _table(study: StudyTables) -> pd.DataFrame:
-    """Return the trials with their measurements."""
     one_per_run = study.imported and study.raced
     names = [*hyperparameters(study.trials), "seed", *_SOURCES, *_ENDS]
     trials = study.trials[[*_KEY, *names, *(_OUTCOME if one_per_run else [])]].drop_duplicates(_KEY)
@@ -61,7 +60,7 @@ def _table(study: StudyTables) -> pd.DataFrame:
     others = [name for name in study.curves.columns if name not in CURVE_COLUMNS]
     measured = ["step", "train_loss", "val_loss", "val_error", "seconds", *others]
     table = trials.merge(study.curves[[*_KEY, *measured]], on=_KEY, how="left")
-    if study.config["race"].get("quantity") == "loss":  # the target is one of the loss
+    if study.config["race"].get("quantity") == "loss":  # errors of such a study are losses
         table["val_loss"] = table["val_error"]
         table = table.drop(columns="val_error")
     return table.dropna(axis="columns", how="all")

@@ -21,7 +21,7 @@ from analysis.runs.columns import Units
 from analysis.runs.conversion import convert
 from analysis.runs.readers.table_files import READERS
 from analysis.runs.rows import Rows
-from analysis.runs.sources import DATABASES, joined, reader_of
+from analysis.runs.sources import DATABASES, join_runs, reader_of
 from analysis.runs.space import Space, check_space, space_of
 from analysis.tables.files import as_parquet
 from analysis.tables.folder import ResultsFolder
@@ -29,23 +29,22 @@ from analysis.tables.imported import NO_OPTIMIZER, Imported, check_new, status_c
 from analysis.tables.schema import COLUMNS, STATUSES, STUDY_FILE, TRIALS_FILE
 from analysis.tables.validation import check_config, check_table
 
-_MOST_BYTES = 100
-"""Of a folder's name."""
+_MOST_BYTES = 100  # of a folder's name
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Choices:
-    """What is imported, and what its columns and numbers mean.
+    """What is imported, and how its columns and numbers are read.
 
     Attributes:
-        mapping: columns by the names that batchscale has for them.
+        mapping: columns by the names that batchscale uses.
         units: what steps count.
-        only: pattern of the names of the results folders.
+        only: pattern that the names of the results folders must match.
         target: validation error to get below; None for the column of that name, if there is one.
-        metric: what becomes the error, of `columns.METRICS`; None for the first that there is.
+        metric: what becomes the error, one of `columns.METRICS`; None for the first present.
         space: ranges that the points were drawn from evenly; empty if unknown.
         join: table of one row per run, whose columns are added by run.
-        file: what is read, where that is one file, whose digest is recorded.
+        file: the file that is read, if it is one; its digest is recorded.
     """
 
     mapping: Mapping[str, str] = field(default_factory=dict)
@@ -84,7 +83,7 @@ def import_runs(source: str, results: ResultsFolder, choices: Choices) -> list[I
 def import_rows(
     rows: Rows, source: str, results: ResultsFolder, choices: Choices
 ) -> list[Imported]:
-    """Make results folders of rows that are read, as `import_runs` does.
+    """Make results folders from rows in memory, as `import_runs` does.
 
     Returns:
         The folders made.
@@ -93,7 +92,7 @@ def import_rows(
         AnalysisError: the runs contradict each other, or a folder is taken.
     """
     if choices.join is not None:
-        rows = joined(rows, choices.join, choices.mapping)
+        rows = join_runs(rows, choices.join, choices.mapping)
     runs = checked_runs(rows, choices.mapping, choices.units, choices.metric)
     made = list(_studies(source, rows, runs, results, choices))
     if not made:
@@ -109,7 +108,7 @@ def import_rows(
 def _studies(
     source: str, rows: Rows, runs: Runs, results: ResultsFolder, choices: Choices
 ) -> Iterator[tuple[Imported, Mapping[str, Any]]]:
-    """Yield each folder with the content of its files, the study file last."""
+    """Yield each study with the content of its files, the study file last."""
     frame = runs.runs
     names = [frame["workload"].fillna(_folder_name(_stem(source))), frame["optimizer"].fillna("")]
     taken: set[str] = set()
@@ -126,35 +125,34 @@ def _studies(
             continue
         folder = results / name
         check_new(folder)
-        here = _of_study(runs, part)
-        target = _target(rows, here, choices.target)
-        _check_outcomes(rows, here, target)
-        check_space(rows, here, choices.space)
-        converted = convert(here, choices.space, target)
+        own = _study_runs(runs, part)
+        target = _target(rows, own, choices.target)
+        _check_outcomes(rows, own, target)
+        check_space(rows, own, choices.space)
+        tables = convert(own, choices.space, target)
         config = {
             "workload": workload,
             "optimizer": optimizer or NO_OPTIMIZER,
-            **_config(source, here, choices, target),
+            **_config(source, own, choices, target),
         }
-        # refuse now what no command could read later
+        # refuse now what no command could read back
         check_config(str(folder / STUDY_FILE), config)
-        for file, table in converted.items():
+        for file, table in tables.items():
             check_table(str(folder / file), table, COLUMNS[file])
-        files: dict[str, Any] = {file: as_parquet(table) for file, table in converted.items()}
+        files: dict[str, Any] = {file: as_parquet(table) for file, table in tables.items()}
         files[STUDY_FILE] = tomlkit.dumps(config).encode()
-        sentence = f"{folder}: {_sentence(here, converted[TRIALS_FILE], choices)}"
-        made = Imported(folder=folder, sentence=sentence, has_target=target is not None)
-        yield made, files
+        sentence = f"{folder}: {_sentence(own, tables[TRIALS_FILE], choices)}"
+        yield Imported(folder=folder, sentence=sentence, has_target=target is not None), files
 
 
 def _config(source: str, runs: Runs, choices: Choices, target: float | None) -> dict[str, Any]:
-    """Return the study file of some runs, without the names of what was trained."""
+    """Return the study file except workload and optimizer."""
     return {
         "batch_sizes": sorted(runs.runs["batch_size"].astype(int).unique().tolist()),
         "adaptive": not choices.space,
         "imported": _record(source, runs, choices),
         "search": {"space": space_of(runs, choices.space)},
-        # judged by curves at any target, or as stated at one
+        # curves can be judged at any target, steps only at the one they were counted to
         "race": {
             "to": "budget" if runs.measured else "target",
             "quantity": "loss" if runs.metric == "val_loss" else "error",
@@ -172,13 +170,13 @@ def _stem(source: str) -> str:
 
 
 def _folder_name(text: str) -> str:
-    """Return a text as the name of a folder in any file system."""
+    """Return a text as a folder name that any file system allows."""
     name = re.sub(r"[^\w.+-]+", "-", unicodedata.normalize("NFC", text)).strip("-.")
     return name.encode()[:_MOST_BYTES].decode(errors="ignore") or "runs"
 
 
-def _of_study(runs: Runs, part: pd.DataFrame) -> Runs:
-    """Return the runs of one study, numbered from 0; hyperparameters that none has are dropped."""
+def _study_runs(runs: Runs, part: pd.DataFrame) -> Runs:
+    """Return the runs of one study, numbered from 0, without hyperparameters that none has."""
     places = pd.Series(range(len(part)), index=part.index)
     curves = runs.curves[runs.curves["run"].isin(part.index)]
     return replace(
@@ -211,17 +209,18 @@ def _target(rows: Rows, runs: Runs, given: float | None) -> float | None:
 
 
 def _check_outcomes(rows: Rows, runs: Runs, target: float | None) -> None:
-    """Refuse steps to a target that the least error contradicts, and a target that all begin at."""
+    """Refuse steps that the lowest error contradicts, and a target that all runs start below."""
     if target is None:
         return
     if runs.measured:
         first = runs.curves.groupby("run")["val_error"].first()
         if len(first) and (first < target).all():
-            accuracy = f"; for an accuracy of {target:g}, write --target {1 - target:g}"
+            accuracy = ""
+            if runs.metric == "val_accuracy":
+                accuracy = f"; for an accuracy of {target:g}, write --target {1 - target:g}"
             raise AnalysisError(
                 f"a target must not be met from the start, got {target:g}, which every run of "
-                f"{rows.where} meets at its first measurement; give a tighter "
-                f"one{accuracy if runs.metric == 'val_accuracy' else ''}"
+                f"{rows.where} meets at its first measurement; give a tighter one{accuracy}"
             )
         return
     frame = runs.runs
@@ -236,7 +235,7 @@ def _check_outcomes(rows: Rows, runs: Runs, target: float | None) -> None:
 
 
 def _record(source: str, runs: Runs, choices: Choices) -> dict[str, Any]:
-    """Return the section `[imported]`: where the runs come from, and how they were read."""
+    """Return the section `[imported]`: the origin of the runs, and how they were read."""
     record = {
         "origin": Path(source).name or source,
         "sha256": choices.file and hashlib.sha256(choices.file.read_bytes()).hexdigest(),

@@ -1,4 +1,4 @@
-"""The measurements of runs, and how these ended: status, and last step or steps to target."""
+"""The measurements of runs, and how each run ended: status, last step, steps to target."""
 
 from collections.abc import Mapping, Sequence
 
@@ -21,13 +21,13 @@ STATUS_OF = {
     **{status: status for status in STATUSES},
     "reached": "exhausted",  # the measurements say at which target
 }
-"""Status by the words of tables and trackers; a run that crosses the target has reached it."""
+"""Statuses by the words of tables and trackers."""
 
 
 def curves_of(
     table: RunTable, runs: pd.DataFrame, metric: str, quantities: Sequence[str]
 ) -> "tuple[pd.DataFrame, pd.Series[int]]":
-    """Return the finite measurements, and how many of each run are not; of one row per run none."""
+    """Return the finite measurements, if any, and how many of each run are not finite."""
     if not table.measured:
         names = ["run", "step", *MEASURED]
         return pd.DataFrame(columns=names, dtype="float64"), pd.Series(0, index=runs.index)
@@ -36,39 +36,37 @@ def curves_of(
     curves = pd.DataFrame({"run": table.codes, "step": steps})
     given = {}
     for name in (*(name for name in MEASURED if name in columns), *quantities):
-        curves[name], given[name] = rows.numbers(columns.of.get(name, name))
+        curves[name], given[name] = rows.numbers(columns.by_name.get(name, name))
     curves["val_error"] = _error(table, metric, curves[metric], given[metric])
     measured = given[metric]
     if (measured & ~stepped).any():
         row = measured.index[measured & ~stepped][0]
         rows.refuse("a measurement must have a step", "none", [row])
     kept = curves[measured]
-    _check_rising(table, kept, columns.of["step"])
-    # a tracker writes the losses of one step in rows of their own
+    _check_rising(table, kept, columns.by_name["step"])
+    # trackers write each quantity of a step in a row of its own
     for name in given:
         if name != metric:
-            there = curves[given[name] & stepped].drop_duplicates(["run", "step"])
-            values = there.set_index(["run", "step"])[name]
+            known = curves[given[name] & stepped].drop_duplicates(["run", "step"])
+            values = known.set_index(["run", "step"])[name]
             kept[name] = values.reindex(pd.MultiIndex.from_frame(kept[["run", "step"]])).to_numpy()
     finite = np.isfinite(kept["val_error"])
     return kept[finite].reset_index(drop=True), (~finite).groupby(kept["run"]).sum()
 
 
 def ends_blank(table: RunTable, metric: str, quantities: Sequence[str]) -> "pd.Series[bool]":
-    """Return which runs end in rows of a step alone: NaN, as many a table leaves such cells empty.
+    """Return which runs end in rows that have a step and no measurement: many tables omit NaN.
 
-    A run of which a row before its last measurement is so has no such end: it was measured only now
-    and then.
+    A run that has such rows before its last measurement too was only measured now and then.
     """
     frame, codes, columns = table.rows.frame, table.codes, table.columns
-    same = {columns.of[name] for name in columns.of if name not in (*MEASURED, *quantities)}
-    filled = pd.Series(False, index=frame.index)
+    measured = (*MEASURED, *quantities)
+    settings = {column for name, column in columns.by_name.items() if name not in measured}
+    filled = pd.Series(False, frame.index)
     for name in frame.columns:
-        there = pd.Series([not is_absent(cell) for cell in frame[name]], index=frame.index)
-        varies = name == columns.of[metric] or table.varies(name)
-        if name not in same and varies:
-            filled |= there
-    blank = ~filled & table.rows.texts(columns.of["step"]).notna()
+        if name not in settings and (name == columns.by_name[metric] or table.varies(name)):
+            filled |= ~frame[name].map(is_absent).astype(bool)
+    blank = ~filled & table.rows.texts(columns.by_name["step"]).notna()
     place = codes.groupby(codes).cumcount()
     last_filled = place[filled].groupby(codes[filled]).max()
     first_blank = place[blank].groupby(codes[blank]).min()
@@ -86,7 +84,7 @@ def _error(
     beyond = given & ((values < 0) | (values > 1)) & np.isfinite(values)
     if beyond.any():
         row = beyond.index[beyond][0]
-        column = table.columns.of[metric]
+        column = table.columns.by_name[metric]
         rule = f"{column} must be a share from 0 to 1"
         remedy = f"divide percentages by 100, or name a loss as such, --columns val_loss={column}"
         table.rows.refuse(rule, f"{values[row]:g}", [row], remedy)
@@ -98,29 +96,25 @@ def _check_rising(table: RunTable, kept: pd.DataFrame, column: str) -> None:
     if not falling.any():
         return
     row = kept.index[falling][0]
-    run = kept[kept["run"] == kept["run"][row]]
-    place = list(run.index).index(row)
-    previous = run.index[place - 1]
-    steps = run["step"].tolist()
-    remedy = "sort them by run and step, keep one of each, and " + ATTEMPT
+    steps = kept.loc[kept["run"] == kept["run"][row], "step"].loc[:row].tail(2)
     table.rows.refuse(
         f"{column} must rise from each measurement of a run to the next",
-        f"{steps[place - 1]:.0f} and then {steps[place]:.0f} in run {table.ids[row]!r}",
-        [previous, row],
-        remedy,
+        "{:.0f} and then {:.0f} in run {!r}".format(*steps, table.ids[row]),
+        list(steps.index),
+        f"sort them by run and step, keep one of each, and {ATTEMPT}",
     )
 
 
 def statuses(table: RunTable, runs: pd.DataFrame) -> "pd.Series[str]":
-    """Return the status of each run, without a target: none is `reached`; refuse other words."""
+    """Return the status of each run before a target is applied; refuse unknown words."""
     words = runs["status"].fillna("exhausted").astype(str).str.lower()
     unknown = runs[~words.isin(list(STATUS_OF))]
-    table.rows.refuse_any(unknown, f"a status must be of {', '.join(STATUS_OF)}", "{status!r}")
+    table.rows.refuse_any(unknown, f"a status must be one of {', '.join(STATUS_OF)}", "{status!r}")
     return words.map(STATUS_OF).mask(runs["diverged"], "diverged")
 
 
 def stops(table: RunTable, runs: pd.DataFrame) -> "pd.Series[float]":
-    """Return the last step of each run: the last with a row, or what `stopped_at` says."""
+    """Return the last step of each run: `stopped_at`, or else the step of its last row."""
     last = table.updates(runs)[0].groupby(table.codes).max().reindex(runs.index).fillna(0)
     stated = table.units.updates(runs["stopped_at"], runs["batch_size"])
     early = stated < last
@@ -136,26 +130,25 @@ def stops(table: RunTable, runs: pd.DataFrame) -> "pd.Series[float]":
 
 
 def outcomes(table: RunTable, runs: pd.DataFrame) -> pd.DataFrame:
-    """Return the runs of a table of one row per run with their outcomes."""
+    """Return the runs of a table that has one row per run, with their outcomes."""
     rows, columns, units, runs = table.rows, table.columns, table.units, runs.copy()
     for name, least in (("steps", 1), ("steps_before", 0)):
         runs[name] = np.nan
         if name in columns:
-            values = rows.counts(columns.of[name], least)[0].reset_index(drop=True)
+            values = rows.counts(columns.by_name[name], least)[0].reset_index(drop=True)
             runs[name] = units.updates(values, runs["batch_size"])
     runs["best_error"] = np.nan
     if "best_error" in columns:
-        error, given = (found.to_numpy() for found in rows.numbers(columns.of["best_error"]))
+        error, given = (part.to_numpy() for part in rows.numbers(columns.by_name["best_error"]))
         runs["diverged"] |= given & ~np.isfinite(error)
         runs["best_error"] = np.where(np.isfinite(error), error, np.nan)
     stated = units.updates(runs["stopped_at"], runs["batch_size"])
-    # how long a run trained that broke is often not recorded, and bounds nothing
+    # often unrecorded for a run that diverged or failed, and no bound there
     broke = statuses(table, runs).isin(["diverged", "failed"])
     known = stated.fillna(runs["steps"])
     runs["stopped_at"] = known.mask(broke & known.isna(), 0)
-    endless = runs[runs["stopped_at"].isna()]
     rule = "a run without steps must have stopped_at, the steps it took"
-    rows.refuse_any(endless, rule, "none")
+    rows.refuse_any(runs[runs["stopped_at"].isna()], rule, "none")
     late = runs[runs["stopped_at"] < runs["steps"]]
     rows.refuse_any(late, "steps must be at most stopped_at", "{stopped_at:g}, {steps:g}")
     early = runs[runs["steps_before"] >= runs["steps"]]

@@ -1,4 +1,4 @@
-"""Rows as somebody wrote them: cells of any kind, each with the number that its file gives it."""
+"""Rows as the user wrote them: cells of any kind, and the number that each row has in its file."""
 
 import math
 from collections.abc import Sequence
@@ -21,7 +21,7 @@ class Rows:
     """A table of finished runs, not yet checked."""
 
     where: str  # file or folder, for messages
-    # cells by column, None where there is none; its index numbers the rows
+    # None for an empty cell; the index numbers the rows
     frame: pd.DataFrame = field(repr=False)
     label: str = "row"  # what a row is called: row, line or measurement
     remarks: tuple[str, ...] = ()  # what the reader left out, for the user
@@ -42,25 +42,21 @@ class Rows:
 
     @property
     def names(self) -> list[str]:
-        """The columns."""
+        """The names of the columns."""
         return [str(name) for name in self.frame.columns]
 
     def numbers(self, column: str) -> "tuple[pd.Series[float], pd.Series[bool]]":
-        """Return a column as numbers, NaN where absent, and which are given; refuse text."""
+        """Return a column as numbers, NaN if empty, and which cells are filled; refuse text."""
         values = [as_number(cell) for cell in self.frame[column]]
         for row, cell, value in zip(self.frame.index, self.frame[column], values, strict=True):
             if value is None and not is_absent(cell):
                 remedy = "write it as 0.05, not as 0,05 or 5%, or leave the cell empty"
                 self.refuse(f"{column} must be a number", repr(cell)[:60], [row], remedy)
-        given = [value is not None for value in values]
-        index = self.frame.index
-        return (
-            pd.Series(np.array(values, dtype=np.float64), index=index),
-            pd.Series(given, index=index, dtype=bool),
-        )
+        numbers = pd.Series(values, self.frame.index, dtype="float64")
+        return numbers, pd.Series([value is not None for value in values], self.frame.index)
 
     def counts(self, column: str, least: int = 0) -> "tuple[pd.Series[float], pd.Series[bool]]":
-        """Return a column of integers from `least`, as `numbers` does; NaN is absent."""
+        """Return a column of integers from `least`, as `numbers` does; NaN is an empty cell."""
         values, given = self.numbers(column)
         given &= values.notna()
         for row, value in values[given].items():
@@ -69,19 +65,19 @@ class Rows:
         return values, given
 
     def texts(self, column: str) -> "pd.Series[Any]":
-        """Return a column as text, None where absent; 3.0 is 3."""
+        """Return a column as text, None for an empty cell; 3.0 becomes 3."""
         cells = [None if is_absent(cell) else _text(cell) for cell in self.frame[column]]
-        return pd.Series(cells, index=self.frame.index, dtype=object)
+        return pd.Series(cells, self.frame.index, dtype=object)
 
     def is_numeric(self, column: str) -> bool:
-        """Return whether a column has numbers, and no cell that is none."""
+        """Return whether a column has numbers and nothing else."""
         cells = [cell for cell in self.frame[column] if not is_absent(cell)]
         return bool(cells) and all(as_number(cell) is not None for cell in cells)
 
     def refuse(
         self, rule: str, got: object, rows: Sequence[Any], remedy: str = "correct it"
     ) -> NoReturn:
-        """Raise the error for what these rows hold."""
+        """Raise the error that names these rows."""
         plural = "s" if len(rows) > 1 else ""
         at = " and ".join(str(row) for row in rows)
         raise AnalysisError(
@@ -89,21 +85,21 @@ class Rows:
         )
 
     def refuse_any(self, runs: pd.DataFrame, rule: str, got: str) -> None:
-        """Refuse the first of some runs, if there is one; `got` is a format of their columns."""
+        """Refuse the first of these runs, if any; `got` is a format string for its columns."""
         if len(runs):
-            first = {str(name): value for name, value in runs.iloc[0].items()}
-            self.refuse(rule, got.format(**first), [first["row"]])
+            first = runs.iloc[0]
+            self.refuse(rule, got.format_map(first), [first["row"]])
 
 
 def is_absent(cell: object) -> bool:
-    """Return whether a cell holds nothing; NaN as a number is a value."""
+    """Return whether a cell is empty; the number NaN is a value."""
     return (
         cell is None or cell is pd.NA or (isinstance(cell, str) and cell.strip().lower() in _NULLS)
     )
 
 
 def as_number(cell: object) -> float | None:
-    """Return the number in a cell; None for other things.
+    """Return the number in a cell; None for anything else.
 
     >>> as_number(" 1e-3 "), as_number("nan"), as_number("0,1"), as_number(True)
     (0.001, nan, None, None)

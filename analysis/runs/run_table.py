@@ -1,4 +1,4 @@
-"""Rows with the run that each belongs to; what must be the same for a whole run is checked here."""
+"""Rows grouped by run; refuses settings that differ within a run."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -14,6 +14,7 @@ from analysis.runs.rows import Rows
 from analysis.tables.schema import ROLES
 
 ATTEMPT = "give each run an id of its own"
+"""The remedy where rows of several runs, such as attempts, have one id."""
 _TEXTS = ("workload", "optimizer", "status", "role", "source_role", "rule", "message")
 _COUNTS: Mapping[str, int] = {
     "batch_size": 1,
@@ -26,13 +27,13 @@ _COUNTS: Mapping[str, int] = {
 
 @dataclass(frozen=True, slots=True)
 class RunTable:
-    """Rows with what their columns and steps mean, and with id and number of each row's run."""
+    """Rows with the meaning of their columns and steps, and with the run of each row."""
 
     rows: Rows
     columns: Columns
     units: Units
-    ids: "pd.Series[str]"
-    codes: "pd.Series[int]"
+    ids: "pd.Series[str]"  # of the run of each row
+    codes: "pd.Series[int]"  # the number of that run, from 0
 
     @property
     def measured(self) -> bool:
@@ -40,21 +41,22 @@ class RunTable:
         return "step" in self.columns
 
     def frame(self, hyperparameters: Sequence[str]) -> pd.DataFrame:
-        """Return what is the same for a whole run, one row per run."""
+        """Return id, first row and settings of each run."""
         columns, firsts = self.columns, ~self.codes.duplicated()
-        found = {"run": self.ids[firsts].to_numpy(), "row": self.ids.index[firsts]}
-        frame = pd.DataFrame(found).assign(**dict.fromkeys((*_COUNTS, "target"), np.nan))
-        for name in (name for name in _COUNTS if name in columns):
-            counts = self.rows.counts(columns.of[name], _COUNTS[name])
-            frame[name] = self.constant(name, *counts)
+        frame = pd.DataFrame({"run": self.ids[firsts].to_numpy(), "row": self.ids.index[firsts]})
+        frame[[*_COUNTS, "target"]] = np.nan
+        for name, least in _COUNTS.items():
+            if name in columns:
+                counts = self.rows.counts(columns.by_name[name], least)
+                frame[name] = self.constant(name, *counts)
         for name in (*_TEXTS, "seed"):
             frame[name] = None
             if name in columns:
-                texts = self.rows.texts(columns.of[name])
+                texts = self.rows.texts(columns.by_name[name])
                 frame[name] = self.constant(name, texts, texts.notna())
         frame["seed"] = np.array([self._seed(text) for text in frame["seed"]], dtype=object)
         for name in (*(["target"] if "target" in columns else []), *hyperparameters):
-            column = columns.of.get(name, name)
+            column = columns.by_name.get(name, name)
             frame[name] = self.constant(name, *self.rows.numbers(column), finite=True)
         lacking = frame[frame["batch_size"].isna()]
         self.rows.refuse_any(lacking, "a run must have a batch_size", "none for {run}")
@@ -62,7 +64,7 @@ class RunTable:
         return frame
 
     def _seed(self, text: Any) -> int | None:
-        """Return a seed, which may be larger than a float holds exactly."""
+        """Return a seed as an integer: a float would round large ones."""
         if pd.isna(text):
             return None
         if not re.fullmatch(r"-?[0-9]{1,19}", text) or not -(2**63) <= int(text) < 2**63:
@@ -74,7 +76,7 @@ class RunTable:
 
     def _check_role(self, frame: pd.DataFrame) -> None:
         wrong = frame[frame["role"].notna() & ~frame["role"].isin(ROLES)]
-        self.rows.refuse_any(wrong, f"role must be of {', '.join(ROLES)}", "{role}")
+        self.rows.refuse_any(wrong, f"role must be one of {', '.join(ROLES)}", "{role}")
         key = frame[["batch_size", "role", "trial"]]
         twice = key.notna().all(axis=1) & key.duplicated()
         if twice.any():
@@ -89,38 +91,39 @@ class RunTable:
         given: "pd.Series[bool]",
         finite: bool = False,
     ) -> "pd.Series[Any]":
-        """Return the value of each run, NaN or None where it has none; refuse two in one run."""
+        """Return the value of each run, NaN or None if it has none; refuse two in one run."""
         if finite and not np.isfinite(values[given]).all():
             bad = values[given][~np.isfinite(values[given])].index[0]
             self.rows.refuse(f"{name} must be finite", values[bad], [bad])
-        there, codes = values[given], self.codes[given]
-        first = there.groupby(codes).first()
-        differ = there != codes.map(first)
+        known, codes = values[given], self.codes[given]
+        first = known.groupby(codes).first()
+        differ = known != codes.map(first)
         if differ.any():
             row = differ.index[differ][0]
-            origin = there.index[codes == codes[row]][0]
+            origin = known.index[codes == codes[row]][0]
             self.rows.refuse(
                 f"a run must have one {name}",
-                f"{there[origin]} and {there[row]} for run {self.ids[row]!r}",
+                f"{known[origin]} and {known[row]} for run {self.ids[row]!r}",
                 [origin, row],
                 f"{ATTEMPT}, or leave the column out with --columns {name}=",
             )
         return first.reindex(range(int(self.codes.max()) + 1))
 
     def updates(self, runs: pd.DataFrame) -> "tuple[pd.Series[float], pd.Series[bool]]":
-        """Return the step of each row in updates, NaN where absent, and which rows have one."""
-        steps, given = self.rows.counts(self.columns.of["step"])
+        """Return the step of each row in updates, NaN if empty, and which rows have one."""
+        steps, given = self.rows.counts(self.columns.by_name["step"])
         return self.units.updates(steps, self.codes.map(runs["batch_size"])), given
 
     def varies(self, column: str) -> bool:
-        """Return whether a column is not the same in all rows of some run."""
+        """Return whether a column differs within a run."""
         texts = self.rows.texts(column).fillna("")
         return bool((texts.groupby(self.codes).nunique() > 1).any())
 
     def is_measured(self, column: str) -> bool:
-        """Return whether a column of numbers is a measurement: it changes along most runs.
+        """Return whether a column of numbers is a measurement.
 
-        So is one that no run has in its first row, such as a score at the end.
+        It is if it changes along at least half of the runs, or if no run has it in its first row,
+        such as a final score.
         """
         values, given = self.rows.numbers(column)
         groups = values[given].groupby(self.codes[given])

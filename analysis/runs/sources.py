@@ -1,4 +1,4 @@
-"""The kinds of sources of finished runs, and which reader each has."""
+"""The kinds of sources of finished runs, and the reader of each."""
 
 import os
 import tarfile
@@ -10,13 +10,8 @@ import pandas as pd
 from analysis.errors import AnalysisError
 from analysis.runs.columns import ALIASES
 from analysis.runs.readers.event_files import read_event_files
-from analysis.runs.readers.mlflow_store import read_database, read_files
-from analysis.runs.readers.table_files import (
-    READERS,
-    is_table,
-    read_table_of_runs,
-    unfolded,
-)
+from analysis.runs.readers.mlflow_store import read_mlflow_database, read_mlflow_folder
+from analysis.runs.readers.table_files import READERS, is_table, melt_chart, read_table_of_runs
 from analysis.runs.readers.wandb_api import read_wandb
 from analysis.runs.rows import Rows
 
@@ -27,18 +22,17 @@ DATABASES = (".db", ".sqlite", ".sqlite3")
 
 
 def reader_of(source: str) -> Reader | None:
-    """Return what reads a source; None for one that is no source of runs, such as an archive.
+    """Return the reader of a source; None if it is no source of runs, such as an archive.
 
-    A reader takes the source and the mapping of columns, and reads no more than that needs.
+    A reader takes the source and the mapping of columns, and reads only the columns it needs.
     """
     return next((read for is_one, read in _KINDS if is_one(source)), None)
 
 
 def may_be_archive(source: str) -> bool:
     """Return whether a source that has no reader here may be a folder or a tar file."""
-    path = Path(source)
-    tars = {".tar", ".tgz", ".tbz2", ".txz"}
-    # os.path says False of what can be no path, where pathlib raises
+    path, tars = Path(source), {".tar", ".tgz", ".tbz2", ".txz"}
+    # for a text that cannot be a path, os.path returns False and pathlib raises
     return not os.path.isfile(source) or bool(tars & set(path.suffixes)) or _is_tar(path)
 
 
@@ -49,11 +43,11 @@ def _is_tar(path: Path) -> bool:
         return False
 
 
-def joined(rows: Rows, table: Path, mapping: Mapping[str, str]) -> Rows:
-    """Return rows with the columns of a table of one row per run, which they do not have, by run.
+def join_runs(rows: Rows, table: Path, mapping: Mapping[str, str]) -> Rows:
+    """Return rows with the further columns of a table of one row per run, joined by run.
 
     Raises:
-        AnalysisError: either has no column for the run, or the table has none or two rows for one.
+        AnalysisError: one of them has no column for the run, or the table lacks or repeats a run.
     """
     if not is_table(table):
         raise AnalysisError(f"--join must be a table, {', '.join(READERS)}, got {table}")
@@ -89,17 +83,17 @@ def _refuse_wandb_files(source: str, mapping: Mapping[str, str]) -> Rows:
     )
 
 
-def _holds(pattern: str) -> Callable[[str], bool]:
-    """Return what tells whether a source is a folder with files of a pattern."""
+def _has_files(pattern: str) -> Callable[[str], bool]:
+    """Return a predicate: whether a source is a folder with files that match a pattern."""
     return lambda source: os.path.isdir(source) and any(Path(source).glob(pattern))
 
 
 _KINDS: tuple[tuple[Callable[[str], bool], Reader], ...] = (
     (lambda source: source.startswith(WANDB), lambda s, m: read_wandb(s.removeprefix(WANDB), m)),
-    (is_table, lambda source, _: unfolded(read_table_of_runs(Path(source)))),
-    (lambda source: Path(source).suffix in DATABASES, lambda s, m: read_database(Path(s), m)),
-    (_holds("*/meta.yaml"), lambda source, mapping: read_files(Path(source), mapping)),
-    (_holds("**/*.tfevents.*"), lambda source, mapping: read_event_files(Path(source), mapping)),
-    (_holds("**/run-*.wandb"), _refuse_wandb_files),
+    (is_table, lambda source, _: melt_chart(read_table_of_runs(Path(source)))),
+    (lambda s: Path(s).suffix in DATABASES, lambda s, m: read_mlflow_database(Path(s), m)),
+    (_has_files("*/meta.yaml"), lambda s, m: read_mlflow_folder(Path(s), m)),
+    (_has_files("**/*.tfevents.*"), lambda s, m: read_event_files(Path(s), m)),
+    (_has_files("**/run-*.wandb"), _refuse_wandb_files),
 )
-"""How each kind of source is told, and its reader."""
+"""How to recognize each kind of source, and its reader."""

@@ -18,9 +18,9 @@ def parse_space(texts: list[str]) -> dict[str, dict[str, Any]]:
     """Return the ranges in the options `--space lr=1e-4:1:log,...`; scales are linear by default.
 
     Raises:
-        AnalysisError: an entry has another form, or is no range on its scale.
+        AnalysisError: an entry is malformed, or its range does not fit its scale.
     """
-    found: dict[str, dict[str, Any]] = {}
+    space: dict[str, dict[str, Any]] = {}
     for entry in ",".join(texts).split(",") if texts else ():
         match = _RANGE.fullmatch(entry.strip())
         low, high = (as_number(match[end]) if match else None for end in ("low", "high"))
@@ -32,18 +32,18 @@ def parse_space(texts: list[str]) -> dict[str, dict[str, Any]]:
             and scale in SCALES
             and SCALES[scale].allows(low, high)
         )
-        if match is None or not inside or match["name"] in found:
+        if match is None or not inside or match["name"] in space:
             raise AnalysisError(
                 "--space must be ranges name=low:high:scale, separated by commas, each name once, "
                 f"within the domain of the scale, one of {', '.join(SCALES)}, got {entry!r}; write "
                 "for example lr=1e-4:1:log"
             )
-        found[match["name"]] = {"low": low, "high": high, "scale": scale}
-    return found
+        space[match["name"]] = {"low": low, "high": high, "scale": scale}
+    return space
 
 
 def check_space(rows: Rows, runs: Runs, space: Space) -> None:
-    """Refuse ranges of no hyperparameter, and runs outside them."""
+    """Refuse ranges of unknown hyperparameters, and runs outside a range."""
     for name, entry in space.items():
         if name not in runs.hyperparameters:
             raise AnalysisError(
@@ -54,12 +54,12 @@ def check_space(rows: Rows, runs: Runs, space: Space) -> None:
         outside = ~values.between(entry["low"], entry["high"])
         if outside.any():
             at = runs.runs[outside].iloc[0]
-            rule = f"--space must hold every {name}"
-            rows.refuse(rule, f"{at[name]:g}", [at["row"]], "widen it, or leave the run out")
+            rule, remedy = f"--space must cover every {name}", "widen it, or leave the run out"
+            rows.refuse(rule, f"{at[name]:g}", [at["row"]], remedy)
 
 
 def space_of(runs: Runs, space: Space) -> dict[str, Any]:
-    """Return the ranges, and the values that are the same in all runs."""
+    """Return the ranges, and the values of the hyperparameters that all runs share."""
     fixed = {
         name: float(runs.runs[name].iloc[0])
         for name in runs.hyperparameters

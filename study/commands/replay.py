@@ -104,7 +104,7 @@ def diagnose(  # noqa: PLR0913 - one argument for each option of the command
             rows += more
     write_diagnostics(folder, rows)
     diagnostics = read_diagnostics(folder, resolved.as_data()).only(wanted)
-    written = write_all(DIAGNOSTIC_FIGURES, diagnostics, folder / "figures")
+    written = write_all(DIAGNOSTIC_FIGURES, diagnostics, folder / "figures", partial=True)
     sentences = diagnostic_sentences(diagnostics)
     if as_json:
         table = diagnostics.table.astype(object).where(diagnostics.table.notna(), None)

@@ -20,4 +20,4 @@ DIAGNOSTIC_FIGURES: Mapping[str, FigureKind[Diagnosed]] = {
     "layers_vs_batch": LAYERS_VS_BATCH,
     "layers_start_end": LAYERS_START_END,
 }
-"""The figures by name, which is also the stem of their files."""
+"""The figures by name, the stem of their files."""

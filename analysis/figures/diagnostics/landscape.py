@@ -1,4 +1,4 @@
-"""The loss around solutions: along random directions, over a plane, and from one to another."""
+"""The loss around solutions: along random directions, over a plane, and between two of them."""
 
 import numpy as np
 import pandas as pd
@@ -16,13 +16,13 @@ _LEVELS = 9
 _LOSS = "Training loss"
 
 
-def line_data(found: Diagnosed) -> pd.DataFrame:
+def line_data(diagnosed: Diagnosed) -> pd.DataFrame:
     """Return batch_size, x, and the mean training loss over directions with low and high."""
-    rows = found.rows("landscape", "train_loss", "line")
+    rows = diagnosed.rows("landscape", "train_loss", "line")
     return rows[["batch_size", "x", "value", "low", "high"]].reset_index(drop=True)
 
 
-def _draw_line(sheet: Sheet, data: pd.DataFrame, found: Diagnosed) -> None:
+def _draw_line(sheet: Sheet, data: pd.DataFrame, diagnosed: Diagnosed) -> None:
     axes = sheet.axes(_HEIGHT)
     sizes = sorted(data["batch_size"].unique())
     shades = ramp(len(sizes))
@@ -35,18 +35,22 @@ def _draw_line(sheet: Sheet, data: pd.DataFrame, found: Diagnosed) -> None:
     fitted_axis(axes.yaxis, data["value"], margin=1.1)
     axes.set_xlabel("Distance along the direction (lengths of each filter)")
     axes.set_ylabel(f"{_LOSS}, mean of directions")
-    sheet.title(f"{found.of('landscape')}: around the solutions at the target")
+    sheet.title(f"{diagnosed.of('landscape')}: around the solutions at the target")
     named = sizes if len(sizes) <= _MOST_NAMED else [sizes[0], sizes[-1]]
     sheet.legend([key(f"B = {size}", color=shades[sizes.index(size)]) for size in named])
 
 
-def plane_data(found: Diagnosed) -> pd.DataFrame:
-    """Return batch_size (the smallest and the largest), x, y and the training loss."""
-    rows = found.rows("landscape", "train_loss", "plane")
+def plane_data(diagnosed: Diagnosed) -> pd.DataFrame:
+    """Return batch_size (the smallest and the largest), x, y and the training loss.
+
+    No rows if the loss is the same everywhere.
+    """
+    rows = diagnosed.rows("landscape", "train_loss", "plane")
+    rows = rows if rows["value"].nunique() > 1 else rows.iloc[:0]
     return rows[["batch_size", "x", "y", "value"]].reset_index(drop=True)
 
 
-def _draw_plane(sheet: Sheet, data: pd.DataFrame, found: Diagnosed) -> None:
+def _draw_plane(sheet: Sheet, data: pd.DataFrame, diagnosed: Diagnosed) -> None:
     sizes = sorted(data["batch_size"].unique())
     names = [f"B = {size}" for size in sizes]
     panels = sheet.grid(names, _PANEL, "Along one direction", sharex=True, sharey=True)
@@ -61,25 +65,25 @@ def _draw_plane(sheet: Sheet, data: pd.DataFrame, found: Diagnosed) -> None:
         axes.plot([0], [0], "o", color=color(1), markeredgecolor=paper(), markersize=5)
         axes.set_aspect("equal")
     sheet.label_y("Along a second direction")
-    sheet.title(f"{found.of('landscape')}: {_LOSS.lower()} over a plane")
+    sheet.title(f"{diagnosed.of('landscape')}: {_LOSS.lower()} over a plane")
     shown = zip(levels[::2], shades[::2], strict=True)
     keys = [key(f"loss {level:.2g}", color=shade) for level, shade in shown]
     sheet.legend([*keys, key("solution", color=color(1), marker="o", ls="")])
 
 
-def between_data(found: Diagnosed) -> pd.DataFrame:
-    """Return quantity, x, value, low and high on the line of two solutions.
+def between_data(diagnosed: Diagnosed) -> pd.DataFrame:
+    """Return quantity, x, value, low and high on the line between two solutions.
 
-    Quantities are loss and error in training and validation; one line alone has no interval.
+    Quantities are loss and error in training and validation; a single line has no interval.
     """
-    table = found.table
+    table = diagnosed.table
     rows = table[(table["what"] == "landscape") & table["variant"].str.startswith("to B = ")]
     rows = rows[rows["value"].notna()]
     columns = ["batch_size", "variant", "quantity", "x", "value", "low", "high"]
     return rows[columns].reset_index(drop=True)
 
 
-def _draw_between(sheet: Sheet, data: pd.DataFrame, found: Diagnosed) -> None:
+def _draw_between(sheet: Sheet, data: pd.DataFrame, diagnosed: Diagnosed) -> None:
     losses, errors = sheet.stack((2.4, 2.0), sharex=True)
     for axes, quantity in ((losses, "loss"), (errors, "error")):
         for place, split in enumerate(("train", "val")):
@@ -94,7 +98,7 @@ def _draw_between(sheet: Sheet, data: pd.DataFrame, found: Diagnosed) -> None:
     fitted_axis(losses.yaxis, data.loc[data["quantity"].str.endswith("loss"), "value"])
     first, other = data["batch_size"].iloc[0], data["variant"].iloc[0].removeprefix("to ")
     errors.set_xlabel(f"Position on the line: 0 is the solution of B = {first}, 1 that of {other}")
-    sheet.title(f"{found.of('landscape')}: from one solution to another")
+    sheet.title(f"{diagnosed.of('landscape')}: from one solution to another")
     sheet.legend(
         [key("training", color=color(0)), key("validation", color=color(1), linestyle="--")]
     )

@@ -1,4 +1,4 @@
-"""Gradient-to-weight ratios of the layers: against batch size, and at start and end of training."""
+"""Gradient-to-weight ratios of layers against batch size, and at start and end of training."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -16,33 +16,31 @@ from analysis.measures.diagnostics import Diagnosed
 from analysis.measures.layers import ENDS, layer_table
 
 _MOST_NAMED = 10
-"""With more layers the legend names the first and the last, and full gradients are left out."""
+"""With more layers, the legend names only the first and last, and full gradients are omitted."""
 _RATIO = r"Gradient norm / weight norm, $|g|\,/\,|w|$"
-
-
-# of the font size
+# in font sizes
 _PANEL = (18, 17)
 _LAYER, _AROUND = 1.7, 5.0
 
 
-def layers_vs_batch_data(found: Diagnosed) -> pd.DataFrame:
+def layers_vs_batch_data(diagnosed: Diagnosed) -> pd.DataFrame:
     """Return moment (start, end), layer, batch_size, ratio and full_ratio of each layer.
 
-    Layers are in their order; ratios are null where the weights of a layer are zero. No rows of a
+    Layers are in model order; a ratio is null if the weights of the layer are zero. No rows for a
     single batch size.
     """
-    table = layer_table(found.table)
+    table = layer_table(diagnosed.table)
     if table["batch_size"].nunique() < 2:
         return pd.DataFrame()
     ends = table[table["moment"].isin(ENDS)]
     return ends[["moment", "layer", "batch_size", "ratio", "full_ratio"]].reset_index(drop=True)
 
 
-def _draw_vs_batch(sheet: Sheet, data: pd.DataFrame, source: Diagnosed) -> None:
+def _draw_vs_batch(sheet: Sheet, data: pd.DataFrame, diagnosed: Diagnosed) -> None:
     layers = list(dict.fromkeys(data["layer"]))
     colors = dict(zip(layers, ramp(len(layers)), strict=True))
     names = [f"{moment.capitalize()} of training" for moment in ENDS]
-    panels = sheet.grid(names, _PANEL, f"Batch size ({source.unit})", sharex=True, sharey=True)
+    panels = sheet.grid(names, _PANEL, f"Batch size ({diagnosed.unit})", sharex=True, sharey=True)
     for axes, moment in zip(panels, ENDS, strict=True):
         rows = data[data["moment"] == moment]
         for layer, own in rows.groupby("layer", sort=False):
@@ -53,12 +51,12 @@ def _draw_vs_batch(sheet: Sheet, data: pd.DataFrame, source: Diagnosed) -> None:
         batch_size_axis(axes, data["batch_size"])
     fitted_axis(panels[0].yaxis, data[["ratio", "full_ratio"]])
     sheet.label_y(_RATIO)
-    sheet.title(f"{source.of('layers')}: layer by layer")
+    sheet.title(f"{diagnosed.of('layers')}: layer by layer")
     sheet.legend(_legend(layers, colors))
 
 
 def _layer_style(layer: str, color: str) -> dict[str, Any]:
-    """Return how a layer is drawn: biases are dashed and open."""
+    """Return the style of a layer: biases are dashed and open."""
     bias = layer.endswith("bias")
     return {
         "color": color,
@@ -77,18 +75,18 @@ def _legend(layers: list[str], colors: dict[str, str]) -> list[Line2D]:
     return [*handles, key("full gradient", color=pale(0.34), linestyle=":", lw=1.0)]
 
 
-def layers_start_end_data(found: Diagnosed) -> pd.DataFrame:
+def layers_start_end_data(diagnosed: Diagnosed) -> pd.DataFrame:
     """Return batch_size (the smallest and the largest), layer, moment, step and ratio.
 
-    Layers are in their order; ratios are null where the weights of a layer are zero.
+    Layers are in model order; a ratio is null if the weights of the layer are zero.
     """
-    table = layer_table(found.table)
+    table = layer_table(diagnosed.table)
     sizes = {table["batch_size"].min(), table["batch_size"].max()}
     rows = table[table["batch_size"].isin(sizes)]
     return rows[["batch_size", "layer", "moment", "step", "ratio"]].reset_index(drop=True)
 
 
-def _draw_start_end(sheet: Sheet, data: pd.DataFrame, source: Diagnosed) -> None:
+def _draw_start_end(sheet: Sheet, data: pd.DataFrame, diagnosed: Diagnosed) -> None:
     layers = list(dict.fromkeys(data["layer"]))
     sizes = sorted(data["batch_size"].unique())
     least = (_PANEL[0], _LAYER * len(layers) + _AROUND)
@@ -98,13 +96,12 @@ def _draw_start_end(sheet: Sheet, data: pd.DataFrame, source: Diagnosed) -> None
     fitted_axis(panels[0].xaxis, data[["ratio"]])
     panels[0].set_yticks(np.arange(len(layers)), layers)
     panels[0].set_ylim(len(layers) - 0.5, -0.5)  # the first layer on top
-    sheet.title(f"{source.of('layers')}: start and end of training")
+    sheet.title(f"{diagnosed.of('layers')}: start and end of training")
     shown = set(data.loc[data["ratio"].notna(), "moment"])
     sheet.legend([key(moment, **mark) for moment, mark in _moments().items() if moment in shown])
 
 
 def _moments() -> Mapping[str, dict[str, Any]]:
-    """Return the mark of each moment of training."""
     start = {"color": color(0), "markerfacecolor": paper()}
     return {
         "start": {"marker": "o", "linestyle": "", "markersize": 5.5, **start},

@@ -1,4 +1,4 @@
-"""The solutions against batch size: curvature, sharpness, and the errors of the splits."""
+"""The solutions against batch size: curvature, sharpness and generalization gap."""
 
 from typing import Any
 
@@ -22,20 +22,20 @@ _SIZES = {
     "Keskar's sharpness": " (\N{GREEK SMALL LETTER EPSILON} = 0.001)",
     "Adaptive sharpness": " (\N{GREEK SMALL LETTER RHO} = 0.01)",
 }
-"""What follows the name of a panel: the size of the box."""
+"""What follows the title of a panel: the size of the box."""
 _FIRST = ("", "1", "epsilon 0.001", "rho 0.01")
-"""Variants that are drawn: of several eigenvalues the largest, of several boxes one."""
+"""The variants that are drawn: the largest eigenvalue, and one size of box."""
 _NAMES = {
     "eigenvalue": "largest eigenvalue",
     "trace": "trace",
     "stability_limit": "stability limit of a quadratic",
 }
-"""Quantities that the legend names; the others stand in the titles of their panels."""
+"""Quantities that the legend names; the others are named in the titles of their panels."""
 
 
-def flatness_data(found: Diagnosed) -> pd.DataFrame:
-    """Return panel, quantity, batch_size, value, low and high; no rows of a single batch size."""
-    table = found.table
+def flatness_data(diagnosed: Diagnosed) -> pd.DataFrame:
+    """Return panel, quantity, batch_size, value, low and high; no rows for a single batch size."""
+    table = diagnosed.table
     kept = table["what"].isin(["curvature", "sharpness"]) & (table["moment"] == END)
     rows = table[kept & table["variant"].isin(_FIRST) & table["value"].notna()]
     if rows["batch_size"].nunique() < 2:
@@ -45,10 +45,10 @@ def flatness_data(found: Diagnosed) -> pd.DataFrame:
     return rows[["panel", "quantity", "batch_size", "value", "low", "high"]].reset_index(drop=True)
 
 
-def _draw_flatness(sheet: Sheet, data: pd.DataFrame, found: Diagnosed) -> None:
+def _draw_flatness(sheet: Sheet, data: pd.DataFrame, diagnosed: Diagnosed) -> None:
     names = [name for name in _PANELS if (data["panel"] == name).any()]
     titles = [name + _SIZES.get(name, "") for name in names]
-    panels = sheet.grid(titles, _PANEL, f"Batch size ({found.unit})")
+    panels = sheet.grid(titles, _PANEL, f"Batch size ({diagnosed.unit})")
     handles = []
     for axes, name in zip(panels, names, strict=True):
         rows = data[data["panel"] == name]
@@ -64,7 +64,7 @@ def _draw_flatness(sheet: Sheet, data: pd.DataFrame, found: Diagnosed) -> None:
                 handles.append(key(_NAMES[quantity], **style))
         batch_size_axis(axes, data["batch_size"])
         fitted_axis(axes.yaxis, rows["value"])
-    sheet.title(f"{found.of('curvature')}: solutions at the target")
+    sheet.title(f"{diagnosed.of('curvature')}: solutions at the target")
     sheet.legend(handles)
 
 
@@ -79,9 +79,9 @@ _SPLITS = {"train_error": "training", "val_error": "validation", "test_error": "
 _LINES = ("o-", "s--", "^:")
 
 
-def gap_data(found: Diagnosed) -> pd.DataFrame:
-    """Return equal, quantity, batch_size, step, value, low, high; no rows of one batch size."""
-    table = found.table
+def gap_data(diagnosed: Diagnosed) -> pd.DataFrame:
+    """Return equal, quantity, batch_size, step, value, low, high; no rows for one batch size."""
+    table = diagnosed.table
     rows = table[(table["what"] == "gap") & table["quantity"].isin(_SPLITS)]
     if rows["batch_size"].nunique() < 2:
         return pd.DataFrame()
@@ -90,10 +90,10 @@ def gap_data(found: Diagnosed) -> pd.DataFrame:
     return rows[columns].reset_index(drop=True)
 
 
-def _draw_gap(sheet: Sheet, data: pd.DataFrame, found: Diagnosed) -> None:
+def _draw_gap(sheet: Sheet, data: pd.DataFrame, diagnosed: Diagnosed) -> None:
     names = [name for name in EQUAL.values() if (data["equal"] == name).any()]
     titles = [name.capitalize() for name in names]
-    panels = sheet.grid(titles, _GAP_PANEL, f"Batch size ({found.unit})", sharey=True)
+    panels = sheet.grid(titles, _GAP_PANEL, f"Batch size ({diagnosed.unit})", sharey=True)
     for axes, name in zip(panels, names, strict=True):
         for place, quantity in enumerate(_SPLITS):
             own = data[(data["equal"] == name) & (data["quantity"] == quantity)]
@@ -104,7 +104,7 @@ def _draw_gap(sheet: Sheet, data: pd.DataFrame, found: Diagnosed) -> None:
         batch_size_axis(axes, data["batch_size"])
     fitted_axis(panels[0].yaxis, data["value"], margin=1.8)
     sheet.label_y("Error")
-    sheet.title(f"{found.of('gap')}: the winning trials")
+    sheet.title(f"{diagnosed.of('gap')}: the winning trials")
     keys = [
         key(name, color=color(place), marker=_LINES[place][0], ls=_LINES[place][1:])
         for place, (quantity, name) in enumerate(_SPLITS.items())

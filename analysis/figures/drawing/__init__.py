@@ -1,1 +1,1 @@
-"""What all figures are drawn with: style, axes, ticks, labels, series of points and curves."""
+"""The parts that all figures share: style, axes, ticks, legends, series of points and curves."""

@@ -1,6 +1,6 @@
-"""Colors: those of the user's style, or else ones that color-blind readers can tell apart.
+"""Colors from the user's style, or else ones that color-blind readers can distinguish.
 
-Text is always in ink, or in a color darkened (on dark paper lightened) until it can be read.
+Text has the color of ink, or a color darkened (on dark paper lightened) until it is readable.
 """
 
 import matplotlib
@@ -19,32 +19,29 @@ _SHARES = np.linspace(0, 1, 21)
 
 
 def color(place: int) -> str:
-    """Return the color of that place, from 0, in matplotlib's cycle, which begins again at its end.
-
-    Two places are of one color where the user's cycle is short.
-    """
+    """Return a color of matplotlib's cycle by its index; a short cycle repeats."""
     cycle = matplotlib.rcParams["axes.prop_cycle"].by_key().get("color", OKABE_ITO)
     return to_hex(cycle[place % len(cycle)])
 
 
 def ink() -> str:
-    """Return the color of text and of what is as strong as text."""
+    """Return the color of text and of marks as dark as text."""
     return to_hex(matplotlib.rcParams["text.color"])
 
 
 def paper() -> str:
-    """Return the color behind the data."""
+    """Return the background color of the axes."""
     return to_hex(matplotlib.rcParams["axes.facecolor"])
 
 
-def pale(share: float, of: str | None = None) -> str:
+def pale(share: float, base: str | None = None) -> str:
     """Return a color, by default ink, mixed with a share of paper from 0 to 1."""
-    return _mixed(ink() if of is None else of, paper(), share)
+    return _mixed(base or ink(), paper(), share)
 
 
-def readable(of: str) -> str:
-    """Return a color mixed with as little ink as makes it readable as text on paper."""
-    mixtures = (_mixed(of, ink(), float(share)) for share in _SHARES)
+def readable(base: str) -> str:
+    """Return a color mixed with just enough ink to be readable as text on paper."""
+    mixtures = (_mixed(base, ink(), float(share)) for share in _SHARES)
     return next((one for one in mixtures if contrast(one, paper()) >= LEAST_CONTRAST), ink())
 
 

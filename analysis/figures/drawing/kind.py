@@ -1,4 +1,4 @@
-"""Kinds of figures and how they look; how one of them is drawn, or all of them are written."""
+"""Kinds of figures and their look; drawing one figure, writing all."""
 
 import io
 import math
@@ -44,33 +44,30 @@ FORMATS: Mapping[str, Mapping[str, Any]] = {
     "svg": {"metadata": {"Date": None}},
     "pdf": {"metadata": {"CreationDate": None}},
 }
-"""The formats of pictures, each with what keeps the time and the machine out of its files."""
+"""Picture formats, with the settings that keep time and machine out of the files."""
 _NO_LAYOUT: Mapping[Any, Any] = dict.fromkeys(
     ("figure.autolayout", "figure.constrained_layout.use"), False
 )
-"""Makes a layout engine of None; with "none" instead, matplotlib draws each figure once more."""
-# a line of fewer letters has no room for the axes beside their labels
-_LEAST_LETTERS = 20
+"""Lets a figure have no layout engine; with "none", matplotlib would draw it once more."""
+_LEAST_LETTERS = 20  # in a line; narrower figures have no room for the axes beside their labels
 _SMALLEST, _LARGEST = 4.0, 40.0
 _POINTS = 72
 
 Source = TypeVar("Source")
-"""What figures are drawn from: an analysis, or a comparison."""
+"""The source of a figure: an analysis, a comparison, costs or diagnostics."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Look:
-    """What figures are to look like, and as what they are written."""
+    """The look of figures and their file formats."""
 
     formats: tuple[str, ...] = ("png", "svg")  # keys of `FORMATS`, at least one
-    # of a figure in inches; None for that of matplotlib's `figure.figsize`
-    width: float | None = None
-    # in points, of labels and titles; None for matplotlib's `font.size`
-    font_size: float | None = None
-    title: bool = True  # whether a title stands above the figure
+    width: float | None = None  # in inches; None for that of matplotlib's `figure.figsize`
+    font_size: float | None = None  # in points; None for matplotlib's `font.size`
+    title: bool = True  # whether figures have a title
 
     def __post_init__(self) -> None:
-        """Refuse an unknown format, and a figure without room for its text."""
+        """Refuse an unknown format, and a figure too narrow for its text."""
         wrong = [form for form in self.formats if form not in FORMATS]
         if wrong or not self.formats:
             got = repr(wrong[0]) if wrong else "none"
@@ -89,8 +86,8 @@ class Look:
 
     @property
     def settings(self) -> dict[str, Any]:
-        """The parameters of matplotlib that differ from the user's."""
-        # a parameter at matplotlib's default is one that the user has not set
+        """Matplotlib's parameters that differ from the user's."""
+        # a parameter that differs from matplotlib's default was set by the user
         given: dict[Any, Any] = matplotlib.rcParams
         default: dict[Any, Any] = matplotlib.rcParamsDefault
         ours = {name: value for name, value in _STYLE.items() if given[name] == default[name]}
@@ -101,22 +98,22 @@ class Look:
 
 
 def look_of(formats: str, width: float | None, font_size: float | None, title: bool) -> Look:
-    """Return the look that a command's options ask for: formats have commas between them."""
+    """Return the look for a command's options; formats are separated by commas."""
     names = [name.strip().lower() for name in formats.split(",") if name.strip()]
     return Look(formats=tuple(dict.fromkeys(names)), width=width, font_size=font_size, title=title)
 
 
 def style(look: Look) -> AbstractContextManager[None]:
-    """Return the context in which figures are made; matplotlib's own settings stay untouched."""
+    """Return the context in which figures are made; it leaves matplotlib's settings unchanged."""
     return matplotlib.style.context(look.settings)
 
 
 def save(
     figure: Figure, data: pd.DataFrame, folder: ResultsFolder, stem: str, look: Look
 ) -> list[str]:
-    """Write a figure in each format of its look, and its data as CSV; return their names."""
+    """Write a figure in each format, and its data as CSV; return the file names."""
     with style(look), matplotlib.style.context(dict(_NO_LAYOUT)):
-        # laid out once, and alike whatever the formats
+        # laid out once, so that all formats are alike
         figure.set_dpi(matplotlib.rcParams["savefig.dpi"])
         if (layout := figure.get_layout_engine()) is not None:
             layout.execute(figure)
@@ -134,16 +131,16 @@ def save(
 class FigureKind(Generic[Source]):
     """A kind of figure."""
 
-    # the rows it draws, also saved as CSV; empty where there is nothing to draw
+    # returns the rows to draw, also saved as CSV; empty if there is nothing to draw
     data: Callable[[Source], pd.DataFrame]
-    # draws these rows, at least one, on a sheet
+    # draws these rows, at least one, on the sheet
     draw: Callable[[Sheet, pd.DataFrame, Source], None]
-    needs: str  # what the source must have for there to be rows; completes "needs ..."
+    needs: str  # what the source needs to have rows; completes "needs ..."
 
     def figure(
         self, data: pd.DataFrame, source: Source, look: Look, ax: Axes | None = None
     ) -> Figure:
-        """Return the figure of some rows, drawn in axes of the user's if there are any."""
+        """Return the figure of these rows, drawn into the user's axes if given."""
         with style(look):
             sheet = Sheet(ax, look.title)
             self.draw(sheet, data, source)
@@ -151,16 +148,13 @@ class FigureKind(Generic[Source]):
 
 
 def draw_named(
-    kinds: Mapping[str, FigureKind[Source]],
-    name: str,
-    source: Source,
-    ax: Axes | None = None,
+    kinds: Mapping[str, FigureKind[Source]], name: str, source: Source, ax: Axes | None = None
 ) -> Figure:
-    """Return one figure of a table of kinds, drawn into the user's axes or, for None, a new one.
+    """Return a figure by its name, drawn into the user's axes if given.
 
     Raises:
-        AnalysisError: there is no figure of that name, the source lacks the data for it, or it has
-            several panels and axes are given.
+        AnalysisError: the name is unknown, the source lacks the data, or axes are given for a
+            figure of several panels.
     """
     if name not in kinds:
         raise AnalysisError(f"a figure must be one of {', '.join(kinds)}, got {name!r}")
@@ -175,11 +169,22 @@ def write_all(
     source: Source,
     folder: ResultsFolder,
     look: Look | None = None,
+    *,
+    partial: bool = False,
 ) -> list[str]:
-    """Write every figure that there are data for, and these as CSV; return their names."""
+    """Write all figures that have data, with the data as CSV.
+
+    The others are deleted, because they show an earlier source, unless this one is `partial`.
+
+    Returns:
+        The names of the files written.
+    """
     look, written = look or Look(), []
     for name, kind in kinds.items():
         data = kind.data(source)
         if not data.empty:
             written += save(kind.figure(data, source, look), data, folder, name, look)
+        elif not partial:
+            for suffix in (*FORMATS, "csv"):
+                folder.remove(f"{name}.{suffix}")
     return written

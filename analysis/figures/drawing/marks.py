@@ -1,4 +1,4 @@
-"""Marks of bounds and of intervals: arrows where the data set only one end, or none in sight."""
+"""Marks of bounds and intervals: arrows for bounds, tips for ends outside the axes."""
 
 import math
 from collections.abc import Mapping
@@ -12,7 +12,7 @@ from matplotlib.transforms import Affine2D
 from analysis.fitting.estimates import Estimate
 
 B_CRIT_SIGN = r"$b_\mathrm{crit}$"
-"""The critical batch size, in letters."""
+"""The symbol of the critical batch size."""
 
 _UPWARD = Path(
     [(-0.5, 0), (0.5, 0), (0, 0), (0, 2), (-0.5, 1.4), (0, 2), (0.5, 1.4)],
@@ -24,9 +24,9 @@ _BAR: Mapping[str, Any] = {"solid_capstyle": "butt", "zorder": 4}
 
 
 def bound_mark(downward: bool = False, legend: bool = False) -> Mapping[str, Any]:
-    """Return the style of a bound: a line at its value, and an arrow to where the truth is.
+    """Return the style of a bound: a line at its value with an arrow towards the truth.
 
-    A mark for a legend is small and centered.
+    In a legend the mark is small and centered.
     """
     arrow = Affine2D().translate(0, -1 if legend else 0).rotate_deg(180 if downward else 0)
     size = matplotlib.rcParams["lines.markersize"]
@@ -40,16 +40,16 @@ def bound_mark(downward: bool = False, legend: bool = False) -> Mapping[str, Any
 
 
 def tip_mark(side: str) -> Mapping[str, Any]:
-    """Return the style of where an interval continues, to the `left`, to the `right` or `up`."""
+    """Return the style of the tip of an interval that continues `left`, `right` or `up`."""
     size = 0.8 * matplotlib.rcParams["lines.markersize"]
     return {"marker": _TIPS[side], "linestyle": "", "markersize": size, "clip_on": False}
 
 
 def draw_estimate(axes: Axes, height: float, estimate: Estimate, **mark: Any) -> None:
-    """Draw an estimate on the x axis, which has its limits, as a bar with a mark at its value.
+    """Draw an estimate along the x axis, whose limits are set, as a bar with a mark at its value.
 
-    The height is a share of that of the axes. A bar without an end in sight has a tip at the edge.
-    What the data do not identify has no mark, and what they do not bound at all no bar.
+    The height is a share of the axes. A bar that ends outside the axes has a tip at the edge. An
+    estimate that is not identified has no mark, and an unbounded one no bar.
     """
     if estimate.low <= 0 and math.isinf(estimate.high):
         return
@@ -72,15 +72,15 @@ def label_estimate(axes: Axes, height: float, estimate: Estimate, text: str, col
     low = min(max(estimate.low, left), right)
     high = min(estimate.high, right)
     middle = math.log(math.sqrt(low * high) / left) / math.log(right / left)
-    # at an edge of the axes, or in the middle, any label has room
-    side, at = ("left", 0.0) if middle < 1 / 3 else ("center", 0.5)
+    # any label fits at an edge of the axes or in the middle
+    side, at, shift = ("left", 0.0, 4) if middle < 1 / 3 else ("center", 0.5, 0)
     if middle > 2 / 3:
         side, at = "right", 1.0
     axes.annotate(
         text,
         (at, height),
         xycoords=axes.transAxes,
-        xytext=({"left": 4, "center": 0, "right": 0}[side], 4),
+        xytext=(shift, 4),
         textcoords="offset points",
         ha=side,
         va="bottom",

@@ -1,6 +1,6 @@
-"""What the figures of steps against batch size share: their rows, how these are drawn, the legend.
+"""Series in figures of steps against batch size: their rows, drawing and legend.
 
-Rows have the columns series, batch_size and steps, and low and high where there is an interval.
+Rows have the columns series, batch_size and steps, and low and high for intervals.
 """
 
 from collections.abc import Collection, Mapping
@@ -31,20 +31,19 @@ LEFT_OUT_BOUND = "lower bound that no curve explains, not fitted"
 PERFECT_LINE = "perfect scaling (steps fall as 1/B)"
 
 _CURVE_POINTS = 121
-# an interval may widen the axis of steps by this factor beyond all points
-_BEYOND = 4
+_BEYOND = 4  # factor by which intervals may widen the axis of steps beyond the points
 _MARGIN = 1.35
 
 
 def series_rows(name: str, batch_sizes: object, steps: object, **columns: object) -> pd.DataFrame:
-    """Return the rows of one series; further columns of numbers follow in the order given."""
+    """Return the rows of one series, with further columns of numbers in the given order."""
     numbers = {"batch_size": batch_sizes, "steps": steps, **columns}
     rows = {column: np.asarray(values, dtype=np.float64) for column, values in numbers.items()}
     return pd.DataFrame({"series": name, **rows})
 
 
 def bound_rows(table: pd.DataFrame) -> pd.DataFrame:
-    """Return the bounds that a fit of a table of steps uses, and those that no curve explains.
+    """Return the lower bounds in a table of steps: those fitted, and those no curve explains.
 
     Returns:
         Columns series (`not reached` or `left out`), batch_size, steps.
@@ -67,18 +66,18 @@ def by_series(rows: pd.DataFrame) -> dict[str, pd.DataFrame]:
 
 
 def curve_sizes(batch_sizes: object) -> Floats:
-    """Return the batch sizes at which a curve over these is drawn."""
+    """Return the batch sizes at which a curve over the given ones is drawn."""
     sizes = np.asarray(batch_sizes, dtype=np.float64)
     return np.geomspace(sizes.min(), sizes.max(), _CURVE_POINTS)
 
 
 def steps_axis_scale(axes: Axes, points: pd.DataFrame, above: float = 0.0) -> float:
-    """Scale the y axis to points and bounds, leaving free a share of the height above.
+    """Scale the y axis to points and bounds, leaving the share `above` of the height free.
 
-    An interval that a few seeds leave wide would squeeze everything else into a line, so it is cut.
+    Wide intervals, as of few seeds, are cut: they would squeeze everything else into a line.
 
     Returns:
-        Steps at the upper end of what is drawn.
+        The upper end of what is drawn, in steps.
     """
     shown = points.reindex(columns=["steps", "low", "high"]).astype(float)
     least, most = float(shown["steps"].min()), float(shown["steps"].max())
@@ -93,7 +92,7 @@ def steps_axis_scale(axes: Axes, points: pd.DataFrame, above: float = 0.0) -> fl
 
 
 def draw_points(axes: Axes, rows: pd.DataFrame, top: float, **marks: Any) -> None:
-    """Draw points with their intervals; one that ends above `top`, or nowhere, has a tip there."""
+    """Draw points with their intervals; one that ends above `top` or is unbounded has a tip."""
     sizes, steps = rows["batch_size"], rows["steps"]
     if "low" in rows:
         known = rows["low"].notna() | rows["high"].notna()
@@ -111,7 +110,7 @@ def draw_points(axes: Axes, rows: pd.DataFrame, top: float, **marks: Any) -> Non
 
 
 def draw_bounds(axes: Axes, series: Mapping[str, pd.DataFrame], color: str) -> None:
-    """Draw the lower bounds among some series; those left out of the fit are pale."""
+    """Draw the lower bounds; those left out of the fit are pale."""
     for name, own in ((NOT_REACHED, color), (LEFT_OUT, left_out_color(color))):
         if name in series:
             rows = series[name]
@@ -119,17 +118,17 @@ def draw_bounds(axes: Axes, series: Mapping[str, pd.DataFrame], color: str) -> N
 
 
 def left_out_color(color: str) -> str:
-    """Return the color of what is left out of a fit drawn in a color."""
+    """Return the color of bounds that are left out of a fit of this color."""
     return pale(0.4, color)
 
 
 def draw_series(
     axes: Axes, rows: pd.DataFrame, top: float, band: bool = False, shift: float = 1.0, **mark: Any
 ) -> None:
-    """Draw measured points with their intervals, bounds and the fitted curve of one search.
+    """Draw the measured points with their intervals, the bounds and the fitted curve of a study.
 
-    Intervals end at `top` (`steps_axis_scale`); points stand beside their batch size by the factor
-    `shift`.
+    Intervals are cut at `top` (from `steps_axis_scale`); `shift` multiplies the batch sizes of the
+    points, so that those of several studies lie side by side.
     """
     color = mark["color"]
     series = by_series(rows)
@@ -148,9 +147,9 @@ def draw_series(
 
 
 def series_keys(shown: Collection[str], measured: str, band: str = "") -> list[Line2D]:
-    """Return the legend's entries for the series shown, named by what was measured.
+    """Return the legend entries of the series shown.
 
-    `band` follows the name of the fit, as `through` returns it.
+    `measured` labels the points; `band` follows the name of the fit (see `bracket_note`).
     """
     keys = {
         MEASURED: key(measured, ls="", color=ink(), marker="o"),
@@ -162,8 +161,8 @@ def series_keys(shown: Collection[str], measured: str, band: str = "") -> list[L
     return [entry for name, entry in keys.items() if name in shown]
 
 
-def through(*fitted: Points) -> str:
-    """Return what follows the name of fits in a legend: that they do not run through the marks."""
+def bracket_note(*fitted: Points) -> str:
+    """Return what follows the name of fits in a legend if they run through brackets."""
     return " through brackets" if any(points.bracketed.any() for points in fitted) else ""
 
 

@@ -1,4 +1,4 @@
-"""Where a figure is drawn: a new figure that grows with its legend, or the user's axes."""
+"""The sheet a figure is drawn on: a new figure that grows with its legend, or the user's axes."""
 
 import io
 import math
@@ -20,11 +20,10 @@ from analysis.escaping import escape_math
 from analysis.figures.drawing.marks import bound_mark
 
 _POINTS = 72
-# of the font size: mean width of a letter, what stands beside the text of a legend
+# in font sizes: mean width of a letter; marker and margin of a legend entry
 _LETTER, _HANDLE = 0.55, 5
 _LEAST_LABEL = 36  # letters
-# of the font size: ticks, their labels and the label of an x axis
-_BELOW = 3.8
+_BELOW = 3.8  # in font sizes: ticks, tick labels and label of an x axis
 _SMALL = 0.833
 _USUAL_WIDTH = 6.4
 _MOST_COLUMNS = 5
@@ -32,7 +31,7 @@ _WIDEST_LEGEND = 0.98
 
 
 class _ShownFigure(Figure):
-    """A figure that a notebook shows, also where pyplot was never imported."""
+    """A figure that notebooks show even if pyplot was never imported."""
 
     def _repr_png_(self) -> bytes:
         image = io.BytesIO()
@@ -41,19 +40,19 @@ class _ShownFigure(Figure):
 
 
 class Sheet:
-    """A figure to be drawn, within the style that it is to have."""
+    """A figure to draw; it must be made and used within its style."""
 
     def __init__(self, ax: Axes | None = None, titled: bool = True) -> None:
-        """Take the user's axes, if any, and whether a new figure has a title."""
-        self.ax = ax  # the user's axes to draw into; None for a new figure
+        """Make a new figure, with or without title, or take the user's axes."""
+        self.ax = ax  # None for a new figure
         self._titled = titled
         self._label: Text | None = None
         self.figure = _ShownFigure(layout="constrained") if ax is None else _figure_of(ax)
 
     def axes(self, height: float) -> Axes:
-        """Return the one pair of axes of a figure.
+        """Return the axes of a figure with one panel.
 
-        The height is that of the figure without its legend, in inches, at matplotlib's usual width.
+        The height of the figure is in inches, without legend, at matplotlib's usual width.
         """
         if self.ax is not None:
             return self.ax
@@ -61,7 +60,7 @@ class Sheet:
         return self.figure.add_subplot()
 
     def stack(self, heights: Sequence[float], **shared: Any) -> list[Axes]:
-        """Return panels below one another, of these heights in inches at the usual width."""
+        """Return panels below one another; heights are in inches at the usual width."""
         self._refuse_ax(len(heights))
         self.figure.set_figheight(sum(map(self._scaled, heights)))
         panels = self.figure.subplots(
@@ -76,9 +75,9 @@ class Sheet:
 
         Args:
             names: title of each panel.
-            least: width and height of a panel that hold a plot, as multiples of the font size.
+            least: least width and height of a panel, in font sizes.
             label: of the x axes, below the last row.
-            **shared: which axes are shared, as of `Figure.subplots`.
+            **shared: sharex and sharey of `Figure.subplots`.
         """
         self._refuse_ax(len(names))
         size = matplotlib.rcParams["font.size"] / _POINTS
@@ -95,7 +94,7 @@ class Sheet:
         for axes, name in zip(panels, names, strict=True):
             axes.set_title(escape_math(name), fontsize="small", loc="center", pad=3)
             if len(grid) > len(names):
-                # below a gap in the last row too; in every row, so that all are equally high
+                # also above a gap in the last row; in every row, so that all are equally high
                 axes.tick_params(labelbottom=True)
         for axes in panels[(rows - 1) * columns :]:
             axes.set_xlabel(label, fontsize="small")
@@ -108,16 +107,18 @@ class Sheet:
         self._label = self.figure.supylabel(textwrap.fill(text, letters), fontsize="medium")
 
     def title(self, text: str) -> None:
-        """Put a title above everything, at the left; no part of it is read as a formula."""
+        """Put a title above everything, at the left; it is never parsed as a formula."""
         if self.ax is not None:
             self.ax.set_title(escape_math(text), wrap=True)
         elif self._titled:
             self.figure.suptitle(escape_math(text), x=0.01, ha="left", wrap=True)
 
     def legend(self, handles: Sequence[Artist]) -> None:
-        """Put a legend below everything, where it overlaps nothing; a new figure grows."""
+        """Put a legend below everything, if it has entries; a new figure grows to make room."""
+        if not handles:
+            return
         font = matplotlib.rcParams["font.size"]
-        # a label takes half the width, or a whole narrow one
+        # a label may take half the width, or all of a narrow figure
         room = self.figure.get_figwidth() * _POINTS / (_SMALL * font * _LETTER) - _HANDLE
         letters = int(max(room / 2, min(room, _LEAST_LABEL)))
         for handle in handles:
@@ -136,7 +137,7 @@ class Sheet:
             self._label.set_y((1 + height / self.figure.get_figheight()) / 2)
 
     def _widest_legend(self, handles: Sequence[Artist]) -> Legend:
-        """Return a legend of as many columns as the figure is wide enough for."""
+        """Return a legend with as many columns as fit the width of the figure."""
         for columns in range(len(handles), 0, -1):
             legend = self.figure.legend(
                 handles=list(handles), loc="outside lower center", ncols=columns
@@ -148,7 +149,7 @@ class Sheet:
         return legend
 
     def _scaled(self, height: float) -> float:
-        """Return a height for the width of the figure: a narrow one is less wide than high."""
+        """Return a height scaled to the width of the figure, less than in proportion."""
         return height * math.sqrt(self.figure.get_figwidth() / _USUAL_WIDTH)
 
     def _refuse_ax(self, panels: int) -> None:
@@ -160,12 +161,12 @@ class Sheet:
 
 
 def key(label: str, **style: Any) -> Line2D:
-    """Return an entry of a legend, styled as `Line2D` is."""
+    """Return a legend entry with a style of `Line2D`."""
     return Line2D([], [], label=label, **style)
 
 
 def bound_key(label: str, color: str, downward: bool = False) -> Line2D:
-    """Return the entry of a legend for bounds."""
+    """Return the legend entry of bounds."""
     return key(label, color=color, **bound_mark(downward, legend=True))
 
 

@@ -1,4 +1,4 @@
-"""Axes with ticks that people read: the batch sizes measured, and round numbers elsewhere."""
+"""Axes with readable ticks: the measured batch sizes, and round numbers elsewhere."""
 
 import math
 import textwrap
@@ -16,9 +16,9 @@ from matplotlib.font_manager import FontProperties
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
 MARGIN = 1.3
-"""Factor left free beyond the smallest and the largest batch size."""
+"""Margin beyond the smallest and the largest batch size, as a factor."""
 PLAIN = FuncFormatter(lambda value, _: f"{value:.12g}")
-"""Writes tick labels without an exponent, except very small and very large ones."""
+"""Writes tick labels without an exponent, unless they are very small or very large."""
 _GROUPED = FuncFormatter(lambda value, _: f"{value:,.0f}")
 
 # digits of the ticks in each decade, from few to many
@@ -31,38 +31,38 @@ _DIGITS: Sequence[Sequence[float]] = (
     tuple(np.arange(10, 100, 2) / 10),
 )
 _STRIDES = (6, 4, 3, 2)
-# of the font size: width of a digit, room between two labels, height of a label, width of a letter
+# in font sizes: width of a digit, gap between labels, height of a label, width of a letter
 _DIGIT, _BETWEEN, _LINE, _LETTER = 0.62, 0.9, 1.6, 0.55
 _LEAST_LABEL = 16  # letters
 _POINTS = 72
 
 
 def batch_size_axis(axes: Axes, sizes: "pd.Series[Any]") -> None:
-    """Scale the x axis to these batch sizes with a margin on both sides.
+    """Scale the x axis to batch sizes, with a margin on both sides.
 
-    The ticks are the batch sizes: the largest one, and of the others those that have room.
+    The ticks are the largest batch size and those of the others that have room.
     """
     low, high = float(sizes.min()) / MARGIN, float(sizes.max()) * MARGIN
     axes.set_xscale("log", base=2)
     axes.set_xlim(low, high)
-    _set_ticks(axes.xaxis, _with_room(axes, sorted(set(sizes.astype(float))), PLAIN))
+    set_ticks(axes.xaxis, _that_fit(axes, sorted(set(sizes.astype(float))), PLAIN))
 
 
 def token_axis(axes: Axes, tokens: int) -> None:
-    """Show the ticks of an axis of batch sizes above in tokens too, `tokens` to an example."""
+    """Add an axis in tokens at the top, with `tokens` per example."""
     both_ways = (partial(np.multiply, tokens), partial(np.multiply, 1 / tokens))
-    top = axes.secondary_xaxis(1.02, functions=both_ways)  # clear of what stands at the top
+    top = axes.secondary_xaxis(1.02, functions=both_ways)  # clear of marks at the top
     in_tokens = [tick * tokens for tick in axes.get_xticks()]
-    _set_ticks(top.xaxis, _with_room(axes, in_tokens, _GROUPED), _GROUPED)
+    set_ticks(top.xaxis, _that_fit(axes, in_tokens, _GROUPED), _GROUPED)
     top.set_xlabel("Batch size (tokens)")
 
 
-def _with_room(axes: Axes, ticks: Sequence[float], form: FuncFormatter) -> list[float]:
-    """Return those of some rising ticks, the last one first, whose labels have room along x."""
+def _that_fit(axes: Axes, ticks: Sequence[float], form: FuncFormatter) -> list[float]:
+    """Return those of some increasing ticks whose labels fit along x, the last one first."""
     low, high = axes.get_xlim()
     size = _font_size(axes.xaxis) / _POINTS
     per_inch = math.log(high / low) / inches(axes.xaxis)
-    # one distance for all, so that every second or third power of two has a tick
+    # the same distance for all labels, so that e.g. every second power of two has a tick
     room = (_DIGIT * max(len(form(tick)) for tick in ticks) + _BETWEEN) * size * per_inch
     kept: list[float] = []
     for tick in reversed(ticks):
@@ -74,19 +74,19 @@ def _with_room(axes: Axes, ticks: Sequence[float], form: FuncFormatter) -> list[
 def log_axis(
     axis: Axis, low: float, high: float, least: int = 5, ticks_to: float = math.inf
 ) -> None:
-    """Scale an axis by logarithm from `low` > 0 to `high`, with ticks at round numbers.
+    """Make an axis logarithmic from `low` > 0 to `high`, with ticks at round numbers.
 
-    It has at least `least` ticks where there is room for them, the last not above `ticks_to`.
+    It has at least `least` ticks if there is room, none above `ticks_to`.
     """
     side = "x" if isinstance(axis, XAxis) else "y"
     axis.axes.set(**{f"{side}scale": "log", f"{side}lim": (low, high)})
-    _set_ticks(axis, _round_ticks(axis, low, min(high, ticks_to), least))
+    set_ticks(axis, _round_ticks(axis, low, min(high, ticks_to), least))
 
 
 def fitted_axis(axis: Axis, values: "pd.Series[Any] | pd.DataFrame", margin: float = 1.35) -> None:
-    """Scale an axis to what it shows, by logarithm unless some of it is negative.
+    """Make an axis logarithmic and fit it to its values, unless some of them are negative.
 
-    Zeros, which a logarithm cannot show, are left out where all else is positive.
+    Zeros, which have no logarithm, are ignored.
     """
     numbers = values.to_numpy(float)
     positive = numbers[numbers > 0]
@@ -95,14 +95,14 @@ def fitted_axis(axis: Axis, values: "pd.Series[Any] | pd.DataFrame", margin: flo
 
 
 def with_minus(text: str) -> str:
-    """Return a text with minus signs for hyphens, as matplotlib writes its own numbers."""
+    """Return a text with minus signs instead of hyphens, as in matplotlib's own numbers."""
     return text.replace("-", "\N{MINUS SIGN}")
 
 
 def label_axis(axis: Axis, text: str) -> None:
-    """Label an axis, on several lines where it is too short for one."""
+    """Label an axis, on several lines if it is too short for one."""
     size = float(FontProperties(size=matplotlib.rcParams["axes.labelsize"]).get_size_in_points())
-    # the layout makes axes higher than matplotlib's default places, and in a column no wider
+    # the layout makes axes higher than in matplotlib's default place, but in a column no wider
     share = 1.0 if isinstance(axis, XAxis) else 1.1
     letters = max(int(share * inches(axis) * _POINTS / (_LETTER * size)), _LEAST_LABEL)
     axis.set_label_text("\n".join(textwrap.fill(line, letters) for line in text.split("\n")))
@@ -119,7 +119,7 @@ def _round_ticks(axis: Axis, low: float, high: float, least: int) -> list[float]
 
 
 def _fit(axis: Axis, ticks: Sequence[float], length: float) -> bool:
-    """Return whether an axis of this length, in the logarithm, has room for these ticks."""
+    """Return whether these ticks fit an axis; `length` is that of its logarithm."""
     if len(ticks) > _room(axis, ticks):
         return False
     closest = min((math.log(b / a) for a, b in pairwise(ticks)), default=length)
@@ -128,14 +128,15 @@ def _fit(axis: Axis, ticks: Sequence[float], length: float) -> bool:
 
 
 def _room(axis: Axis, ticks: Sequence[float]) -> int:
-    """Return how many of these ticks an axis has room for, evenly spaced."""
+    """Return how many evenly spaced labels of such ticks fit an axis."""
     label = _LINE
     if isinstance(axis, XAxis):
         label = _DIGIT * max((len(PLAIN(tick)) for tick in ticks), default=1) + _BETWEEN
     return max(int(inches(axis) / (label * _font_size(axis) / _POINTS)), 2)
 
 
-def _set_ticks(axis: Axis, ticks: Sequence[float], form: FuncFormatter = PLAIN) -> None:
+def set_ticks(axis: Axis, ticks: Sequence[float], form: FuncFormatter = PLAIN) -> None:
+    """Give an axis these ticks and no others."""
     axis.set_major_locator(FixedLocator(list(ticks)))
     axis.set_minor_locator(NullLocator())
     axis.set_major_formatter(form)
@@ -149,8 +150,8 @@ def _font_size(axis: Axis) -> float:
 
 
 def inches(axis: Axis) -> float:
-    """Return the length of an axis; before the layout that of matplotlib's default places."""
-    # of a figure, or of the part of a figure that holds the axes
+    """Return the length of an axis; before the layout, its length in matplotlib's default place."""
+    # of the figure or subfigure that contains the axes
     whole, place = axis.axes.figure.bbox, axis.axes.get_position()
     dots = place.width * whole.width if isinstance(axis, XAxis) else place.height * whole.height
     return float(dots / axis.axes.figure.dpi)

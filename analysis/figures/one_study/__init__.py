@@ -1,1 +1,1 @@
-"""The figures of one study, a module each: the data it draws, and the drawing."""
+"""The figures of one study, a module each: the data and the drawing."""

@@ -18,14 +18,13 @@ from analysis.report.summary import Analysis
 from analysis.search_quality.best_of_n import LEAST_REACH, SearchVerdict, best_of_n, search_sample
 from analysis.search_quality.table import EVEN_ROLES
 
-# of the font size
-_PANEL = (11, 10)
+_PANEL = (11, 10)  # in font sizes
 _PLACES: Mapping[SearchVerdict, int] = {
     SearchVerdict.SETTLED: 0,
     SearchVerdict.FALLING: 1,
     SearchVerdict.UNKNOWN: 4,
 }
-"""Place of a verdict's color in the cycle."""
+"""Index of a verdict's color in the cycle."""
 
 
 def best_of_n_data(analysis: Analysis) -> pd.DataFrame:
@@ -34,8 +33,8 @@ def best_of_n_data(analysis: Analysis) -> pd.DataFrame:
     Returns:
         Columns batch_size, then n, reach, steps and median as in `best_of_n`, and ratio: steps
         relative to all trials. One row per batch size and n from 1 to its number of trials, at
-        least 2; of very many trials some n. No rows where the sampler is adaptive: its trials are
-        no random sample.
+        least 2; only some n if there are very many. No rows if the sampler is adaptive, because
+        its trials are not a random sample.
     """
     if analysis.study.adaptive:
         return pd.DataFrame()
@@ -82,7 +81,7 @@ def _scale(panel: Axes, data: pd.DataFrame) -> None:
 
 
 def _draw_panel(panel: Axes, data: pd.DataFrame, size: int, own: str) -> None:
-    # the others as one line with gaps, as many lines take long to draw
+    # the others as one line with gaps: many lines would be slow to draw
     others = data[data["batch_size"] != size]
     begins = np.flatnonzero(others["n"] == 1)
     lines = (np.insert(others[name].to_numpy(float), begins, np.nan) for name in ("n", "ratio"))
@@ -91,7 +90,7 @@ def _draw_panel(panel: Axes, data: pd.DataFrame, size: int, own: str) -> None:
     n, ratio = curve["n"].to_numpy(float), curve["ratio"].to_numpy(float)
     panel.axvspan(n[-1] / 2, n[-1], color=pale(0.93), lw=0, zorder=0)
     sure = curve["reach"].to_numpy(float) >= LEAST_REACH
-    joint = np.concatenate(([False], ~sure[:-1])) & sure  # dotted and solid line meet there
+    joint = np.concatenate(([False], ~sure[:-1])) & sure  # of the dotted and the solid line
     panel.plot(n, np.where(sure & ~joint, np.nan, ratio), ":", color=own, zorder=3)
     panel.plot(n, np.where(sure, ratio, np.nan), color=own, zorder=3)
     panel.plot(n[-1:], ratio[-1:], "o", color=own, markersize=4, clip_on=False, zorder=4)

@@ -1,4 +1,4 @@
-"""The least validation error against batch size, within fixed steps and within fixed examples."""
+"""The lowest validation error against batch size within fixed steps and fixed examples."""
 
 from collections.abc import Sequence
 
@@ -16,19 +16,17 @@ from analysis.measures.budgets import Unit, best_errors, choose_budgets
 from analysis.measures.federated import batch_axis, step_unit
 from analysis.report.summary import Analysis
 
-# of the font size
-_PANEL = (20, 17)
+_PANEL = (20, 17)  # in font sizes
 _MARGIN = 1.35
-# of the height of the axes
-_ARROW = 0.1
+_ARROW = 0.1  # height of an arrow as a share of the axes
 
 
 def budgets_data(analysis: Analysis) -> pd.DataFrame:
-    """Return the least errors within each chosen budget.
+    """Return the lowest errors within each chosen budget.
 
     Returns:
-        The columns of `best_errors`, and `drawn`: exact errors, and upper bounds next to an exact
-        error of the same budget. No rows unless there are two budgets of each unit.
+        The columns of `best_errors`, and `drawn`: whether an error is exact, or a bound beside an
+        exact one of the same budget. No rows unless there are two budgets of each unit.
     """
     budgets = choose_budgets(analysis.study)
     if min(sum(b.unit is unit for b in budgets) for unit in Unit) < 2:
@@ -65,7 +63,7 @@ def _scale(panel: Axes, drawn: pd.DataFrame) -> None:
     batch_size_axis(panel, drawn["batch_size"])
     least, most = float(drawn["best_error"].min()), float(drawn["best_error"].max())
     if least <= 0:
-        # an error of 0 is possible on few validation examples, and has no logarithm
+        # few validation examples allow an error of 0, which has no logarithm
         panel.set_ylim(-0.04 * most, most * 1.15)
         return
     # room for the arrows of bounds

@@ -18,7 +18,7 @@ from analysis.measures.federated import batch_axis, step_unit
 
 STEPS, STEP_SECONDS, SECONDS, MONEY = "steps", "step_seconds", "seconds", "money"
 FOUND = "found"
-"""Of the best point found, beside the optimum: rows without an interval."""
+"""Series of the best points found, where the main series is of the estimated optima."""
 _LABELS = {
     STEP_SECONDS: "Time of a step ({})",
     SECONDS: "Time to target ({})",
@@ -32,9 +32,8 @@ _DEVICES_HEIGHT = 3.6
 def costs_data(cost: StudyCost) -> pd.DataFrame:
     """Return the rows of the panels: quantity, series, batch_size, value, low, high.
 
-    Quantities are steps, step_seconds, seconds and, with a price, money. Series `best` are those
-    that the cost is of, with intervals; `found` of the best point found, where the former are of
-    the optimum.
+    Quantities are steps, step_seconds, seconds and, with a price, money. Series `best` has the
+    costs with intervals; `found` has those of the best points found, if `best` is of the optima.
     """
     rows: list[tuple[Any, ...]] = []
     for row in cost.rows:
@@ -55,7 +54,7 @@ def costs_data(cost: StudyCost) -> pd.DataFrame:
 
 
 def draw_costs(sheet: Sheet, data: pd.DataFrame, cost: StudyCost) -> None:
-    """Draw the rows of `costs_data`: panels below one another with one axis of batch sizes."""
+    """Draw the rows of `costs_data` in panels with a shared axis of batch sizes."""
     config = cost.analysis.study.config
     shown = list(dict.fromkeys(data["quantity"]))
     labels = _LABELS | {STEPS: f"{step_unit(config).capitalize()} to target"}
@@ -66,21 +65,21 @@ def draw_costs(sheet: Sheet, data: pd.DataFrame, cost: StudyCost) -> None:
         _draw_panel(axes, rows, size)
         label_axis(axes.yaxis, labels[name].format(unit))
         if cost.fastest is not None:
-            axes.axvline(cost.fastest.batch_size, zorder=1, **_verdict())
+            axes.axvline(cost.fastest.batch_size, zorder=1, **_fastest_style())
     batch_size_axis(panels[-1], data["batch_size"])
     label_axis(panels[-1].xaxis, batch_axis([config]))
     sheet.title(f"{cost.analysis.title}, on one device")
     which = "estimated optimum" if cost.on_curve else "best point found"
-    handles = [key(f"{which}, 95% interval", ls="", **_best())]
+    handles = [key(f"{which}, 95% interval", ls="", **_best_style())]
     if (data["series"] == FOUND).any():
-        handles.append(key("best point found", ls="", **_found()))
+        handles.append(key("best point found", ls="", **_found_style()))
     if cost.fastest is not None:
-        handles.append(key("fastest batch size", **_verdict()))
+        handles.append(key("fastest batch size", **_fastest_style()))
     sheet.legend(handles)
 
 
 def _time_unit(seconds: "pd.Series[float]") -> tuple[float, str]:
-    """Return size and name of the unit for an axis of times."""
+    """Return size and name of the unit of an axis of times."""
     return unit_of(float(np.exp(np.log(seconds.astype(float)).mean())), TIME)
 
 
@@ -91,19 +90,19 @@ def _draw_panel(axes: Axes, rows: pd.DataFrame, size: float) -> None:
     low, top = float(numbers.min().min()) / _MARGIN, float(numbers.max().max()) * _MARGIN
     log_axis(axes.yaxis, low, top, least=3)
     points = best.rename(columns={"value": "steps"})
-    draw_points(axes, points, top, zorder=5, **_best())
-    axes.plot(found["batch_size"], found["value"], ls="", zorder=4, **_found())
+    draw_points(axes, points, top, zorder=5, **_best_style())
+    axes.plot(found["batch_size"], found["value"], ls="", zorder=4, **_found_style())
 
 
-def _best() -> dict[str, Any]:
+def _best_style() -> dict[str, Any]:
     return {"marker": "o", "markersize": 4, "color": color(0)}
 
 
-def _found() -> dict[str, Any]:
+def _found_style() -> dict[str, Any]:
     return {"marker": "_", "markersize": 9, "markeredgewidth": 1.6, "color": color(1)}
 
 
-def _verdict() -> dict[str, Any]:
+def _fastest_style() -> dict[str, Any]:
     return {"color": pale(0.5), "ls": ":", "lw": 1.1}
 
 
@@ -124,7 +123,7 @@ def devices_data(cost: StudyCost) -> pd.DataFrame:
 
 
 def draw_devices(sheet: Sheet, data: pd.DataFrame, cost: StudyCost) -> None:
-    """Draw the rows of `devices_data` on logarithmic axes, each with its batch size."""
+    """Draw the rows of `devices_data` on logarithmic axes, labeled with their batch sizes."""
     axes = sheet.axes(_DEVICES_HEIGHT)
     batch_size_axis(axes, data["devices"])
     size, unit = _time_unit(data["seconds"])
@@ -133,7 +132,7 @@ def draw_devices(sheet: Sheet, data: pd.DataFrame, cost: StudyCost) -> None:
     log_axis(axes.yaxis, low, top)
     axes.plot(data["devices"], numbers["perfect"], **perfect_line())
     points = numbers.rename(columns={"seconds": "steps"}).assign(batch_size=data["devices"])
-    draw_points(axes, points, top, zorder=5, **_best())
+    draw_points(axes, points, top, zorder=5, **_best_style())
     tops = numbers["high"].fillna(numbers["seconds"])
     for devices, batch, height in zip(data["devices"], data["batch_size"], tops, strict=True):
         axes.annotate(
@@ -145,18 +144,18 @@ def draw_devices(sheet: Sheet, data: pd.DataFrame, cost: StudyCost) -> None:
             va="bottom",
             fontsize="x-small",
             color=ink(),
-            backgroundcolor=axes.get_facecolor(),  # a line of the verdict may pass behind
+            backgroundcolor=axes.get_facecolor(),  # a vertical line may pass behind
         )
     label_axis(axes.xaxis, "Devices")
     label_axis(axes.yaxis, _LABELS[SECONDS].format(unit))
     sheet.title(cost.analysis.title)
     handles = [
-        key("at the fastest batch size B, 95% interval", ls="", **_best()),
+        key("at the fastest batch size B, 95% interval", ls="", **_best_style()),
         key("perfect scaling (time falls as 1/N)", **perfect_line()),
     ]
     if cost.ended is not None:
-        axes.axvline(cost.ended.devices, zorder=1, **_verdict())
-        handles.append(key("speed-up falls below half of perfect", **_verdict()))
+        axes.axvline(cost.ended.devices, zorder=1, **_fastest_style())
+        handles.append(key("speed-up falls below half of perfect", **_fastest_style()))
     sheet.legend(handles)
 
 
@@ -166,4 +165,4 @@ COST_FIGURES: Mapping[str, FigureKind[StudyCost]] = {
         data=devices_data, draw=draw_devices, needs="--devices with two numbers or more"
     ),
 }
-"""The figures of `batchscale cost` by name, which is also the stem of their files."""
+"""The figures of `batchscale cost` by name, the stem of their files."""

@@ -1,7 +1,4 @@
-"""Steps against batch size, and the critical batch size, at several targets.
-
-Bounds are arrows.
-"""
+"""Steps against batch size, and the critical batch size, at several targets."""
 
 import math
 
@@ -9,7 +6,6 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
-from matplotlib.ticker import FixedLocator, NullLocator
 
 from analysis.figures.drawing.colors import ink, pale, ramp
 from analysis.figures.drawing.kind import FigureKind
@@ -18,15 +14,15 @@ from analysis.figures.drawing.series import (
     FIT,
     MEASURED,
     bound_rows,
+    bracket_note,
     curve_sizes,
     draw_series,
     series_keys,
     series_rows,
     steps_axis_scale,
-    through,
 )
 from analysis.figures.drawing.sheet import Sheet, key
-from analysis.figures.drawing.ticks import PLAIN, batch_size_axis, label_axis, log_axis
+from analysis.figures.drawing.ticks import batch_size_axis, label_axis, log_axis, set_ticks
 from analysis.fitting.estimates import LEVEL
 from analysis.fitting.models import Floats
 from analysis.measures.federated import batch_axis, steps_axis
@@ -35,17 +31,16 @@ from analysis.report.summary import Analysis
 
 _HEIGHT = 3.9
 _B_CRIT_HEIGHT = 3.6
-# of the height of the axes, for an arrow
-_ARROW = 0.2
+_ARROW = 0.2  # height of an arrow as a share of the axes
 
 
 def goals_data(analysis: Analysis) -> pd.DataFrame:
-    """Return points and curves at every target that can be judged.
+    """Return points and curves at each target.
 
     Returns:
         Columns target, series, batch_size, steps. Series `measured`; `not reached`: steps is the
-        lower bound that the fit uses, the longest trial; `left out`: one that no curve explains;
-        `fit`: the curve. No rows with fewer than two targets.
+        lower bound that is fitted, from the longest trial; `left out`: one that no curve explains;
+        `fit`: the curve. No rows if there are fewer than two targets.
     """
     parts = [_rows(goal) for goal in analysis.goals]
     return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame()
@@ -80,7 +75,7 @@ def _draw_goals(sheet: Sheet, data: pd.DataFrame, analysis: Analysis) -> None:
     label_axis(axes.yaxis, steps_axis([analysis.study.config]))
     sheet.title(f"{analysis.subject}, validation {analysis.quantity}")
     fits = [goal.fits for goal in analysis.goals if goal.fits is not None]
-    brackets = through(*(own["hyperbola"].points for own in fits))
+    brackets = bracket_note(*(own["hyperbola"].points for own in fits))
     keys = series_keys(set(data["series"]), "fewest steps over trials", brackets)
     sheet.legend([*handles, *keys])
 
@@ -89,8 +84,8 @@ def b_crit_data(analysis: Analysis) -> pd.DataFrame:
     """Return the critical batch size at each target, one row per target from the tightest.
 
     Returns:
-        Columns target, b_crit, low, high. The data set no bound where low or high is null, and do
-        not identify b_crit where it is null. No rows unless two targets have a bound.
+        Columns target, b_crit, low, high; an end without bound is null, and so is b_crit if it is
+        not identified. No rows unless two targets have a bound.
     """
     rows = []
     for goal in analysis.goals:
@@ -136,16 +131,14 @@ def _legend(data: pd.DataFrame) -> list[Line2D]:
 def _scale(axes: Axes, data: pd.DataFrame) -> None:
     ends = data[["low", "high"]].to_numpy(float)
     low, high = float(np.nanmin(ends)), float(np.nanmax(ends))
-    # room for the arrows too
+    # leaves room for the arrows
     pad = max(1.5, (high / low) ** (_ARROW / (1 - 2 * _ARROW)))
     log_axis(axes.yaxis, low / pad, high * pad)
     loosest, tightest = float(data["target"].max()), float(data["target"].min())
     margin = (loosest / tightest) ** 0.08
     axes.set_xscale("log")
     axes.set_xlim(loosest * margin, tightest / margin)
-    axes.xaxis.set_major_locator(FixedLocator(data["target"].tolist()))
-    axes.xaxis.set_minor_locator(NullLocator())
-    axes.xaxis.set_major_formatter(PLAIN)
+    set_ticks(axes.xaxis, data["target"].tolist())
 
 
 def _draw_estimate(axes: Axes, row: Floats, color: str) -> None:

@@ -15,8 +15,7 @@ from analysis.measures.recipes import follows_rule
 from analysis.report.summary import Analysis
 from analysis.tables.schema import EXPONENTS
 
-# of the font size
-_PANEL = (14, 13)
+_PANEL = (14, 13)  # in font sizes
 _MARGIN = 1.5
 _RULES = {name.replace("-", " "): power for name, power in EXPONENTS.items()}
 _WITH_RULES = ("lr", "effective_lr")
@@ -31,9 +30,9 @@ def metaparameters_data(analysis: Analysis) -> pd.DataFrame:
 
     Returns:
         Columns batch_size, each searched hyperparameter (1 - momentum for momentum), effective_lr
-        where there is one and both its parts are searched, and for the learning rates what the
-        linear and the square-root rule make of the first of several rows. No rows where nothing is
-        searched, or a scaling rule gives the values.
+        if both its parts are searched, and for the learning rates the predictions of the linear
+        and the square-root rule from the first of several rows. No rows if nothing is searched, or
+        if a scaling rule gives the values.
     """
     if follows_rule(analysis.study):
         return pd.DataFrame()
@@ -77,7 +76,7 @@ def _ends(data: pd.DataFrame, name: str) -> tuple[float, float]:
 
 
 def _draw_panel(panel: Axes, data: pd.DataFrame, name: str) -> dict[str, Line2D]:
-    """Draw the panel of a hyperparameter; return the legend's entries by their labels."""
+    """Draw the panel of a hyperparameter; return its legend entries by label."""
     sizes = data["batch_size"]
     lines: dict[str, tuple[str, dict[str, Any]]] = {
         name: ("best trial", {"color": color(0), "marker": "o", "markersize": 5, "zorder": 3})

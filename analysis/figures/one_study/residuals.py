@@ -1,4 +1,4 @@
-"""Residuals of every fitted model against batch size: what each curve does not explain."""
+"""The residuals of each fitted model against batch size."""
 
 from collections.abc import Mapping
 
@@ -29,11 +29,11 @@ _STYLES: Mapping[str, tuple[int, str]] = {
     "power": (2, "s"),
     "smooth": (1, "D"),
 }
-"""Place of its color in the cycle, and marker, by name of the model."""
+"""Index of a color in the cycle, and marker, by model."""
 _LEAST_SHOWN = 1.0  # percent
 _EDGE = 0.5
 _PANEL, _ALONE = 1.5, 4.0
-"""Height of a panel among others, and of one alone, which title and legend need too."""
+"""Height of a panel among others, and of a single one."""
 _BEYOND = "; at the edge if beyond"
 
 
@@ -41,9 +41,9 @@ def residuals_data(analysis: Analysis) -> pd.DataFrame:
     """Return the residuals of all fits, one row per model and batch size.
 
     Returns:
-        Columns model, batch_size, residual (log steps, of the middle of each bracket, minus log of
-        the curve; a lower bound where missed), missed, left_out (whether the bound is in no fit),
-        and the model's sigma and aicc. No rows without fits.
+        Columns model, batch_size, residual (log of the middle of the bracket minus log of the
+        curve; a lower bound if missed), missed, left_out (whether the bound is not fitted), and
+        the model's sigma and aicc. No rows without fits.
     """
     fits = {} if analysis.fits is None else analysis.fits.by_name
     bounds = bound_rows(analysis.table)
@@ -91,7 +91,7 @@ def _draw(sheet: Sheet, data: pd.DataFrame, analysis: Analysis) -> None:
 
 
 def _limit(data: pd.DataFrame) -> float:
-    """Return the greatest percentage shown: set by what was reached, misses may lie far beyond."""
+    """Return the largest percentage shown, set by the points; bounds may lie far beyond."""
     most = max(data.loc[~data["missed"], "residual"].abs().max(), data["sigma"].max())
     return max(1.25 * float(_percent(most)), _LEAST_SHOWN)
 

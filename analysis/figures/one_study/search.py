@@ -18,8 +18,6 @@ from analysis.measures.targets import search_trials
 from analysis.report.summary import Analysis
 
 BEST_ERROR = "best_error"
-
-
 _MARKERS: Mapping[str, tuple[str, int | None, float, bool]] = {
     "reached": ("o", 0, 4.7, True),
     "exhausted": ("^", 1, 4.7, True),
@@ -28,24 +26,22 @@ _MARKERS: Mapping[str, tuple[str, int | None, float, bool]] = {
     "diverged": ("x", None, 4.2, True),
     "failed": ("+", 4, 5.1, True),
 }
-"""Marker of a status: its shape, its place in the cycle of colors (None for ink), its size, and
-whether it is filled."""
-# of the font size
-_PANEL = (11.3, 10.5)
+"""Shape of a status, index of its color in the cycle (None for ink), size, and whether filled."""
+_PANEL = (11.3, 10.5)  # in font sizes
 _PAD = 0.04
 _MOST_DRAWN = 20_000
-"""Markers up to which a vector format holds each; of more it holds a picture, not megabytes."""
+"""With more markers, vector formats contain a bitmap of them, not megabytes of paths."""
 
 
 def search_data(analysis: Analysis) -> pd.DataFrame:
     """Return where every search trial lies and how it ended.
 
     Returns:
-        Columns batch_size, role, trial, status, steps, best (whether it is the winner), then both
-        drawn axes on the scale searched (`lr`, `1 - momentum`), the second one best_error where
-        one hyperparameter is searched. No rows where none is.
+        Columns batch_size, role, trial, status, steps, best (whether it is the winner), then the
+        two drawn axes as searched (`lr`, `1 - momentum`); the second one is best_error if only one
+        hyperparameter is searched. No rows if none is.
     """
-    axes = _searched(analysis)
+    axes = _axis_columns(analysis)
     if not axes:
         return pd.DataFrame()
     trials = search_trials(analysis.study, analysis.target)
@@ -57,7 +53,7 @@ def search_data(analysis: Analysis) -> pd.DataFrame:
 
 
 def _is_best(trials: pd.DataFrame, analysis: Analysis) -> "pd.Series[bool]":
-    """Return which trials are the winners, or in a recipe the one that its rule scales."""
+    """Return which trials are the winners, or in a recipe the one that its rule scales from."""
     scaled = base_trial(analysis.study)
     if scaled is not None:
         return trials["role"].eq(scaled[0]) & trials["trial"].eq(scaled[1])
@@ -67,8 +63,8 @@ def _is_best(trials: pd.DataFrame, analysis: Analysis) -> "pd.Series[bool]":
     return best.fillna(False).astype(bool)
 
 
-def _searched(analysis: Analysis) -> dict[str, str]:
-    """Return the column of each axis by its label: learning rate and momentum come first."""
+def _axis_columns(analysis: Analysis) -> dict[str, str]:
+    """Return the columns of both axes by label, learning rate and momentum first."""
     space, searched = analysis.study.space, analysis.study.searched
     if not searched:
         return {}
@@ -82,9 +78,9 @@ def _searched(analysis: Analysis) -> dict[str, str]:
 def _draw(sheet: Sheet, data: pd.DataFrame, analysis: Analysis) -> None:
     sizes = sorted(data["batch_size"].unique())
     names = [f"B = {size}" for size in sizes]
-    x, y = (_axis_label(label, analysis) for label in _searched(analysis))
+    x, y = (_axis_label(label, analysis) for label in _axis_columns(analysis))
     panels = sheet.grid(names, _PANEL, x, sharex=True, sharey=True)
-    for side, (label, name) in zip("xy", _searched(analysis).items(), strict=True):
+    for side, (label, name) in zip("xy", _axis_columns(analysis).items(), strict=True):
         _set_axis(panels[0], side, analysis.study.space.get(name), data[label])
     for panel, size in zip(panels, sizes, strict=True):
         own = data[data["batch_size"] == size]
@@ -94,7 +90,7 @@ def _draw(sheet: Sheet, data: pd.DataFrame, analysis: Analysis) -> None:
     sheet.legend(_legend(data, analysis))
 
 
-def _style(status: str) -> dict[str, Any]:
+def _status_style(status: str) -> dict[str, Any]:
     shape, place, size, filled = _MARKERS[status]
     own = ink() if place is None else color(place)
     return {
@@ -106,13 +102,13 @@ def _style(status: str) -> dict[str, Any]:
     }
 
 
-def _star(size: float) -> dict[str, Any]:
+def _star_style(size: float) -> dict[str, Any]:
     outline = {"markeredgecolor": ink(), "markeredgewidth": 0.7}
     return {"marker": "*", "linestyle": "", "color": STAR, "markersize": size, **outline}
 
 
 def _draw_panel(panel: Axes, trials: pd.DataFrame, analysis: Analysis, *, pictured: bool) -> None:
-    x, y = _searched(analysis)
+    x, y = _axis_columns(analysis)
     if _has_effective_lr(analysis):
         _draw_effective_lr(panel)
     elif y == BEST_ERROR:
@@ -123,16 +119,16 @@ def _draw_panel(panel: Axes, trials: pd.DataFrame, analysis: Analysis, *, pictur
             *(group[side].astype(float) for side in (x, y)),
             zorder=3,
             rasterized=pictured,
-            **_style(status),
+            **_status_style(status),
         )
     best = trials[trials["best"]]
-    panel.plot(best[x].astype(float), best[y].astype(float), zorder=4, **_star(12))
+    panel.plot(best[x].astype(float), best[y].astype(float), zorder=4, **_star_style(12))
 
 
 def _set_axis(
     panel: Axes, side: str, entry: Mapping[str, Any] | None, shown: "pd.Series[float]"
 ) -> None:
-    """Set scale and limits: the searched box with a small margin; for errors, what is drawn."""
+    """Set scale and limits: the searched range with a small margin; for errors, their range."""
     axis = panel.xaxis if side == "x" else panel.yaxis
     if entry is None:
         low, high, scale = float(shown.min()), float(shown.max()), "log"
@@ -151,8 +147,8 @@ def _set_axis(
 
 
 def _has_effective_lr(analysis: Analysis) -> bool:
-    """Return whether both factors of an effective learning rate are searched by logarithm."""
-    axes = list(_searched(analysis))
+    """Return whether the axes are the two factors of an effective learning rate."""
+    axes = list(_axis_columns(analysis))
     return axes == ["lr", "1 - momentum"] and analysis.study.gathers_momentum
 
 
@@ -162,7 +158,7 @@ def _draw_effective_lr(panel: Axes) -> None:
     bottom, top = panel.get_ylim()
     first = math.floor(math.log10(ends[0] / top))
     last = math.ceil(math.log10(ends[1] / bottom))
-    # as one line with gaps, as many lines take long to draw
+    # as one line with gaps: many lines would be slow to draw
     powers = 10.0 ** np.arange(first, last + 1)[:, None]
     gapped = [np.append(ends, np.nan), np.append(ends, np.nan) / powers]
     lines = (side.ravel() for side in np.broadcast_arrays(*gapped))
@@ -179,9 +175,11 @@ def _axis_label(label: str, analysis: Analysis) -> str:
 
 def _legend(data: pd.DataFrame, analysis: Analysis) -> list[Line2D]:
     others = data.loc[~data["best"], "status"]
-    handles = [key(status, **_style(status)) for status in _MARKERS if others.eq(status).any()]
+    handles = [
+        key(status, **_status_style(status)) for status in _MARKERS if others.eq(status).any()
+    ]
     if data["best"].any():
-        handles.append(key("best", **_star(9)))
+        handles.append(key("best", **_star_style(9)))
     if _has_effective_lr(analysis):
         label = with_minus("equal lr / (1 - momentum)")
         handles.append(key(label, color=pale(0.73), lw=0.9))

@@ -23,6 +23,7 @@ from analysis.figures.drawing.series import (
     PERFECT,
     PERFECT_LINE,
     bound_rows,
+    bracket_note,
     by_series,
     curve_sizes,
     draw_bounds,
@@ -31,7 +32,6 @@ from analysis.figures.drawing.series import (
     perfect_line,
     series_rows,
     steps_axis_scale,
-    through,
 )
 from analysis.figures.drawing.sheet import Sheet, bound_key, key
 from analysis.figures.drawing.ticks import batch_size_axis, inches, label_axis, token_axis
@@ -55,20 +55,20 @@ _TOO_STEEP = (
     "An exponent above 1 is not a property of training: at a fixed point, steps cannot fall faster "
     "than 1/B. Tuning or noise differs between the batch sizes."
 )
-# of the font size: height of a critical batch size with its label, share of it below the bar
+# height of a critical batch size with its label in font sizes, and the share of it below the bar
 _ROW, _BELOW = 2.3, 0.35
 
 
 def steps_data(analysis: Analysis) -> pd.DataFrame:
-    """Return points, bounds, the curve of least AICc, the hyperbola, and perfect scaling.
+    """Return points, bounds, the curve with the lowest AICc, the hyperbola and perfect scaling.
 
     Returns:
         Columns series, batch_size, steps, low, high. Series `measured`: low and high are the last
         measurement above the target and the first below; `median`: of the replicates, with its
-        interval, an end null where the data set none; `not reached`: steps is the lower bound
-        that the fit uses; `left out`: one that no curve explains; `fit`: with its band;
-        `hyperbola`: where another curve is chosen; `perfect scaling`: the line through the start of
-        the curve, or without a curve through the first point.
+        interval, null at an end without bound; `not reached`: steps is the lower bound that is
+        fitted; `left out`: one that no curve explains; `fit`: with its band; `hyperbola`: if
+        another curve is chosen; `perfect scaling`: the line through the start of the curve, or
+        through the first point if there is no curve.
     """
     table, reached = analysis.table, analysis.reached
     steps = reached["steps"]
@@ -121,7 +121,7 @@ def _draw(sheet: Sheet, data: pd.DataFrame, analysis: Analysis) -> None:
 
 
 def _drawn_fits(analysis: Analysis) -> Sequence[tuple[ScalingFit, dict[str, Any]]]:
-    """Return the fits whose curves are drawn, with their styles: the chosen one, the hyperbola."""
+    """Return the fits to draw with their styles: the chosen one, and the hyperbola."""
     if analysis.fits is None or analysis.fit is None:
         return ()
     chosen = analysis.fits.best, {"color": color(1), "zorder": 4}
@@ -134,7 +134,7 @@ def _drawn_fits(analysis: Analysis) -> Sequence[tuple[ScalingFit, dict[str, Any]
 def _draw_points(
     axes: Axes, data: pd.DataFrame, top: float, analysis: Analysis
 ) -> Sequence[Artist]:
-    """Draw points and bounds; what is not fitted is small, open and without bars."""
+    """Draw points and bounds; points that are not fitted are small, open and without bars."""
     series = by_series(data)
     blue, size = color(0), matplotlib.rcParams["lines.markersize"]
     medians = all_have_replicates(analysis.table)
@@ -172,35 +172,35 @@ def _draw_curves(
     series = by_series(data)
     handles: list[Artist] = []
     for name, (fit, style) in zip((FIT, HYPERBOLA), fits, strict=False):
-        curve, label = series[name], f"{fit.model.name} fit{through(fit.points)}"
+        curve, label = series[name], f"{fit.model.name} fit{bracket_note(fit.points)}"
         if name == FIT:
-            low, high = (_within(curve[end], top) for end in ("low", "high"))
+            low, high = (_cut(curve[end], top) for end in ("low", "high"))
             shade = {"color": style["color"], "alpha": 0.22}
             axes.fill_between(curve["batch_size"], low, high, lw=0, **shade)
             label += f", {fit.level:.0%} band{_steepness(fit)}"
-        axes.plot(curve["batch_size"], _within(curve["steps"], top), **style)
+        axes.plot(curve["batch_size"], _cut(curve["steps"], top), **style)
         handles.append(key(label, **style))
     if PERFECT in series:
         line = series[PERFECT]
-        axes.plot(line["batch_size"], _within(line["steps"], top), **perfect_line())
+        axes.plot(line["batch_size"], _cut(line["steps"], top), **perfect_line())
         handles.append(key(PERFECT_LINE, **perfect_line()))
     return handles
 
 
-def _within(steps: "pd.Series[float]", top: float) -> Floats:
-    """Return steps, those above what is drawn at its end."""
+def _cut(steps: "pd.Series[float]", top: float) -> Floats:
+    """Return steps, cut at the upper end of what is drawn."""
     return np.asarray(steps.clip(upper=top), dtype=np.float64)
 
 
 def _steepness(fit: ScalingFit) -> str:
-    """Return the exponent of steps against batch size, and what it says where it is above 1."""
+    """Return the exponent of the power model with a warning, if it is above 1."""
     if fit.model.name != "power" or fit.exponent is None or fit.exponent.value <= 1:
         return ""
     return f"; {fit.exponent.text('exponent')}. {_TOO_STEEP}"
 
 
 def _draw_regimes(axes: Axes, analysis: Analysis, top: float) -> Sequence[Artist]:
-    """Shade the regimes up to a share of the height."""
+    """Shade the regimes up to a share of the height; return their legend entries."""
     if analysis.regimes is None:
         return ()
     shades = {
@@ -224,7 +224,7 @@ def _draw_regimes(axes: Axes, analysis: Analysis, top: float) -> Sequence[Artist
 
 
 def _b_crit_marks(analysis: Analysis) -> Sequence[tuple[Estimate, str, str]]:
-    """Return estimates of the critical batch size with text and color, the headline first."""
+    """Return estimates of the critical batch size with label and color, the headline first."""
     b_crit = analysis.b_crit
     if b_crit is None:
         return ()
@@ -238,7 +238,7 @@ def _b_crit_marks(analysis: Analysis) -> Sequence[tuple[Estimate, str, str]]:
 def _draw_b_crit(
     axes: Axes, estimate: Estimate, text: str, color: str, *, height: float, top: float
 ) -> None:
-    """Draw a critical batch size above the data, with a line in them."""
+    """Draw a critical batch size above the data, with a line through them."""
     left, right = axes.get_xlim()
     draw_estimate(axes, height, estimate, color=color, marker="s", linestyle="", markersize=5)
     if estimate.identified and left < estimate.value < right:

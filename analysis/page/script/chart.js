@@ -1,4 +1,4 @@
-/* A chart: a drawing that is made anew for each width, its axes, and what a pointer finds in it. */
+/* Charts: drawings that follow the width of the page, their axes and tips. */
 
 const NARROW = 600;
 const tip = element("div", { class: "tip", role: "tooltip", hidden: "" });
@@ -18,7 +18,7 @@ function showTip(host, x, y, lines) {
   const right = box.left + x + 14;
   const left = right + tip.offsetWidth > wide - 8 ? box.left + x - 14 - tip.offsetWidth : right;
   const beside = Math.min(Math.max(box.top + y - tip.offsetHeight / 2, 8), innerHeight - tip.offsetHeight - 8);
-  // where a tip would cover half of the drawing, it stands below
+  // a tip that would cover half of the drawing goes below it
   const top = 2 * tip.offsetWidth > box.width && box.width < NARROW ? box.bottom : beside;
   tip.style.left = `${Math.max(8, Math.min(left, wide - tip.offsetWidth - 8)) + scrollX}px`;
   tip.style.top = `${top + scrollY}px`;
@@ -56,7 +56,7 @@ function chart(host, height, label, draw) {
   return redraw;
 }
 
-/** Draw both axes with grid lines; `ticks` of x are given where they are batch sizes. */
+/** Draw both axes with grid lines; `sizes` are the ticks of x where it shows batch sizes. */
 function axes(frame, x, y, labels, sizes) {
   const { svg, left, right, top, bottom } = frame;
   const grid = drawn(svg, "g", { class: "grid" });
@@ -103,7 +103,7 @@ function path(points) {
   return text;
 }
 
-/** Clip what is drawn in the group returned to the plot. */
+/** Return a group that is clipped to the plot. */
 function clipped(frame) {
   const id = `clip-${(clipped.count = (clipped.count || 0) + 1)}`;
   const { svg, left, right, top, bottom } = frame;
@@ -112,8 +112,8 @@ function clipped(frame) {
 }
 
 /**
- * Let a pointer or the arrow keys find points, {x, y, lines, ...} in their order; `found` is called
- * with one, or null.
+ * Let the pointer and the arrow keys find points, {x, y, lines, ...}; `found` is called with the
+ * point, or with null.
  */
 function findable(frame, label, points, found) {
   const { canvas } = frame;
@@ -124,7 +124,7 @@ function findable(frame, label, points, found) {
     found(point);
     if (!point) return hideTip();
     showTip(canvas, point.x, point.y, point.lines);
-    if (aloud) announce(point.lines.map((line) => [line].flat().join(" ")).join("; "));
+    if (aloud) announce(spoken(point.lines));
   };
   const cover = element("div", { class: "cover", tabindex: "0", role: "group", "aria-label": label });
   canvas.append(cover);
@@ -143,7 +143,7 @@ function findable(frame, label, points, found) {
   });
 }
 
-/** Return what puts a ring around a point, or nowhere. */
+/** Return a function that puts a ring around a point, or hides it for null. */
 function ring(svg, radius) {
   const made = drawn(svg, "circle", { class: "ring", r: radius, visibility: "hidden" });
   return (point) => {

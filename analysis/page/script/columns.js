@@ -1,14 +1,13 @@
-/* What a reader finds at each batch size of the curve: its trials, seeds, hyperparameters. */
+/* The columns of the curve, each with the trials, seeds and hyperparameters of a batch size. */
 
-/** Lay a button over the column of each batch size: to hover, to press, to reach by keys. */
+/** Lay a button over the column of each batch size, for pointer and keyboard. */
 function columns(frame, study, now, points, { x, y, choose, chosen, times }) {
   const centers = points.map((point) => x.at(point.row.batch_size));
   const buttons = points.map((point, index) => {
     const left = index ? (centers[index - 1] + centers[index]) / 2 : frame.left;
     const right = index < points.length - 1 ? (centers[index] + centers[index + 1]) / 2 : frame.right;
     const lines = stepsLines(study, now, point, times);
-    const spoken = lines.map((line) => [line].flat().join(" ")).join("; ");
-    const button = element("button", { type: "button", class: "column", "aria-label": spoken });
+    const button = element("button", { type: "button", class: "column", "aria-label": spoken(lines) });
     Object.assign(button.style, { left: `${left}px`, width: `${right - left}px`, top: `${frame.top}px`, height: `${frame.bottom - frame.top}px` });
     const height = y.at(point[point.fitted] ?? point.fewest ?? point.bound ?? y.low);
     const show = () => showTip(frame.canvas, centers[index], height, lines);

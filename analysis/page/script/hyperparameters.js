@@ -15,18 +15,9 @@ function hyperparameterCharts(section, study) {
   }
 }
 
-function turns(study, name) {
-  return study.space.some((one) => one.name === name && one.scale === "reverse-log");
-}
-
-function labelOf(study, name) {
-  if (name === "effective_lr") return "lr / (1 − momentum)";
-  return turns(study, name) ? `1 − ${name}` : name;
-}
-
-/** Return a row of values as they are drawn: 1 - value where it was searched so. */
+/** Return a row with the values to draw: 1 - value on a reversed scale. */
 function turned(study, row) {
-  if (!turns(study, row.hyperparameter)) return row;
+  if (!isReversed(study, row.hyperparameter)) return row;
   return { ...row, best: 1 - row.best, low: 1 - row.high, high: 1 - row.low };
 }
 

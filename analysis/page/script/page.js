@@ -9,7 +9,7 @@ function element(name, attributes = {}, ...children) {
   return filled(document.createElement(name), attributes, children);
 }
 
-/** The same for a part of a drawing, appended to `parent`. */
+/** Append an SVG element to `parent` and return it. */
 function drawn(parent, name, attributes = {}, ...children) {
   const made = filled(document.createElementNS(SVG, name), attributes, children);
   parent.append(made);
@@ -24,14 +24,14 @@ function filled(made, attributes, children) {
   return made;
 }
 
-/** Return text with invisible characters as escapes, so that no name can turn text around. */
+/** Return text with invisible characters escaped, so that no name can reverse its direction. */
 function visible(text) {
   return String(text).replace(/[\p{C}\p{Zl}\p{Zp}]/gu, (char) => {
     return `\\u${char.codePointAt(0).toString(16).padStart(4, "0")}`;
   });
 }
 
-/* What the reader chose, by name; the browser keeps it with the page while that is open. */
+/* The choices of the reader by name; the browser keeps them while the page is open. */
 const place = { chosen: {}, ...(history.state || {}) };
 
 function remembered(name, otherwise) {
@@ -43,7 +43,11 @@ function remember(name, value) {
   history.replaceState(place, "");
 }
 
-/** Say something to readers who do not see the drawings. */
+/** Return the lines of a tip as one text for screen readers. */
+function spoken(lines) {
+  return lines.map((line) => [line].flat().join(" ")).join("; ");
+}
+
 function announce(text) {
   document.getElementById("said").textContent = visible(text);
 }
@@ -66,7 +70,7 @@ function radios(parent, name, label, options, change) {
   return value;
 }
 
-/** Append a list to choose from; as `radios`, for many options. */
+/** Append a drop-down list; like `radios`, for many options. */
 function list(parent, name, label, options, change) {
   const select = element("select", { name });
   for (const [one, text] of options) select.append(element("option", { value: one }, text));
@@ -82,7 +86,7 @@ function list(parent, name, label, options, change) {
   return { value: known[0], select };
 }
 
-/** Append switches that also are the legend; `options` are {name, label, mark, on}. */
+/** Append switches that double as the legend; `options` are {name, label, mark, on}. */
 function switches(parent, name, label, options, change) {
   const on = new Set(remembered(name, options.filter((one) => one.on).map((one) => one.name)));
   const group = element("fieldset", { class: "switches" }, element("legend", {}, label));

@@ -1,8 +1,6 @@
-/* What the curve may show: steps, examples, time, money. */
-
 /*
- * What the y axis may show: its label, how much of it steps at a batch size take, how a value is
- * written, and for what `batchscale cost` computed, the name in its rows.
+ * The quantities that the y axis can show: label, amount for steps at a batch size, text of a value,
+ * and `of`, the name in the rows of `batchscale cost`.
  */
 const QUANTITIES = {
   steps: {
@@ -30,12 +28,12 @@ const QUANTITIES = {
     known: (study) => study.cost !== null && study.cost.terms.price !== null,
     axis: (study) => `Money to target, at ${study.cost.terms.price} an hour`,
     amount: (study, size, steps) => steps * stepSeconds(study, size) * hourly(study),
-    write: (value) => rounded(value),
+    write: rounded,
     of: "money",
   },
 };
 
-/** Return the examples of so many steps, of batches that change where the study has plans. */
+/** Return the examples of some steps, whose batches change if the study has plans. */
 function examplesOf(study, size, steps) {
   const stages = study.batch_plans[size] || [[0, size * study.local_steps]];
   return stages.reduce((sum, [first, each], index) => {

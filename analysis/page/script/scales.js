@@ -1,4 +1,4 @@
-/* Numbers: how they are written, and where they lie on an axis. */
+/* Numbers as text, and scales of axes. */
 
 /** Return a number as the sentences write it: three digits from 100 on, else two. */
 function rounded(value) {
@@ -13,7 +13,7 @@ function digits(value) {
   return String(Number(value.toPrecision(3)));
 }
 
-/** Return a count with every digit; what is no count is rounded. */
+/** Return an integer with all its digits, and any other number rounded. */
 function count(value) {
   return Number.isInteger(value) ? value.toLocaleString("en") : rounded(value);
 }
@@ -26,7 +26,7 @@ function duration(seconds) {
   return `${rounded(seconds / size)} ${unit}`;
 }
 
-/** Return an estimate of the data as text, or the bound that the data set. */
+/** Return an estimate as text, or its bound. */
 function estimate(record) {
   const { value, low, high, interval } = record;
   if (value !== null) return `= ${rounded(value)} (${rounded(low)}–${rounded(high)})`;
@@ -63,8 +63,7 @@ function logTicks(low, high, most) {
     return found.filter((value) => value >= low && value <= high);
   };
   const tried = [[[1, 2, 3, 4, 5, 6, 7, 8, 9], 1], [[1, 2, 5], 1], [[1, 3], 1], [[1], 1], [[1], 2], [[1], 3], [[1], 6]];
-  const fitting = tried.map((one) => made(...one)).find((ticks) => ticks.length <= most);
-  const decades = fitting || [];
+  const decades = tried.map((one) => made(...one)).find((ticks) => ticks.length <= most) || [];
   return decades.length >= 2 ? decades : evenTicks(low, high, Math.min(most, 4)).filter((value) => value > 0);
 }
 
@@ -79,7 +78,7 @@ function evenTicks(low, high, most) {
   return found;
 }
 
-/** Return least and greatest of the numbers that are there and above 0, with a margin. */
+/** Return the extent of the positive numbers among some values, with a margin. */
 function logExtent(values, margin) {
   const known = values.filter((value) => value !== null && value > 0 && Number.isFinite(value));
   if (!known.length) return [1, 10];

@@ -1,4 +1,4 @@
-/* The search behind one point: where its trials lie, how fewer would have done, how they trained. */
+/* The search behind one point: its trials, their training curves, and best of n. */
 
 /* How a status is drawn: the path of its mark, about a center, within 4 pixels. */
 const MARKS = {
@@ -12,7 +12,7 @@ const MARKS = {
 const STAR = "M0-8L2.2-2.6L8-2.2L3.5 1.4L5 7L0 4L-5 7L-3.5 1.4L-8-2.2L-2.2-2.6Z";
 const MOST_BEST = 5;
 
-/** Show the search at the batch size chosen; returns what draws it anew. */
+/** Show the search at the chosen batch size; return a function that redraws it. */
 function searchCharts(section, study, key, now, choose) {
   const part = section.querySelector("[data-part=search]");
   const controls = part.querySelector("[data-controls=search]");
@@ -61,11 +61,20 @@ function marksLegend(host, study) {
   }
 }
 
-/** Return what an axis may show: searched hyperparameters, and the least error of each trial. */
+/** Return whether a hyperparameter is drawn as 1 - value, because that was searched by logarithm. */
+function isReversed(study, name) {
+  return study.space.some((one) => one.name === name && one.scale === "reverse-log");
+}
+
+function labelOf(study, name) {
+  if (name === "effective_lr") return "lr / (1 − momentum)";
+  return isReversed(study, name) ? `1 − ${name}` : name;
+}
+
+/** Return what an axis can show: searched hyperparameters, and the lowest error of each trial. */
 function axisChoices(study) {
-  const reversed = (one) => one.scale === "reverse-log";
-  const named = study.space.map((one) => [one.name, reversed(one) ? `1 − ${one.name}` : one.name]);
-  return [...named, ["", `least ${study.summary.quantity}`]];
+  const named = study.space.map(({ name }) => [name, labelOf(study, name)]);
+  return [...named, ["", `lowest ${study.summary.quantity}`]];
 }
 
 /** Return the values of an axis for every trial, its scale and its name. */
@@ -81,9 +90,9 @@ function axisOf(study, search, name, from, to) {
     const pad = 0.04 * (entry.high - entry.low);
     return { values, scale: linearScale(entry.low - pad, entry.high + pad, from, to), label };
   }
-  const turned = entry.scale === "reverse-log";
-  const shown = turned ? values.map((value) => 1 - value) : values;
-  const ends = turned ? [1 - entry.high, 1 - entry.low] : [entry.low, entry.high];
+  const reversed = isReversed(study, name);
+  const shown = reversed ? values.map((value) => 1 - value) : values;
+  const ends = reversed ? [1 - entry.high, 1 - entry.low] : [entry.low, entry.high];
   const [low, high] = logExtent([...ends, ...shown], 1);
   const pad = (high / low) ** 0.04;
   return { values: shown, scale: logScale(low / pad, high * pad, from, to), label };
@@ -138,7 +147,7 @@ function trialLines(study, search, now, index) {
   return [
     [nameOf(search, index), how],
     pointText(search, index),
-    error === null ? "" : `least ${study.summary.quantity} ${digits(error)}`,
+    error === null ? "" : `lowest ${study.summary.quantity} ${digits(error)}`,
   ].filter((line) => line);
 }
 
@@ -163,7 +172,7 @@ function drawBestOfN(frame, study, search, now) {
   findable(frame, `Best of n at batch size ${search.batch_size}: arrow keys go along the curve`, points, ring(frame.svg, 6));
 }
 
-/** Draw the training curves; returns what lights up that of a trial, or none. */
+/** Draw the training curves; return a function that highlights that of a trial, or none. */
 function drawTraining(frame, study, search, now) {
   const { trial, step, error } = search.curves;
   if (!trial.length) {
@@ -201,7 +210,7 @@ function drawTraining(frame, study, search, now) {
   return (index) => light(curves.find((curve) => curve.index === index));
 }
 
-/** Say in place of a drawing why there is none. */
+/** Replace a drawing by the reason why there is none. */
 function note(frame, text) {
   frame.canvas.replaceChildren(element("p", { class: "note" }, text));
 }

@@ -1,4 +1,4 @@
-/* What happens when the page is opened, and how it keeps its place when it loads itself anew. */
+/* The start of the page, and the place of the reader when it reloads. */
 
 function showStudy(section, study, key) {
   const sizes = study.searches.map((search) => search.batch_size);
@@ -18,7 +18,7 @@ function showStudy(section, study, key) {
   if (section.querySelector("[data-part=hyperparameters]")) hyperparameterCharts(section, study);
 }
 
-/** Return the batch size to begin with: that next to the critical one, or the largest. */
+/** Return the batch size to show first: the nearest to the critical one, or the largest. */
 function nearestSize(study, sizes) {
   const critical = study.views[0].critical.b_crit;
   const wanted = critical && (critical.value ?? critical.low ?? critical.high);
@@ -42,7 +42,7 @@ function showStudies() {
   show(host ? radios(host, "study", "Study", choices, show) : 0);
 }
 
-/** Load the page anew from time to time, at the place where the reader is. */
+/** Reload the page from time to time, and keep the place of the reader. */
 function keepCurrent(seconds) {
   setInterval(() => {
     if (document.hidden) return;

@@ -1,6 +1,6 @@
 /* Steps to target against batch size: points, curves, regimes, critical batch sizes. */
 
-/** Show the curve of a study; `choose(size)` is called when the reader takes a batch size. */
+/** Show the curve of a study; `choose(size)` is called when the reader picks a batch size. */
 function stepsChart(section, study, key, now, choose) {
   const controls = section.querySelector("[data-controls=steps]");
   const legend = section.querySelector("[data-legend=steps]");
@@ -31,7 +31,7 @@ function stepsChart(section, study, key, now, choose) {
     section.querySelector("[data-quantity]").textContent = own[0].toUpperCase() + own.slice(1);
   }
 
-  /** List what can be shown at the target chosen. */
+  /** List the curves and critical batch sizes at the chosen target. */
   function relist() {
     legend.replaceChildren();
     const view = study.views[now.view];
@@ -65,7 +65,7 @@ function stepsChart(section, study, key, now, choose) {
   relist();
   const label = () => {
     const view = study.views[now.view];
-    return `${QUANTITIES[now.quantity].label} to target against batch size, ${view.rows.length} batch sizes; the tables below hold the same numbers`;
+    return `${QUANTITIES[now.quantity].label} to target against batch size, ${view.rows.length} batch sizes; the tables below have the same numbers`;
   };
   redraw = chart(host, (width) => Math.max(320, Math.min(520, width * 0.52)), label, (frame) => {
     drawSteps(frame, study, now, on, choose);
@@ -99,7 +99,7 @@ function drawSteps(frame, study, now, on, choose) {
   columns(frame, study, now, points, { x, y, choose, chosen, times });
 }
 
-/** Return what is drawn at a batch size: the median or the fewest steps, or only a bound. */
+/** Return the values to draw at a batch size: the median, the fewest steps, or only a bound. */
 function pointOf(row, view, times) {
   const bound = view.bounds.find(([size]) => size === row.batch_size);
   const value = (steps) => times(row.batch_size, steps ?? null);
@@ -115,7 +115,7 @@ function pointOf(row, view, times) {
   };
 }
 
-/** Take what `batchscale cost` computed for the target of the study, with its intervals. */
+/** Take the costs that `batchscale cost` computed for the target of the study. */
 function takeCost(point, study, quantity) {
   const row = study.cost.rows.find((one) => one.batch_size === point.row.batch_size);
   const found = row && row.seconds_found;
@@ -124,7 +124,7 @@ function takeCost(point, study, quantity) {
   point.fewest = found && (quantity.of === "money" ? found * hourly(study) : found);
 }
 
-/** Return the range of y: an interval that few seeds leave wide would squeeze all else. */
+/** Return the range of y; a wide interval is cut, because it would squeeze everything else. */
 function stepsExtent(points, view, times) {
   const main = points.flatMap((point) => [point.fewest, point.median, point.bound]).filter((one) => one > 0);
   const [least, most] = logExtent(main, 1);
@@ -149,7 +149,7 @@ function drawRegimes(frame, view, x, sizes) {
   return names;
 }
 
-/** Name the regimes at the top, where no point lies; the style gives each letter a margin. */
+/** Write the names of the regimes at the top, over everything drawn so far. */
 function nameRegimes(frame, names) {
   const group = drawn(frame.svg, "g", { class: "regimes" });
   for (const [words, x] of names) drawn(group, "text", { x, y: frame.top + 16, "text-anchor": "middle" }, words);

@@ -1,4 +1,4 @@
-/* Tables: sorted by a press on a heading, copied as CSV or as LaTeX. */
+/* Tables: sorted by clicking a heading, copied as CSV or LaTeX. */
 
 function enableTable(figure) {
   const table = figure.querySelector("table");
@@ -27,7 +27,7 @@ function enableTable(figure) {
   figure.querySelector("figcaption").append(bar);
 }
 
-/** Sort rows by a column: numbers by value, before text; what is unknown last. */
+/** Sort rows by a column: numbers by value, unknown cells last. */
 function sortRows(body, column, rising) {
   const keyed = [...body.rows].map((row) => [sortKey(row.cells[column].textContent), row]);
   keyed.sort(([one], [other]) => {

@@ -1,1 +1,1 @@
-"""Readers of finished runs: a module for each kind of table or tracker."""
+"""Readers of finished runs, a module for each kind of table or tracker."""

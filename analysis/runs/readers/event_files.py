@@ -1,7 +1,7 @@
 """TensorBoard event files, read with the messages that tensorboardX defines (Ray Tune brings it).
 
-A folder with event files is a run, and its path is the run's id. Hyperparameters are those of the
-hparams plug-in, which PyTorch's `add_hparams` writes to a folder of its own within the run's.
+A folder with event files is a run, and its path is the run's id. Hyperparameters come from the
+hparams plug-in; PyTorch's `add_hparams` writes them to a subfolder of the run's folder.
 """
 
 import math
@@ -17,7 +17,7 @@ from batchscale.files import read_file
 
 _MOST_BYTES = 2**31
 _MOST_CHECKED = 2**12
-"""Bytes of a record whose checksum is verified; larger ones are images, which are not read."""
+"""Largest record in bytes whose checksum is verified; larger ones are images, which are skipped."""
 _HPARAMS = "hparams"
 _START = "_hparams_/session_start_info"
 
@@ -26,7 +26,7 @@ def read_event_files(folder: Path, mapping: Mapping[str, str]) -> Rows:
     """Return the runs in a folder of event files.
 
     Raises:
-        AnalysisError: tensorboardX is missing, or a file is damaged.
+        AnalysisError: tensorboardX is not installed, or a file is damaged.
     """
     try:
         from tensorboardX.proto.event_pb2 import Event
@@ -35,27 +35,27 @@ def read_event_files(folder: Path, mapping: Mapping[str, str]) -> Rows:
             "event files need the package tensorboardX, got none; run `pip install tensorboardX`"
         ) from error
     names = wanted(mapping)
-    found: dict[Path, _Events] = {}
+    folders: dict[Path, _Events] = {}
     for path in sorted(folder.rglob("*.tfevents.*")):
-        events = found.setdefault(path.parent, _Events())
+        events = folders.setdefault(path.parent, _Events())
         try:
             for record in _records(read_file(path, _MOST_BYTES)):
-                events.take(Event.FromString(record), names)
+                events.add(Event.FromString(record), names)
         except Exception as error:  # protobuf has an error of its own
             raise AnalysisError(
                 f"an event file must be as TensorBoard writes it, got {path}: {error}; leave it out"
             ) from error
-    for path, events in list(found.items()):
-        parent = found.get(path.parent)
+    for path, events in list(folders.items()):
+        parent = folders.get(path.parent)
         if events.settings and parent is not None and not parent.settings:
             parent.settings = events.settings
-            del found[path]
+            del folders[path]
     runs = (
         TrackedRun(
             settings={**events.settings, "run": str(path.relative_to(folder.parent))},
             curves=events.curves,
         )
-        for path, events in found.items()
+        for path, events in folders.items()
     )
     return tracked_rows(str(folder), runs, mapping)
 
@@ -81,13 +81,13 @@ def _records(content: bytes) -> Iterator[bytes]:
 
 
 class _Events:
-    """What the event files of one folder hold."""
+    """The content of the event files of one folder."""
 
     def __init__(self) -> None:
         self.settings: dict[str, Any] = {}
         self.curves: dict[str, list[tuple[float, float]]] = {}
 
-    def take(self, event: Any, names: frozenset[str]) -> None:
+    def add(self, event: Any, names: frozenset[str]) -> None:
         """Add an event's scalars and hyperparameters."""
         for value in event.summary.value:
             if value.metadata.plugin_data.plugin_name == _HPARAMS:
@@ -120,10 +120,9 @@ def _scalar(value: Any) -> float | None:
     tensor = value.tensor
     if not value.HasField("tensor") or math.prod(dim.size for dim in tensor.tensor_shape.dim) != 1:
         return None
-    if len(tensor.float_val) == 1:
-        return float(tensor.float_val[0])
-    if len(tensor.double_val) == 1:
-        return float(tensor.double_val[0])
+    for values in (tensor.float_val, tensor.double_val):
+        if len(values) == 1:
+            return float(values[0])
     formats = {1: "<f", 2: "<d"}  # DT_FLOAT, DT_DOUBLE
     form = formats.get(tensor.dtype)
     if form is None or len(tensor.tensor_content) != struct.calcsize(form):

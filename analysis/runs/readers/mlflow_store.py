@@ -1,6 +1,6 @@
 """MLflow's local stores, read without MLflow: the folder `mlruns` and the SQLite database.
 
-An experiment is a workload. A run has its parameters as columns, and its name as `Name`.
+An experiment becomes a workload; the parameters and the name of a run become columns.
 """
 
 import re
@@ -22,17 +22,17 @@ _LINE = re.compile(r"^(\w+): *(.*?) *$", re.MULTILINE)
 _DELETED = "deleted"
 
 
-def read_files(folder: Path, mapping: Mapping[str, str]) -> Rows:
-    """Return the runs of a folder `mlruns`.
+def read_mlflow_folder(folder: Path, mapping: Mapping[str, str]) -> Rows:
+    """Return the runs in a folder `mlruns`.
 
     Raises:
-        AnalysisError: a file cannot be read, or is not as MLflow writes it.
+        AnalysisError: a file cannot be read, or MLflow did not write it.
     """
     try:
         return tracked_rows(str(folder), _of_files(folder, mapping), mapping)
     except AnalysisError:
         raise
-    except (OSError, ValueError, IndexError) as error:
+    except (OSError, ValueError) as error:  # of the file system, or text that is not UTF-8
         raise AnalysisError(
             f"an MLflow folder must be as MLflow writes it, got {folder}: {error}; check the path"
         ) from error
@@ -75,7 +75,7 @@ def _text(path: Path) -> str:
 
 
 def _curve(path: Path) -> Curve:
-    """Return the values of a metric: lines of time, value and step."""
+    """Return the curve in a file of lines with time, value and step."""
     try:
         cells = [line.split() for line in _text(path).splitlines() if line.strip()]
         return [(float(row[2]), float(row[1])) for row in cells]
@@ -98,15 +98,15 @@ WHERE run_uuid = ? AND key = ? ORDER BY timestamp, step
 """
 
 
-def read_database(file: Path, mapping: Mapping[str, str]) -> Rows:
+def read_mlflow_database(file: Path, mapping: Mapping[str, str]) -> Rows:
     """Return the runs of MLflow's SQLite database.
 
     Raises:
-        AnalysisError: it is no such database.
+        AnalysisError: the file is not such a database.
     """
     try:
         checked_size(file, _MOST_BYTES_OF_DATABASE)
-        # only read: neither made nor migrated
+        # read-only: the file is neither created nor migrated
         with closing(sqlite3.connect(f"{file.resolve().as_uri()}?mode=ro", uri=True)) as database:
             return tracked_rows(str(file), _of_database(database, mapping), mapping)
     except (sqlite3.Error, OSError) as error:

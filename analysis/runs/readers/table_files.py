@@ -25,7 +25,7 @@ def read_table_of_runs(path: Path) -> Rows:
     """Return the rows of a file, by its suffix one of `READERS`.
 
     Raises:
-        AnalysisError: it cannot be read, has no rows, or two columns of one name.
+        AnalysisError: it cannot be read, has no rows, or has two columns with one name.
     """
     suffix = next(s for s in reversed(path.suffixes) if s != ".gz")
     try:
@@ -35,13 +35,13 @@ def read_table_of_runs(path: Path) -> Rows:
         return READERS[suffix](str(path), content)
     except (OSError, EOFError, zlib.error, UnicodeDecodeError) as error:
         raise AnalysisError(
-            f"a table must be a file that can be read, UTF-8 if it is text, got {path}: "
+            f"a table must be a readable file, UTF-8 if it is text, got {path}: "
             f"{error}; check the path, or export it again"
         ) from error
 
 
 def is_table(path: Path | str) -> bool:
-    """Return whether a file's name is that of a table that is read here."""
+    """Return whether a file name has one of the suffixes in `READERS`."""
     suffixes = [suffix for suffix in Path(path).suffixes if suffix != ".gz"]
     return bool(suffixes) and suffixes[-1] in READERS
 
@@ -53,7 +53,7 @@ def _read_csv(where: str, content: bytes) -> Rows:
         names, *cells = list(csv.reader(io.StringIO(text, newline=""), delimiter=separator)) or [[]]
     except csv.Error as error:
         raise AnalysisError(
-            f"a table must be CSV, got another in {where}: {error}; export it again"
+            f"a table must be CSV, got something else in {where}: {error}; export it again"
         ) from error
     names = [name.strip() for name in names]
     # the header is row 1
@@ -89,11 +89,11 @@ def _read_json_lines(where: str, content: bytes) -> Rows:
         try:
             record = json.loads(line, object_pairs_hook=unique_keys)
             if not isinstance(record, dict):
-                raise ValueError(f"{line[:40]!r} is no object")
+                raise ValueError(f"{line[:40]!r} is not an object")
         except (ValueError, RecursionError) as error:
             raise AnalysisError(
-                f"every line must be a JSON object, got another in line {number} of {where}: "
-                f"{error}; correct it"
+                f"every line must be a JSON object, got something else in line {number} of "
+                f"{where}: {error}; correct it"
             ) from error
         records.append(dict(leaves(record)))
         numbers.append(number)
@@ -105,24 +105,24 @@ def _read_json_lines(where: str, content: bytes) -> Rows:
     return Rows(where=where, frame=frame, label="line")
 
 
-def unfolded(rows: Rows) -> Rows:
+def melt_chart(rows: Rows) -> Rows:
     """Return the CSV of a chart of Weights & Biases with a row for each measurement.
 
-    It has a column for each run, `run - metric`; other tables stay as they are.
+    It has a column `run - metric` for each run. Other tables are returned unchanged.
     """
-    columns = {name: _COLUMN.fullmatch(name) for name in rows.names[1:]}
-    metrics = {name: found for name, found in columns.items() if found and not found["bound"]}
-    bounds = [name for name, found in columns.items() if found and found["bound"]]
-    if not bounds or not all(columns.values()):
+    axis, *names = rows.names
+    matches = {name: _COLUMN.fullmatch(name) for name in names}
+    columns = {name: match for name, match in matches.items() if match}
+    if len(columns) < len(names) or not any(match["bound"] for match in columns.values()):
         return rows
-    axis = rows.names[0]
     parts = [
         pd.DataFrame(
-            {"run": found["run"], axis: rows.frame[axis], found["metric"]: rows.frame[name]}
+            {"run": match["run"], axis: rows.frame[axis], match["metric"]: rows.frame[name]}
         )
-        # a run has no measurement where only others have
+        # cells are empty at the steps of other runs
         .loc[[not is_absent(cell) for cell in rows.frame[name]]]
-        for name, found in metrics.items()
+        for name, match in columns.items()
+        if not match["bound"]
     ]
     long = pd.concat(parts).astype(object)
     long = long.where(long.notna(), None).set_axis(pd.RangeIndex(1, len(long) + 1))
@@ -136,4 +136,4 @@ READERS: Mapping[str, Callable[[str, bytes], Rows]] = {
     ".jsonl": _read_json_lines,
     ".ndjson": _read_json_lines,
 }
-"""Readers by the suffix of the file."""
+"""Readers by file suffix."""

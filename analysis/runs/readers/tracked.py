@@ -1,4 +1,4 @@
-"""Runs of an experiment tracker as rows: one per value of a measurement, settings in each."""
+"""Runs of an experiment tracker as rows: one per measured value, each with the settings."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -16,7 +16,7 @@ Curve = Sequence[tuple[float, float]]
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TrackedRun:
-    """A run as a tracker has it: settings, and curves, empty where they are not wanted."""
+    """A run in a tracker: its settings, and its curves, empty if they are not wanted."""
 
     settings: Mapping[str, Any]
     curves: Mapping[str, Curve] = field(repr=False)
@@ -30,10 +30,10 @@ def wanted(mapping: Mapping[str, str]) -> frozenset[str]:
 def tracked_rows(
     where: str, runs: Iterable[TrackedRun], mapping: Mapping[str, str], step: str = "step"
 ) -> Rows:
-    """Return the runs of a tracker, `where` in messages, as rows; steps are in the column `step`.
+    """Return the runs of a tracker as rows; `where` names it in messages.
 
     Raises:
-        AnalysisError: there is no run, or more than fits.
+        AnalysisError: there is no run, or the runs have too many values.
     """
     names = wanted(mapping)
     records: list[dict[str, Any]] = []
@@ -42,8 +42,8 @@ def tracked_rows(
         others |= dict.fromkeys(run.curves)
         curves = {name: curve for name, curve in run.curves.items() if name in names}
         if not any(curves.values()) and mapping.get("batch_size", "batch_size") not in run.settings:
-            continue  # nothing is known of it: a summary, a run of another kind
-        # a parameter and a measurement may have one name
+            continue  # nothing to import: a summary, or a run of another kind
+        # a parameter and a measurement may share a name
         settings = {k: v for k, v in run.settings.items() if k not in curves and k != step}
         rows = [
             {**settings, step: at, name: value}
@@ -54,9 +54,9 @@ def tracked_rows(
         if len(records) * max(len(settings), 1) > MOST_CELLS:
             raise AnalysisError(f"the runs in {where} must fit into memory, got too many values")
     if not records:
-        raise AnalysisError(f"{where} must hold a run, got none; check the path")
-    found = dict.fromkeys([*(name for record in records for name in record), *others])
-    columns = {name: [record.get(name) for record in records] for name in found}
+        raise AnalysisError(f"{where} must contain a run, got none; check the path")
+    keys = dict.fromkeys([*(name for record in records for name in record), *others])
+    columns = {name: [record.get(name) for record in records] for name in keys}
     index = pd.RangeIndex(1, len(records) + 1)
     return Rows(
         where=where,

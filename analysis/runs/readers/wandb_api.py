@@ -13,7 +13,7 @@ def read_wandb(project: str, mapping: Mapping[str, str]) -> Rows:
     """Return the runs of a project, entity/project; the mapping must name the step.
 
     Raises:
-        AnalysisError: wandb is missing, the step is not named, or the project cannot be read.
+        AnalysisError: wandb is not installed, the step is not mapped, or the project is unreadable.
     """
     if "step" not in mapping:
         raise AnalysisError(
@@ -35,7 +35,7 @@ def read_wandb(project: str, mapping: Mapping[str, str]) -> Rows:
         raise
     except Exception as error:  # errors of the network, the account and the API
         raise AnalysisError(
-            f"a project of Weights & Biases must be one that you can read, got {where}: {error}; "
+            f"a Weights & Biases project must be one that you can read, got {where}: {error}; "
             "check entity/project, `wandb login` and the network"
         ) from error
 
@@ -60,7 +60,7 @@ def _runs(api: Any, project: str, mapping: Mapping[str, str]) -> Iterator[Tracke
 
 
 def _curve(run: Any, step: str, name: str) -> Curve:
-    """Return all values of a measurement, not a sample of them."""
+    """Return every value of a measurement; `history` would return a sample."""
     return [
         (row[step], row[name])
         for row in run.scan_history(keys=[step, name])

@@ -95,7 +95,7 @@ def test_draws_any_shapes_that_can_be_read(made, names, assert_readable):
         assert_readable(figure, name)
 
 
-def test_writes_both_figures_or_the_one_there_is(made, tmp_path):
+def test_writes_both_figures_or_the_only_one(made, tmp_path):
     folder = ResultsFolder.at(tmp_path)
     written = write_all(
         COMPARISON_FIGURES, comparison_of(made, "all regimes", "no plateau"), folder

@@ -1,13 +1,16 @@
 """What a page shows is what was computed."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
+from analysis.comparison.compare import compare
 from analysis.cost.record import cost_record
 from analysis.measures.diagnostics import diagnostic_sentences
-from analysis.page.record import page_record, thinned_sentences
+from analysis.measures.federated import batch_axis, steps_axis
+from analysis.page.record import Page, Records, StudyPage, page_record, thinned_sentences
 from analysis.page.rendering import ROOM
 from analysis.page.searches import BEST, POINTS, Room, near_best
 from analysis.report.record import summary_record
@@ -28,7 +31,7 @@ def test_the_page_holds_the_cost(shown, cost):
     assert shown["cost"] == json.loads(json.dumps(cost_record(cost)))
 
 
-def test_the_diagnoses_are_said_and_tabled(page):
+def test_diagnoses_are_sentences_and_a_table(page):
     study = page.studies[0]
     assert study.diagnoses == diagnostic_sentences(diagnosed())
     [table] = study.diagnostic_tables
@@ -47,6 +50,18 @@ def test_the_first_view_is_the_analysis(shown, analysis):
     for name, curve in view["fits"].items():
         fit = analysis.fits[name]
         assert curve["steps"] == pytest.approx(fit.predict(np.array(view["at"])), rel=1e-3)
+
+
+def test_a_comparison_names_its_units(study):
+    federated = {"clients": 8, "local_steps": 4, "shards": "iid"}
+    rounds = replace(study, config={**study.config, "federated": federated})
+    comparison = compare({"plain": study, "rounds": rounds})
+    pages = [StudyPage.of(one.analysis, one.label, Records()) for one in comparison.studies]
+    record = page_record(Page(studies=pages, comparison=comparison), ROOM)["comparison"]
+    assert record["units"] == {"plain": "steps", "rounds": "rounds"}
+    configs = [study.config, rounds.config]
+    assert record["steps_axis"] == steps_axis(configs)
+    assert record["batch_axis"] == batch_axis(configs)
 
 
 def test_every_batch_size_is_on_the_curves(shown):

@@ -79,7 +79,7 @@ def test_the_data_are_embedded_once_and_whole(html):
     assert HOSTILE in data["studies"][0]["searches"][0]["point"]
 
 
-def test_the_twin_has_no_html_of_strangers(attacked):
+def test_the_markdown_has_no_hostile_html(attacked):
     text = page_markdown(attacked)
     assert {tag for tag, _ in tags(text)} == {"details", "summary"}
     assert "\u202e" not in text

@@ -44,9 +44,9 @@ def test_the_nearest_batch_size_has_its_steps(record):
 
 def test_searches_that_still_fall_are_counted(record):
     searches = [row | {"search": "settled", "gain": 0.01} for row in record["search"]]
-    assert "5 of 5 searches are settled." in verdict_of(record | {"search": searches}).sure
+    assert "5 of 5 searches are settled." in verdict_of(record | {"search": searches}).certainty
     searches[0] |= {"search": "still falling", "gain": 0.17}
-    assert "up to 17% more steps" in verdict_of(record | {"search": searches}).sure[-1]
+    assert "up to 17% more steps" in verdict_of(record | {"search": searches}).certainty[-1]
 
 
 def test_without_a_fit_no_batch_size_is_named(attacked):
@@ -72,12 +72,12 @@ def test_without_a_time_to_target_the_steps_alone_decide(record, cost):
 def test_an_unfinished_study_says_so_first(record, fitted):
     sentences = ["Unfinished: at least 8 trials are missing.", "No fit: too few."]
     found = record | {"sentences": sentences} | ({} if fitted else {"fits": None})
-    assert verdict_of(found).sure[0] == sentences[0]
+    assert verdict_of(found).certainty[0] == sentences[0]
 
 
 def test_times_beside_other_programs_name_no_batch_size(record, cost):
     (first, *others), verdict = cost.costs.rows, verdict_of(record)
     disturbed = replace(cost.costs, rows=(replace(first, cores_lacking=0.9), *others))
-    told = with_cost(verdict, replace(cost, costs=disturbed))
-    assert told.headline == verdict.headline
-    assert "other programs took up to 0.9 cores" in told.reasons[-1]
+    verdict_now = with_cost(verdict, replace(cost, costs=disturbed))
+    assert verdict_now.headline == verdict.headline
+    assert "other programs took up to 0.9 cores" in verdict_now.reasons[-1]

@@ -120,7 +120,7 @@ def test_an_exponent_above_one_is_explained():
     assert not any("not a property of training" in sentence for sentence in below)
 
 
-def test_steps_that_no_curve_explains_are_said():
+def test_steps_that_no_curve_explains_are_reported():
     (words,) = unexplained_sentences({"unexplained": [256, 1024], "unit": "rounds"})
     assert words.startswith("B = 256, 1024: more than 3 times the rounds that a curve from")
     assert not [*unexplained_sentences({"unit": "steps"})]

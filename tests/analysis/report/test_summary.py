@@ -231,14 +231,14 @@ def test_a_target_that_an_untrained_model_meets_is_refused(made):
         analyze(study, 0.5)
 
 
-def test_a_trial_that_begins_below_the_raced_target_is_told(made):
+def test_a_trial_that_begins_below_the_raced_target_is_reported(made):
     assert any(
         "1 trial was below the target before training" in sentence
         for sentence in sentences(analyze(_begun_at(made(FEW), 0.01)))
     )
 
 
-def test_a_study_in_tokens_tells_its_critical_batch_size_in_both(study):
+def test_a_study_in_tokens_gives_b_crit_in_examples_and_in_tokens(study):
     analysis = analyze(replace(study, config={**study.config, "tokens_per_example": 16}))
     told = [text for text in sentences(analysis) if "In tokens" in text]
     found = analysis.b_crit.estimate.times(16).text("b_crit", "tokens")

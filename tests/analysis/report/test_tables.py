@@ -43,15 +43,17 @@ def test_the_tables_hold_the_numbers_of_the_summary(analysis, tmp_path):
     assert set(targets["target"]) == {goal["target"] for goal in record["goals"]}
 
 
-def test_a_table_that_has_no_rows_any_more_is_deleted(made, analysis, tmp_path):
+def test_tables_of_an_earlier_analysis_are_deleted(made, analysis, tmp_path):
     missed = analyze(made({4: None, 8: None}))
-    for found in (analysis, missed):
-        names = write_tables(found, summary_record(found), ResultsFolder.at(tmp_path), latex=True)
-    assert sorted(path.name for path in tmp_path.iterdir()) == sorted(names)
-    assert {"fits.csv", "critical_batch_sizes.tex"}.isdisjoint(names)
+    for one, latex in ((analysis, True), (missed, True), (analysis, False)):
+        names = write_tables(one, summary_record(one), ResultsFolder.at(tmp_path), latex=latex)
+        assert sorted(path.name for path in tmp_path.iterdir()) == sorted(names)
+        assert ("fits.csv" in names) == (one is analysis)
+        assert ("steps.tex" in names) == latex
+        assert ("critical_batch_sizes.tex" in names) == (latex and one is analysis)
 
 
-def test_the_table_of_steps_is_one_that_a_paper_prints(analysis):
+def test_the_table_of_steps_is_complete_latex(analysis):
     latex = steps_latex(analysis)
     assert latex.startswith("% needs \\usepackage{booktabs}\n\\begin{table}")
     head, units, *rows = rows_of(latex)
@@ -73,7 +75,7 @@ def test_critical_batch_sizes_have_their_intervals(analysis):
     assert all(row[2] for row in rows)
 
 
-def test_names_of_strangers_are_printed_and_not_run(study, analyzed):
+def test_hostile_names_are_printed_and_not_run(study, analyzed):
     config = {**study.config, "workload": HOSTILE}
     hostile = analyze(replace(study, config=config))
     plain = analyzed

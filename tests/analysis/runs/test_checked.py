@@ -59,7 +59,7 @@ WRONG = {
         "steps_before must be below steps, got 100 and 100 in row 2",
     ),
     "contradiction": (f"{ROWS}a,8,100,,0.5,", r"best_error is below the target, 0\.1, .* row 2"),
-    "status": (f"{ROWS}a,8,100,,,odd", "a status must be of .* got 'odd' in row 2"),
+    "status": (f"{ROWS}a,8,100,,,odd", "a status must be one of .* got 'odd' in row 2"),
     "outlier": (
         "run,batch_size,drop,step,val_error\n"
         "a,8,.1,1,.5\na,8,.1,2,.5\nb,8,.1,1,.5\nb,8,.3,2,.5\nc,8,.1,1,.5\nc,8,.1,2,.5",
@@ -81,7 +81,7 @@ def test_rows_that_contradict_each_other_are_refused(imports, tmp_path, text, me
 
 def test_a_line_of_json_is_named(imports):
     lines = '{"run": "a", "batch_size": 8, "step": 1, "val_error": 0.5}\n\n{"run": [}\n'
-    with pytest.raises(AnalysisError, match="must be a JSON object, got another in line 3"):
+    with pytest.raises(AnalysisError, match="must be a JSON object, got something else in line 3"):
         imports(lines, "made.jsonl")
     with pytest.raises(AnalysisError, match="val_error must be a number, got True in line 1"):
         imports(lines.replace("0.5", "true").splitlines()[0], "bool.jsonl")
@@ -96,8 +96,8 @@ def test_a_line_of_json_is_named(imports):
         ("step=a,step=b", "each name once, got 'step=b'"),
         ("step=at", "'at' for step, got the columns run, batch_size"),
         ("interval=lr", "must not have the name of a column of the tables, got 'interval'"),
-        ("a b=lr", "a hyperparameter must have a name of letters, .* got 'a b' in --columns"),
-        ("a;b=lr", "a name in --columns must be of letters, .* got 'a;b'"),
+        ("a b=lr", "name of a hyperparameter must consist of letters, .* got 'a b' in --columns"),
+        ("a;b=lr", "a name in --columns must consist of letters, .* got 'a;b'"),
         ("x=val_error", "must have a column of val_error, val_accuracy, val_loss"),
         ("lr=batch_size", "must have a column batch_size"),
     ],
@@ -118,7 +118,7 @@ def test_units_that_do_not_fit_are_refused(imports):
         ({"step_unit": "tokens"}, "--tokens-per-example go together"),
         ({"tokens": 8}, "--tokens-per-example go together"),
         ({"step_unit": "tokens", "tokens": 0}, "must be at least 1, got 0"),
-        ({"metric": "val_loss"}, "--metric must be one of the measurements that there are, val_er"),
+        ({"metric": "val_loss"}, "--metric must be one of the measurements of the runs, val_er"),
     ):
         with pytest.raises(AnalysisError, match=message):
             imports(text, **options)
@@ -147,7 +147,7 @@ def test_the_time_that_a_run_took_is_no_setting_unless_it_is_named(imports):
     made = imports(text, target=0.45)
     assert "Runtime" not in made.trials
     assert "1 replicates; " in made.sentence
-    assert "columns left out: Runtime; name what is a hyper" in made.sentence
+    assert "columns left out: Runtime; map those that are hyper" in made.sentence
     named = imports(text, "named.csv", columns="Runtime=Runtime", target=0.45)
     assert named.trials["Runtime"].tolist() == [31, 32]
 

@@ -73,7 +73,7 @@ def test_a_damaged_or_cut_gzip_file_is_refused(imports, tmp_path, place):
     content = bytearray((tmp_path / "t.csv.gz").read_bytes())
     content[place:] = b"" if place < 0 else bytes(~byte & 255 for byte in content[place:])
     (tmp_path / "t.csv.gz").write_bytes(content)
-    with pytest.raises(AnalysisError, match="must be a file that can be read.*export it again"):
+    with pytest.raises(AnalysisError, match="must be a readable file.*export it again"):
         imports(None, "t.csv.gz", target=0.1)
 
 
@@ -89,7 +89,7 @@ def test_the_same_point_on_other_seeds_is_a_replicate(imports):
         assert found.table["steps_median"].tolist() == pytest.approx(wanted)
 
 
-def test_runs_that_differ_in_a_setting_of_words_are_no_replicates(imports):
+def test_runs_that_differ_in_a_text_setting_are_no_replicates(imports):
     frame = measurements(seeds=(0, 1, 2, 3))
     frame = frame.assign(schedule=(frame["seed"] % 2).map({0: "cosine", 1: "linear"}))
     frame["host"] = frame["run"] + "-host"  # tells runs apart and no settings
@@ -140,7 +140,7 @@ def test_one_row_per_run_keeps_what_it_says(imports):
         analyze(made.study, 0.2)
 
 
-def test_small_counts_without_the_measurement_before_are_told_of(imports):
+def test_small_counts_without_brackets_are_reported(imports):
     runs = pd.DataFrame({"batch_size": [8, 32, 128, 512], "steps": [36, 12, 6, 4], "seed": 0})
     found = analyze(imports(runs.assign(lr=0.1), target=0.1).study)
     assert found.fit.points.before.tolist() == [36, 12, 6, 4]
@@ -162,14 +162,14 @@ def test_known_ranges_let_the_search_be_judged(imports):
     assert made.study.box(8) == {"lr": {"low": 1e-3, "high": 1.0, "scale": "log"}}
     assert not made.study.adaptive
     assert "drawn are unknown" not in " ".join(sentences(analyze(made.study)))
-    with pytest.raises(AnalysisError, match=r"hold every lr, got 0\.1 in row 2 of"):
+    with pytest.raises(AnalysisError, match=r"cover every lr, got 0\.1 in row 2 of"):
         imports(measurements(), "narrow.csv", space="lr=0.001:0.05:log")
     with pytest.raises(AnalysisError, match="must name hyperparameters of the runs, lr, got 'rl'"):
         imports(measurements(), "name.csv", space="rl=0.001:0.5")
 
 
 @pytest.mark.parametrize("text", ["lr", "lr=1", "lr=1:0", "lr=0:1:log", "lr=1:2,lr=1:3", "lr=a:b"])
-def test_ranges_of_another_form_are_refused(text):
+def test_malformed_ranges_are_refused(text):
     with pytest.raises(AnalysisError, match="--space must be ranges name=low:high:scale"):
         parse_space([text])
 
@@ -211,7 +211,7 @@ def test_accuracy_becomes_an_error_and_a_loss_a_loss(imports):
     ("target", "words"),
     [(5, r"below 1, got 5; write 0\.05 for 5 %"), (0.95, "accuracy of 0.95, write --target 0.05")],
 )
-def test_a_target_of_the_other_side_or_in_percent_is_refused(imports, target, words):
+def test_a_target_as_an_accuracy_or_in_percent_is_refused(imports, target, words):
     frame = measurements()
     accuracy = frame.assign(val_accuracy=1 - frame["val_error"]).drop(columns="val_error")
     with pytest.raises(AnalysisError, match=words):

@@ -38,7 +38,7 @@ def test_runs_are_imported_and_every_command_says_what_it_can(passed, refused):
     [
         (["import", "mine.csv", "--all-trials"], "--all-trials does not apply to runs"),
         (["import", "mine", "--space", "lr=1:2"], "--space does not apply to an archive"),
-        (["import", "nowhere.csv"], "a file that can be read, UTF-8 if it is text, got nowhere"),
+        (["import", "nowhere.csv"], "a readable file, UTF-8 if it is text, got nowhere"),
         (["import", "mine.xlsx"], "finished runs must be a table (.csv, .tsv, .parquet, .jsonl"),
         (["import", "wandb:me/mine"], "needs the name of the step"),
     ],

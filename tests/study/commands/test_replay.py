@@ -93,6 +93,7 @@ def test_diagnose_writes_a_table_and_figures_and_describes_them(passed, digits):
     assert {row["what"] for row in document["diagnostics"]} == {"layers"}
     table = pd.read_parquet("digits/diagnostics.parquet")
     assert table[table["what"] == "layers"]["trial"].nunique() == 2
+    assert all(Path(name).exists() for name in drawn)  # also those of the other diagnostics
     again = table.groupby("what")["batch_size"].unique()
     assert {what: list(own) for what, own in again.items()} == {
         "gap": [1024, 1347],

@@ -1,8 +1,9 @@
 import numpy as np
 import pytest
 
+from analysis.errors import AnalysisError
 from analysis.figures.diagnostics import DIAGNOSTIC_FIGURES
-from analysis.figures.drawing.kind import draw_named, write_all
+from analysis.figures.drawing.kind import Look, draw_named, write_all
 from analysis.tables.folder import ResultsFolder
 from tests.analysis.made_diagnostics import diagnosed
 
@@ -19,15 +20,27 @@ def test_one_batch_size_makes_no_figure_against_batch_size(tmp_path):
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted(written)
 
 
-def test_one_diagnostic_alone_makes_its_figures(tmp_path):
-    found = diagnosed()
-    table = found.table[found.table["what"] == "gap"]
-    alone = type(found)(table=table, subject="blobs", optimizer="sgd")
-    written = write_all(DIAGNOSTIC_FIGURES, alone, ResultsFolder.at(tmp_path))
-    assert written == [f"gap.{form}" for form in ("png", "svg", "csv")]
+@pytest.mark.parametrize(
+    ("what", "names"),
+    [
+        ("noise", ["noise"]),
+        ("curvature", ["flatness"]),
+        ("sharpness", ["flatness"]),
+        ("landscape", ["landscape_line", "landscape_plane", "landscape_between"]),
+        ("gap", ["gap"]),
+        ("branch", ["branches"]),
+        ("layers", ["layers_vs_batch", "layers_start_end"]),
+    ],
+)
+def test_one_diagnostic_alone_makes_its_figures(tmp_path, what, names):
+    look = Look(formats=("svg",))
+    written = write_all(
+        DIAGNOSTIC_FIGURES, diagnosed().only([what]), ResultsFolder.at(tmp_path), look
+    )
+    assert written == [f"{name}.{form}" for name in names for form in ("svg", "csv")]
 
 
-def test_noise_stands_beside_the_critical_batch_size_where_it_is_known():
+def test_noise_is_drawn_beside_a_known_critical_batch_size():
     figure = draw_named(DIAGNOSTIC_FIGURES, "noise", diagnosed(b_crit=(55.0, 40.0, 70.0)))
     assert [line for line in figure.axes[0].lines if set(line.get_ydata()) == {55.0}]
     low, high = figure.axes[0].get_ylim()
@@ -35,6 +48,17 @@ def test_noise_stands_beside_the_critical_batch_size_where_it_is_known():
     assert high >= 70
     figure = draw_named(DIAGNOSTIC_FIGURES, "noise", diagnosed(b_crit=None))
     assert not any(set(line.get_ydata()) == {55.0} for line in figure.axes[0].lines)
+
+
+@pytest.mark.parametrize(
+    ("quantity", "figure", "needs"),
+    [("noise_scale", "noise", "a noise scale"), ("train_loss", "landscape_plane", "a landscape")],
+)
+def test_zeros_make_no_figure(quantity, figure, needs):
+    found = diagnosed()
+    found.table.loc[found.table["quantity"] == quantity, "value"] = 0.0
+    with pytest.raises(AnalysisError, match=f"the figure {figure} needs {needs}, got none"):
+        draw_named(DIAGNOSTIC_FIGURES, figure, found)
 
 
 def test_flatness_draws_the_first_eigenvalue_and_the_limit():

@@ -6,7 +6,7 @@ from analysis.figures.drawing.kind import draw_named
 from tests.analysis.made_diagnostics import diagnosed
 
 
-def test_against_batch_size_stand_start_and_end_of_every_layer():
+def test_every_layer_has_start_and_end_against_batch_size():
     found = diagnosed()
     data = layers_vs_batch_data(found)
     assert set(data["moment"]) == {"start", "end"}

@@ -36,7 +36,7 @@ def test_colors_are_those_of_the_users_cycle():
         assert color(1) == OKABE_ITO[1].lower()
 
 
-def test_contrast_is_that_of_the_guidelines():
+def test_contrast_follows_the_guidelines():
     assert contrast("#767676", "white") == pytest.approx(4.54, abs=0.01)
     assert contrast("white", "#767676") == contrast("#767676", "white")
 

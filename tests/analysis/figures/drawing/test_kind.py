@@ -21,7 +21,7 @@ def test_draws_a_comparison_by_name(study):
         comparison.draw(both, "comparison_epochs")
 
 
-def test_an_unknown_name_is_refused_with_those_there_are(analyzed):
+def test_an_unknown_name_is_refused_with_the_known_ones(analyzed):
     with pytest.raises(AnalysisError, match="one of steps_vs_batch, .*, got 'loss'"):
         figures.draw(analyzed, "loss")
 

@@ -59,10 +59,18 @@ def test_write_all_writes_every_figure(analyzed, tmp_path):
     assert len(names) == 3 * len(FIGURES)
 
 
-def test_figures_without_data_are_left_out(made, tmp_path):
-    names = write_all(FIGURES, analyze(made({4: None, 8: None})), ResultsFolder.at(tmp_path))
+def test_figures_without_data_are_left_out_and_those_of_an_earlier_analysis_deleted(made, tmp_path):
+    folder, missed = ResultsFolder.at(tmp_path), analyze(made({4: None, 8: None}))
+    earlier = ["residuals.pdf", "residuals.csv"]
+    for name in (*earlier, "mine.png"):
+        folder.write(name, b"")
+    kinds = {name: FIGURES[name] for name in ("residuals", "search")}
+    assert write_all(kinds, missed, folder, Look(formats=("png",)), partial=True)
+    assert all(folder.exists(name) for name in earlier)
+    names = write_all(FIGURES, missed, folder)
     stems = {name.partition(".")[0] for name in names}
     assert stems == {"steps_vs_batch", "search", "goals", "budgets"}
+    assert {path.name for path in tmp_path.iterdir()} == {*names, "mine.png"}
 
 
 @pytest.mark.parametrize(
@@ -101,7 +109,7 @@ def test_what_the_user_set_is_kept(analyzed):
     assert to_hex("m") not in {to_hex(line.get_color()) for line in ours.axes[0].lines}
 
 
-def test_a_style_sheet_holds_and_can_be_read(analyzed, assert_readable):
+def test_a_style_sheet_applies_and_stays_readable(analyzed, assert_readable):
     with mpl.style.context("dark_background"):
         figure = draw(analyzed)
         assert to_hex(figure.axes[0].get_facecolor()) == "#000000"

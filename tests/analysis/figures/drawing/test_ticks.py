@@ -67,7 +67,7 @@ def test_ticks_do_not_overlap_where_their_decade_ends(axes):
     assert axes.get_yticks().tolist() == [80, 90, 100, 120]
 
 
-def test_a_long_label_goes_on_several_lines(axes):
+def test_a_long_label_wraps(axes):
     label_axis(axes.yaxis, "steps " * 20)
     assert axes.get_ylabel().count("\n") >= 1
     label_axis(axes.yaxis, "steps")

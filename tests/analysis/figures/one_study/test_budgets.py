@@ -15,7 +15,7 @@ SHAPES = {
 }
 
 
-def test_exact_ones_and_bounds_beside_them_are_drawn(study, analyzed):
+def test_exact_errors_and_bounds_beside_them_are_drawn(study, analyzed):
     data = budgets_data(analyzed)
     table = best_errors(study, choose_budgets(study))
     assert data[table.columns].equals(table)

@@ -191,7 +191,7 @@ def test_a_study_in_tokens_has_a_second_axis(study, analyzed, assert_readable):
 
 
 @pytest.mark.parametrize("known", [True, False])
-def test_the_legend_tells_of_bars_that_are_drawn(made, known):
+def test_the_legend_names_the_bars_that_are_drawn(made, known):
     study = made(SHAPES["plateau"])
     trials = study.trials if known else study.trials.assign(steps_before=pd.NA)
     curves = study.curves if known else study.curves.iloc[:0]

@@ -134,7 +134,7 @@ def test_a_table_is_copied(tab):
     assert "toprule" in tab.evaluate("navigator.clipboard.readText()")
 
 
-def test_all_is_reached_by_keys(tab):
+def test_everything_can_be_reached_by_keyboard(tab):
     tab.locator(".column[aria-pressed=true]").focus()
     assert "B = 64" in tip(tab)
     tab.keyboard.press("ArrowRight")
@@ -167,7 +167,7 @@ def test_the_place_is_kept_over_a_reload(tab):
 
 
 @pytest.mark.long
-def test_a_page_of_a_running_sweep_loads_itself_anew(page, opened, tmp_path):
+def test_a_page_of_a_running_sweep_reloads_itself(page, opened, tmp_path):
     path = tmp_path / "report.html"
     path.write_text(page_html(replace(page, reload_seconds=3)))
     tab = opened(path, viewport={"width": 1200, "height": 900}).tab
@@ -200,7 +200,7 @@ def test_sentences_and_tables_need_no_script(file, opened):
     assert "need JavaScript" in tab.locator("noscript").inner_text()
 
 
-def test_no_name_of_a_stranger_acts(attacked, opened, tmp_path):
+def test_no_hostile_name_becomes_active(attacked, opened, tmp_path):
     path = tmp_path / "report.html"
     path.write_text(page_html(attacked))
     watched = opened(path)
