@@ -80,7 +80,7 @@ REFUSED = {
     strange.Regression: r"same shape, got \(13, 1\) and \(13,\)",
     strange.RegressionByFunction: r"same shape, got \(13, 1\) and \(13,\)",
     strange.BroadcastError: r"same shape, got \(13, 1\) and \(13,\)",
-    strange_losses.SumInTraining: "mean over the batch, .* holds each example twice",
+    strange_losses.SumInTraining: "mean over the batch, .* with each example twice",
     strange_losses.GoesBackward: "must leave backward.* got a gradient in 0.weight; use",
     strange_losses.Freezing: "freeze parameters in model.*, got a change of 0.weight",
     strange_losses.OneMemory: "must not share memory, got 0.weight and 2.weight; tie them as",
