@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from study.config.study import ResolvedStudy
-from study.engine.programs.cohort import look_at
+from study.engine.programs.cohort import poll
 from study.engine.programs.environment import environment, placeholder_values
 from study.engine.programs.trial import CHECKPOINT, ProgramTrial
 from study.engine.stopping_rules import StoppingRules
@@ -72,11 +72,11 @@ def trial_run(
         begun, memory = time.monotonic(), 0
         try:
             while trial.process is not None:
-                if look_at([trial]) and trial.process is not None:
+                if poll([trial]) and trial.process is not None:
                     memory = max(memory, trial.process.memory())
                 curve, now = trial.run().curve, time.monotonic()
                 enough = len(curve.step) > 1 and now - begun > curve.seconds[0] + seconds
-                if enough or trial.past(rules) or now - begun > LONGEST_SECONDS:
+                if enough or trial.is_decided(rules) or now - begun > LONGEST_SECONDS:
                     trial.conclude()
         finally:
             trial.close()

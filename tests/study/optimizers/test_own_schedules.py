@@ -106,11 +106,11 @@ def counting_for_later(step, length, values):
     [
         (lambda step, length, values: values["b"], "one factor per lane, got KeyError: 'b'"),
         (lambda step, length, values: values["a"][:1].repeat(2), "one factor per lane, got Value"),
-        (lambda step, length, values: values["a"] - 2, "must be numbers from 0, got"),
-        (lambda step, length, values: values["a"] / step, "must be numbers from 0, got"),
+        (lambda step, length, values: values["a"] - 2, "must be finite and at least 0, got"),
+        (lambda step, length, values: values["a"] / step, "must be finite and at least 0, got"),
         (lambda step, length, values: values["a"] / values["a"].sum(), "each lane's factor from"),
         (counting, "each lane's factor from"),
-        (counting_for_later, "keep nothing from call to call.*<global STATE>"),
+        (counting_for_later, "keep no state between calls.*<global STATE>"),
         (lambda step, length, values: values["a"].__imul__(0.9), "a change of its values"),
     ],
 )

@@ -168,5 +168,5 @@ def test_an_item_that_is_no_number_is_named_where_it_is_trained_on():
 def test_state_that_only_larger_batches_change_is_refused_where_it_would_be_frozen():
     networks = PackedNetworks(load(strange.blobs_of(strange_parameters.LargeBatches)(), CPU), [0])
     networks.gradients(torch.arange(13)[None])
-    with pytest.raises(WorkloadError, match=r"model.calls changes with batches .*looped"):
+    with pytest.raises(WorkloadError, match=r"model.calls changes only with batches .*looped"):
         networks.gradients(torch.arange(14)[None])
