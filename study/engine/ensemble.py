@@ -16,7 +16,6 @@ class Ensemble:
     """All lanes of a cohort, in packs that are trained one after another."""
 
     def __init__(self, packs: Sequence[GradientLanes]) -> None:
-        """Join packs that are at step 0."""
         self._packs, self._numbers = list(packs), list(range(len(packs)))
 
     @property

@@ -65,7 +65,6 @@ class GradientLanes:
     def __init__(
         self, loaded: LoadedWorkload, networks: Networks, settings: UpdateSettings, order: Order
     ) -> None:
-        """Start every lane at step 0."""
         self._networks, self._settings, self._order = networks, settings, order
         self._device = loaded.device
         self._buffers = settings.optimizer.zeros(networks.parameters, networks.described)
@@ -223,7 +222,6 @@ class GradientLanes:
         return self._micro_batch.run(lambda size: self._update_once(size, indices, values))
 
     def _update_once(self, size: int, indices: Tensor, values: Mapping[str, Tensor]) -> Tensor:
-        """Take one update in every lane, with at most `size` examples per pass."""
         if size >= indices.shape[1]:
             return self._full_batch_step(indices, values)
         gradients, losses = self._accumulated(size, indices)

@@ -2,7 +2,7 @@
 
 import math
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any, ClassVar, Protocol
 
@@ -32,15 +32,6 @@ class _Lane:
     training: float = 0.0
     evaluation: float = 0.0
     total: float = 0.0
-
-    def run(self, quantities: Sequence[str]) -> Run:
-        """Return the run; `quantities` names the columns that not every curve has."""
-        return Run(
-            curve=Curve.of_rows(self.rows, quantities),
-            diverged_at=self.diverged_at,
-            seconds=Seconds(self.total, self.training, self.evaluation),
-            pruned=self.pruned,
-        )
 
 
 class Racing(Protocol):
@@ -151,7 +142,15 @@ class Race:
 
     def runs(self) -> list[Run]:
         """Return the run of every lane, in order."""
-        return [lane.run(self._quantities) for lane in self._record]
+        return [
+            Run(
+                curve=Curve.of_rows(lane.rows, self._quantities),
+                diverged_at=lane.diverged_at,
+                seconds=Seconds(lane.total, lane.training, lane.evaluation),
+                pruned=lane.pruned,
+            )
+            for lane in self._record
+        ]
 
     def state(self) -> dict[str, Any]:
         """Return the state after a lap as plain values."""

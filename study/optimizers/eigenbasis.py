@@ -9,7 +9,7 @@ G G' and R of G' G, whose eigenvectors Q and S are refreshed every ten steps by 
 The first gradient gives the first bases and moves no matrix.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
 import torch
@@ -84,22 +84,18 @@ def _matrix_step(state: State, averages: _Pair, bases: _Pair) -> None:
     second.addcmul_(rotated.square_(), 1 - values["beta2"])
     root = (second / one_minus_power(values["beta2"], counted)).sqrt_().add_(values["eps"])
     direction = _rotated(_matrices(state, first), bases).flatten(1).div_(root)
-    back = _rotated(_matrices(state, direction), _transposed(bases)).flatten(1)
+    inverses = [None if basis is None else basis.mT for basis in bases]
+    back = _rotated(_matrices(state, direction), inverses).flatten(1)
     lr = values["lr"] * later
     rate = lr / one_minus_power(values["beta1"], counted)
     state.parameters.addcmul_(back, rate, value=-1.0).mul_(1 - lr * values["weight_decay"])
 
 
-def _rotated(matrices: Tensor, bases: _Pair) -> Tensor:
+def _rotated(matrices: Tensor, bases: Sequence[Tensor | None]) -> Tensor:
     """Return Q' G S."""
     left, right = bases
     matrices = matrices if left is None else left.mT @ matrices
     return matrices if right is None else matrices @ right
-
-
-def _transposed(bases: _Pair) -> _Pair:
-    left, right = bases
-    return None if left is None else left.mT, None if right is None else right.mT
 
 
 def _matrices(state: State, flat: Tensor) -> Tensor:

@@ -6,7 +6,13 @@ from collections.abc import Iterator, Mapping
 import torch
 from torch import Tensor
 
-from study.engine.networks.training import Layout, LoadedWorkload, copy_into, fresh_model
+from study.engine.networks.training import (
+    Layout,
+    LoadedWorkload,
+    copy_into,
+    fresh_model,
+    untrained_tensors,
+)
 from study.optimizers import Step
 from study.records import Floats
 from study.seeding import derive_seed
@@ -88,29 +94,26 @@ class LoopedNetwork:
 
     def buffers(self, lane: int) -> dict[str, Tensor]:
         """Return copies of the tensors that the optimizer does not train, by name."""
-        return {name: tensor.clone() for name, tensor in self._untrained.items()}
+        return {name: tensor.clone() for name, tensor in untrained_tensors(self._model).items()}
 
     def keep(self, lanes: Tensor) -> None:
         """Do nothing: the only lane is kept, or dropped together with this object."""
 
     def state(self) -> dict[str, Tensor]:
         """Return parameters, buffers such as batch statistics, and states of random generators."""
-        buffers = {f"buffer {name}": tensor for name, tensor in self._untrained.items()}
+        # a model may write into frozen parameters too, such as a teacher's
+        buffers = {
+            f"buffer {name}": tensor for name, tensor in untrained_tensors(self._model).items()
+        }
         random = {f"random {name}": state for name, state in self._random_states.items()}
         return {"parameters": self.parameters, **buffers, **random}
 
     def restore(self, state: Mapping[str, Tensor]) -> None:
         """Restore a state of the same lane."""
         copy_into(self.parameters, state["parameters"])
-        for name, tensor in self._untrained.items():
+        for name, tensor in untrained_tensors(self._model).items():
             copy_into(tensor, state[f"buffer {name}"])
         self._random_states = {name: state[f"random {name}"] for name in self._random_states}
-
-    @property
-    def _untrained(self) -> dict[str, Tensor]:
-        """Buffers, and frozen parameters, which a model may write into, such as a teacher's."""
-        frozen = {n: p.detach() for n, p in self._model.named_parameters() if not p.requires_grad}
-        return frozen | dict(self._model.named_buffers())
 
     @contextlib.contextmanager
     def _own_randomness(self) -> Iterator[None]:

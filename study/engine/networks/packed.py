@@ -22,8 +22,9 @@ from study.engine.networks.training import (
     LoadedWorkload,
     copy_into,
     fresh_model,
+    untrained_tensors,
 )
-from study.optimizers import ParameterTensors, Step
+from study.optimizers import Step
 from study.records import Floats
 from study.seeding import derive_seed
 from workloads.errors import WorkloadError
@@ -39,6 +40,7 @@ class PackedNetworks:
     """The models of several lanes; each computation is one trace for all of them.
 
     Attributes:
+        described: a model's parameter tensors, in their order in `parameters`.
         parameters: all trainable parameters, shape (lanes, parameters); updated in place.
         supports_cuda_graph: whether a step consists of kernel launches only.
     """
@@ -54,10 +56,11 @@ class PackedNetworks:
         models = [fresh_model(loaded, seed) for seed in seeds]
         self._model = models[0].train()
         self._layout = Layout(self._model)
+        self.described = self._layout.described
         self._examples = loaded.data.train.tensors
         self.parameters = torch.stack([self._layout.flatten(model) for model in models])
-        constants = [self._layout.constants(model) for model in models]
-        self._constants = {n: torch.stack([c[n] for c in constants]) for n in constants[0]}
+        per_lane = [untrained_tensors(model) for model in models]
+        self._constants = {n: torch.stack([lane[n] for lane in per_lane]) for n in per_lane[0]}
         buffers = dict(self._model.named_buffers()) if loaded.observed.buffer else {}
         self._changing = tuple(name for name in self._constants if name in buffers)
         self._loss_values = {
@@ -70,11 +73,6 @@ class PackedNetworks:
             for seed in (seeds if loaded.observed.draws else ())
         ]
         self.supports_cuda_graph = not self._generators  # the host draws between steps
-
-    @property
-    def described(self) -> ParameterTensors:
-        """A model's parameter tensors, in their order in `parameters`."""
-        return self._layout.described
 
     @property
     def statistics(self) -> list[Tensor]:

@@ -109,7 +109,7 @@ def _rewrite(graph: fx.Graph, *rewrites: Callable[[fx.Node], None]) -> None:
 
 
 def _drop_view(node: fx.Node) -> None:
-    """Drop a view of the same shape."""
+    """Drop a view without effect."""
     source = node.args[0] if node.args else None
     if not isinstance(source, fx.Node):
         return

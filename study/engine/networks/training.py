@@ -192,10 +192,11 @@ class Layout:
             for name, piece, shape in zip(self.names, pieces, self.shapes, strict=True)
         }
 
-    def constants(self, model: nn.Module) -> dict[str, Tensor]:
-        """Return a model's frozen parameters and buffers by name."""
-        frozen = {n: p.detach() for n, p in model.named_parameters() if not p.requires_grad}
-        return frozen | dict(model.named_buffers())
+
+def untrained_tensors(model: nn.Module) -> dict[str, Tensor]:
+    """Return the tensors that the optimizer does not train: frozen parameters and buffers."""
+    frozen = {n: p.detach() for n, p in model.named_parameters() if not p.requires_grad}
+    return frozen | dict(model.named_buffers())
 
 
 class Computation(nn.Module):
@@ -206,7 +207,6 @@ class Computation(nn.Module):
     """
 
     def __init__(self, model: nn.Module, compute: Callable[..., Any]) -> None:
-        """Prepare `compute(model, ...)`."""
         super().__init__()
         self.model = model
         self._compute = compute

@@ -37,6 +37,8 @@ class ProgramTrial:
         """Read what an earlier process left in the trial's own folder, which need not exist."""
         self._command, self._folder, self._rules = command, folder, rules
         self._rows: list[Row] = read_rows(folder / _CURVE)
+        if (folder / _CURVE).exists():  # without an incomplete line, which the next would continue
+            self._write_rows()
         self.end = read_end(folder / _ENDED)  # how it ended; None before
         self.killed = False  # whether it was asked to end and did not in time
         self.output = Output()  # what the program has printed since it was started here
@@ -200,7 +202,7 @@ class ProgramTrial:
         if self._awaits_first and self._rows:
             # it resumes from a checkpoint before the last of these, or starts again
             self._rows = [row for row in self._rows if self._resumed and row[0] < step]
-            write(self._folder / _CURVE, "".join(map(line_of, self._rows)))
+            self._write_rows()
         self._awaits_first = False
         if step <= self.step:
             raise BadLineError(
@@ -228,6 +230,9 @@ class ProgramTrial:
             comparable = self._rules.ends_diverged and first[0] == 0
             if comparable and plainly_diverged(first, row, self._rules.target):
                 self.conclude(End(diverged_at=step))
+
+    def _write_rows(self) -> None:
+        write(self._folder / _CURVE, "".join(map(line_of, self._rows)))
 
     def _elapsed(self) -> float:
         """Return the seconds that the program has run, here and before."""

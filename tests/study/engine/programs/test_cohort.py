@@ -8,6 +8,7 @@ import pytest
 from study.engine.checkpoints import SavedError
 from study.engine.programs import trial
 from study.engine.race import Race
+from study.engine.stopping_rules import StoppingRules
 from study.errors import StudyError
 from study.storage import trial_rows
 from study.storage.curve_columns import curve_table
@@ -308,6 +309,16 @@ def test_what_a_program_reports_after_its_worker_has_died_is_not_lost(programs):
     result = programs.one(RESUMES, kept=True)
     assert outcome(result) == ("reached", 70, 60, 70)
     assert result.curve.step.tolist() == [0, 10, 20, 30, 40, 50, 60, 70]
+
+
+def test_an_incomplete_line_does_not_damage_the_next_measurement(programs):
+    _, command = programs.resolved("")
+    (programs.folder / "curve.jsonl").write_text("[0, NaN, NaN, 0.9, 0.0]\n[10, NaN")
+    for reported in ('{"step": 20, "val_error": 0.5}\n', ""):
+        (programs.folder / "output").write_text(reported)
+        rules = StoppingRules(target=0.3, max_steps=100, slack=1.5, resolution=0.03)
+        run = trial.ProgramTrial(command, programs.folder, rules).run()
+        assert run.curve.step.tolist() == [0, 20]
 
 
 def test_a_trial_without_a_checkpoint_begins_anew_after_a_stop(programs):
