@@ -53,10 +53,10 @@ class Ensemble:
         every = zip(*(pack.measure() for pack in self._packs), strict=True)
         return tuple(np.concatenate(parts) for parts in every)
 
-    def beside(self, ending: NDArray[np.bool_]) -> dict[str, Floats]:
-        """Return the quantities that not every measurement has, as `GradientLanes.beside` does."""
+    def occasional_quantities(self, ending: NDArray[np.bool_]) -> dict[str, Floats]:
+        """Return the quantities that not every measurement has, as in `GradientLanes`."""
         masks = zip(self._packs, self._split(ending), strict=True)
-        parts = [pack.beside(mask) for pack, mask in masks]
+        parts = [pack.occasional_quantities(mask) for pack, mask in masks]
         return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 
     def keep(self, lanes: NDArray[np.bool_]) -> None:

@@ -22,10 +22,10 @@ from study.engine.networks.training import LoadedWorkload, copy_into
 from study.optimizers import Optimizer, Step
 from study.records import Floats
 
-BESIDE_EVERY = 24
-"""One measurement in this many also measures the weights that do not count for the target: on the
-usual grid, one in each doubling of steps. More would nearly double the time of a race in which
-measuring takes longer than training."""
+OTHER_WEIGHTS_INTERVAL = 24
+"""Measurements from one that includes the weights that do not count for the target to the next: on
+the usual grid, a doubling of steps. A shorter interval would nearly double the time of a race that
+takes longer to measure than to train."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -127,7 +127,7 @@ class GradientLanes:
         with self._weights(averaged=self._settings.counts_averages):
             return tuple(self._evaluation.validation(self._rows()))
 
-    def beside(self, ending: NDArray[np.bool_]) -> dict[str, Floats]:
+    def occasional_quantities(self, ending: NDArray[np.bool_]) -> dict[str, Floats]:
         """Return by name the quantities that not every measurement has, each (lanes,), or NaN.
 
         These are the error of the weights that do not count for the target and the test error. Both
@@ -138,7 +138,7 @@ class GradientLanes:
         if self._averages is not None or self._settings.optimizer.average is not None:
             other = RAW_ERROR if counts_averages else AVERAGED_ERROR
             with self._weights(averaged=not counts_averages):
-                if self._measured % BESIDE_EVERY == 1 or ending.all():
+                if self._measured % OTHER_WEIGHTS_INTERVAL == 1 or ending.all():
                     errors[other] = self._evaluation.validation(rows)[1]
                 else:
                     errors[other] = self._evaluation.errors("validation", rows, ending)

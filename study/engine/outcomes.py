@@ -25,9 +25,10 @@ from study.records import (
 )
 
 Texts = NDArray[np.str_]
-Recorded = tuple[str, int, int | None, tuple[str | None, int | None]]
-"""Role and number of a trial, its recorded steps to target, and role and number of the trial that
-its point comes from, if any."""
+TrialKey = tuple[str | None, int | None]
+"""Role and number of a trial; None for no trial."""
+Recorded = tuple[str, int, int | None, TrialKey]
+"""A trial's role and number, its recorded steps to target, and the trial its point comes from."""
 JUDGED = ("step", "val_loss", "val_error")
 """Columns of a curve that decide how a trial ended."""
 
@@ -253,15 +254,14 @@ def judge_recorded(
     A replicate is judged by the steps of its point in the search, or of its re-runs if `until`
     granted more of them. `runs` are in the order of `trials`; outcomes of failed trials are void.
     """
-    known = {(role, trial): steps for role, trial, steps, _ in trials}
+    known: dict[TrialKey, int | None] = {(role, trial): n for role, trial, n, _ in trials}
     if resolved.seeds_at(batch_size) > resolved.replicates.seeds and runs.step.size:
         last = runs.step[np.cumsum(runs.sizes) - 1].tolist()
-        ends: dict[tuple[str, int], list[int]] = {}
+        ends: dict[TrialKey, list[int]] = {}
         for end, size, (role, _, steps, source) in zip(last, runs.sizes, trials, strict=True):
             if role == Role.REPLICATE and size:
-                of_point = ends.setdefault((source[0] or "", source[1] or 0), [])
-                of_point.append(end if steps is None else steps)
-        known |= {at: held_to(steps, ends.get(at, [])) for at, steps in known.items() if steps}
+                ends.setdefault(source, []).append(end if steps is None else steps)
+        known |= {key: held_to(steps, ends.get(key, [])) for key, steps in known.items() if steps}
     competing = [steps for role, _, steps, _ in trials if role != Role.REPLICATE]
     best = min((steps for steps in competing if steps is not None), default=None)
 
@@ -270,7 +270,7 @@ def judge_recorded(
         return StoppingRules.for_role(Role(role), resolved, batch_size, steps).cap
 
     caps = [
-        cap(role, known.get((source[0] or "", source[1] or 0)) if role == Role.REPLICATE else best)
+        cap(role, known.get(source) if role == Role.REPLICATE else best)
         for role, _, _, source in trials
     ]
     rules = StoppingRules.for_search(resolved, batch_size, None)

@@ -35,7 +35,7 @@ class _Lane:
 
 
 class Racing(Protocol):
-    """A race, or programs that train each by itself, as a worker reports their progress."""
+    """A race, or programs that train independently, whose progress a worker reports."""
 
     @property
     def racing(self) -> int:
@@ -191,7 +191,7 @@ class Race:
         finite_others = (np.where(np.isfinite(other), other, np.nan) for other in others)
         further = dict(zip(getattr(lanes, "quantities", ()), finite_others, strict=True))
         if isinstance(lanes, Ensemble):
-            further |= lanes.beside(finite & self._ending(error))
+            further |= lanes.occasional_quantities(finite & self._ending(error))
         self._quantities = tuple(further)
         times = np.full(len(loss), seconds)
         values = np.stack([train_loss, loss, error, times, *further.values()]).T.tolist()

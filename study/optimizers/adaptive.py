@@ -75,7 +75,7 @@ def adamw_step(state: State) -> None:
 
 
 def _sparse_adam(state: State) -> None:
-    """Take Adam's step, but of embeddings update only the rows whose gradient is not zero.
+    """Take Adam's step, but in embeddings update only the rows with a nonzero gradient.
 
     There p <- p - lr sqrt(1 - b2^t) / (1 - b1^t) m / (sqrt(v) + eps); all other rows and their
     moments are unchanged.

@@ -23,7 +23,7 @@ class Group:
     """Hyperparameters of an optimizer, a schedule or a workload."""
 
     required: Mapping[str, Hyperparameter]  # always in the search space
-    optional: Mapping[str, Hyperparameter]  # in the search space only where the study names them
+    optional: Mapping[str, Hyperparameter]  # in the search space only if the study names them
 
     @property
     def known(self) -> dict[str, Hyperparameter]:

@@ -8,8 +8,7 @@ from pathlib import Path
 
 from study.config.study import ResolvedStudy
 from study.engine.programs.cohort import poll
-from study.engine.programs.environment import environment, placeholder_values
-from study.engine.programs.trial import CHECKPOINT, ProgramTrial
+from study.engine.programs.trial import ProgramTrial
 from study.engine.stopping_rules import StoppingRules
 from study.errors import StudyError
 from study.records import Cohort, Curve
@@ -66,9 +65,8 @@ def trial_run(
     """
     rules = StoppingRules.for_search(resolved, cohort.batch_size, None)
     with tempfile.TemporaryDirectory(prefix="batchscale-") as place:
-        values = placeholder_values(resolved, cohort, 0, Path(place, CHECKPOINT))
         trial = ProgramTrial(command, Path(place), rules)
-        trial.start(command.words(values), environment(command, cohort.points[0], values, 0))
+        trial.start(resolved, cohort, 0, 0)
         begun, memory = time.monotonic(), 0
         try:
             while trial.process is not None:

@@ -68,7 +68,7 @@ def compile_trace(function: Callable[..., Any], examples: tuple[Tensor, ...]) ->
     """Return a function that runs the same tensor operations without Python in between.
 
     It is valid for the shapes, types and device of the examples, with gradients off, and may change
-    inputs in place. On a CUDA device, and where torch cannot compile it, it is the function itself.
+    inputs in place. On a CUDA device, or if torch cannot compile it, it is the function itself.
     """
     if examples[0].device.type != "cpu":
         return function  # a complete step is captured as a CUDA graph instead

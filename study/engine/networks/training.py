@@ -141,7 +141,7 @@ def _mixing(loaded: LoadedWorkload, draws: str | None) -> str | None:
     make, mixing = partial(fresh_model, loaded, 0), None
     # the last examples are the most telling, and all would need more memory than a batch
     batch = telling(loaded.data.train).rows(slice(-FEW, None)).to(loaded.device)
-    # a workload that draws may fail where its random numbers are all alike
+    # a workload that draws may fail if its random numbers are all equal
     expected = (ArithmeticError, RuntimeError, ValueError) if draws else ()
     if draws in {None, "torch"}:
         with suppress(*expected):

@@ -5,7 +5,7 @@ import json
 import math
 import tempfile
 import time
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
 from dataclasses import asdict
 from pathlib import Path
 from statistics import fmean
@@ -13,9 +13,8 @@ from statistics import fmean
 from study.config.study import ResolvedStudy
 from study.engine.checkpoints import Checkpoint, SavedError
 from study.engine.outcomes import judge, trial_result
-from study.engine.programs.environment import environment, placeholder_values
 from study.engine.programs.pruning import Pruning
-from study.engine.programs.trial import CHECKPOINT, ProgramTrial
+from study.engine.programs.trial import ProgramTrial
 from study.engine.race import Race
 from study.engine.stopping_rules import StoppingRules
 from study.records import Cohort, Execution, Point, TrialResult
@@ -65,23 +64,23 @@ class _Programs:
         self._trials = [ProgramTrial(command, folder, self._rules) for folder in self._folders]
         rungs = self._folders[0].with_suffix(".rungs.json")
         self._pruning = Pruning(self._rules, len(self._trials), rungs)
+        self._running: dict[int, int] = {}  # the trial of every slot in use
         for index in range(len(self._trials)):
             self._lower_cap(index)
 
     def run(self) -> list[TrialResult]:
         """Run every trial to its end; return the results."""
-        running: dict[int, int] = {}
         try:
-            while running or self._unended():
+            while self._running or self._unended():
                 if self._checkpoint is not None and self._checkpoint.stopping():
-                    self._stop_all([self._trials[index] for index in running.values()])
-                self._start_waiting(running)
-                self._poll(running)
+                    self._stop_all()
+                self._start_waiting()
+                self._poll()
                 Race.after_lap(self)
                 self._judge_rungs()
         finally:
-            for index in running.values():
-                self._trials[index].close()
+            for trial in self._running_trials():
+                trial.close()
         return [self._result(index) for index in range(len(self._trials))]
 
     @property
@@ -115,39 +114,36 @@ class _Programs:
         dropped = self._pruning.dropped
         return [k for k in self._pruning.order if k not in dropped and self._trials[k].end is None]
 
-    def _waiting(self, running: Mapping[int, int]) -> list[int]:
+    def _running_trials(self) -> list[ProgramTrial]:
+        return [self._trials[index] for index in self._running.values()]
+
+    def _waiting(self) -> list[int]:
         """Return the trials that may run but do not; those past the next rung wait for others."""
-        level, busy = self._pruning.level, set(running.values())
+        level, busy = self._pruning.level, set(self._running.values())
         return [k for k in self._unended() if k not in busy and self._trials[k].step < level]
 
-    def _start_waiting(self, running: dict[int, int]) -> None:
-        """Start programs in the free slots; `running` has the trial of every slot in use."""
-        for index in self._waiting(running):
+    def _start_waiting(self) -> None:
+        """Start programs in the free slots."""
+        for index in self._waiting():
             trial = self._trials[index]
             if trial.is_decided(self._rules):
                 trial.conclude()
-            elif len(running) < self._slots:
-                slot = min(set(range(self._slots)) - running.keys())
-                values = placeholder_values(
-                    self._resolved, self._cohort, index, self._folders[index] / CHECKPOINT
-                )
-                trial.start(
-                    self._command.words(values),
-                    environment(self._command, self._cohort.points[index], values, slot),
-                )
-                running[slot] = index
+            elif len(self._running) < self._slots:
+                slot = min(set(range(self._slots)) - self._running.keys())
+                trial.start(self._resolved, self._cohort, index, slot)
+                self._running[slot] = index
 
-    def _poll(self, running: dict[int, int]) -> None:
+    def _poll(self) -> None:
         """Read what the programs report, and stop those that need not or may not continue."""
-        changed = poll([self._trials[index] for index in running.values()])
-        for slot, index in list(running.items()):
+        changed = poll(self._running_trials())
+        for slot, index in list(self._running.items()):
             if self._trials[index] in changed:
                 self._lower_cap(index)
             if self._trials[index].process is None:
-                del running[slot]
+                del self._running[slot]
                 self._after_exit(index)
-        others_wait = bool(self._waiting(running))
-        for index in running.values():
+        others_wait = bool(self._waiting())
+        for index in self._running.values():
             trial = self._trials[index]
             waits = others_wait and trial.step >= self._pruning.level
             if trial.end is None and trial.is_decided(self._rules):
@@ -186,9 +182,9 @@ class _Programs:
             for index in range(len(self._trials)):
                 self._lower_cap(index)
 
-    def _stop_all(self, running: Collection[ProgramTrial]) -> None:
+    def _stop_all(self) -> None:
         """Stop the programs, with time to save their state, and raise `SavedError`."""
-        deadline = time.monotonic() + STOPPING_SECONDS
+        deadline, running = time.monotonic() + STOPPING_SECONDS, self._running_trials()
         for trial in running:
             trial.stop(grace=STOPPING_SECONDS)
         while any(trial.process for trial in running) and time.monotonic() < deadline + 1:

@@ -15,7 +15,7 @@ Row = tuple[float, ...]
 class End:
     """How a program's run ended, besides its measurements."""
 
-    message: str = ""  # why the trial failed; empty where it did not
+    message: str = ""  # why the trial failed; empty if it did not
     diverged_at: int | None = None  # step of a measurement that was not finite
     finished: bool = False  # whether the program took all its steps, the last ones unmeasured
     killed: int = 0  # if a kill from outside ended it, how often that has happened

@@ -4,21 +4,22 @@ import contextlib
 import json
 import os
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
+from study.config.study import ResolvedStudy
 from study.engine.outcomes import Run
 from study.engine.programs.breakdown import MOST_STARTS, broken_down
+from study.engine.programs.environment import environment, placeholder_values
 from study.engine.programs.measurements import BadLineError, Lines, Measurement, Reader
 from study.engine.programs.process import Output, Process
 from study.engine.programs.saved import End, Row, line_of, read_end, read_rows, write
 from study.engine.stopping_rules import StoppingRules, plainly_diverged
-from study.records import Curve, Seconds
+from study.records import Cohort, Curve, Seconds
 from workloads.command import Command
 
 _CURVE, _ENDED, _KILLED = "curve.jsonl", "ended.json", "killed.json"
-CHECKPOINT = "checkpoint"
 _OUTPUT, _ERRORS, _LOG = "output", "errors", "log.jsonl"
 _REPORTS = {_OUTPUT: False, _LOG: True}
 """Files with measurements, and whether nothing else may be in them."""
@@ -78,9 +79,9 @@ class ProgramTrial:
         reached = not rules.to_budget and any(error < rules.target for error in after)
         return reached or self.step >= min(rules.cap, rules.max_steps)
 
-    def start(self, words: Sequence[str], environment: Mapping[str, str]) -> None:
-        """Start the program; one that does not start has failed."""
-        checkpoint = self._folder / CHECKPOINT
+    def start(self, resolved: ResolvedStudy, cohort: Cohort, index: int, slot: int) -> None:
+        """Start the program of a cohort's trial in a slot; one that does not start has failed."""
+        checkpoint = self._folder / "checkpoint"
         self._resumed = checkpoint.is_dir() and any(checkpoint.iterdir())
         checkpoint.mkdir(parents=True, exist_ok=True)
         for name in (_OUTPUT, _ERRORS, _LOG):
@@ -89,17 +90,17 @@ class ProgramTrial:
         self._reader, self._lines = Reader(self._command), {name: Lines() for name in _REPORTS}
         self._begun = self._heard = time.monotonic()
         self._died: float | None = None
-        own_environment = {
+        values = placeholder_values(resolved, cohort, index, checkpoint)
+        variables = environment(self._command, cohort.points[index], values, slot) | {
             "BATCHSCALE_LOG": str(self._folder / _LOG),
             "BATCHSCALE_CHECKPOINT": str(checkpoint),
             "BATCHSCALE_RESUME": str(int(self._resumed)),
         }
         self._awaits_first = True
+        words, folder = self._command.words(values), self._command.folder
         printed = self._folder / _OUTPUT, self._folder / _ERRORS
         try:
-            self.process = Process(
-                words, {**environment, **own_environment}, self._command.folder, printed
-            )
+            self.process = Process(words, variables, folder, printed)
         except (OSError, ValueError) as error:
             self._close_files()
             self._finish(End(f"the program must start, got {type(error).__name__}: {error}"))

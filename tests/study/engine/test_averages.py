@@ -8,7 +8,7 @@ import torch
 
 from analysis.tables.schema import AVERAGED_ERROR, RAW_ERROR
 from study.engine.cohort import build_lanes, run_cohort
-from study.engine.lanes import BESIDE_EVERY
+from study.engine.lanes import OTHER_WEIGHTS_INTERVAL
 from study.engine.networks.training import Layout, fresh_model
 from study.errors import StudyError
 from study.planning.resolve import resolve
@@ -61,7 +61,7 @@ def test_what_is_measured_is_the_exact_average(shared_training, averaging, kind,
         means = decays * means + (1 - decays) * lanes.parameters.double()
     trained = lanes.parameters.clone()
     losses = lanes.measure()[0]
-    raw = lanes.beside(np.ones(3, dtype=bool))[RAW_ERROR]
+    raw = lanes.occasional_quantities(np.ones(3, dtype=bool))[RAW_ERROR]
     assert torch.equal(lanes.parameters, trained)
     model = fresh_model(made, 0).eval()
     for lane in range(3):
@@ -96,7 +96,7 @@ def test_what_is_measured_is_the_average_of_the_optimizer(
     expected = means if weights == "averaged" else passed[-1]
     torch.testing.assert_close(parameters.double(), expected[1], rtol=1e-4, atol=1e-6)
     other = AVERAGED_ERROR if weights == "raw" else RAW_ERROR
-    assert lanes.beside(np.ones(1, dtype=bool)).keys() >= {other}
+    assert lanes.occasional_quantities(np.ones(1, dtype=bool)).keys() >= {other}
     torch.testing.assert_close(lanes.parameters[0].double(), passed[-1][1])
     model = fresh_model(made, 0).eval()
     model.load_state_dict(Layout(model).unflatten(parameters))
@@ -166,7 +166,9 @@ def test_training_never_sees_an_average(shared_training, make_study):
         averaged = one.curve.further[AVERAGED_ERROR]
         known = np.flatnonzero(np.isfinite(averaged))
         reached = [] if one.outcome.steps is None else [len(averaged) - 1]
-        assert known.tolist() == sorted({*range(0, len(averaged), BESIDE_EVERY), *reached})
+        assert known.tolist() == sorted(
+            {*range(0, len(averaged), OTHER_WEIGHTS_INTERVAL), *reached}
+        )
         assert same_curve(
             one.curve.until(len(averaged)),
             type(one.curve).of(

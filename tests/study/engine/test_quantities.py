@@ -55,7 +55,7 @@ def test_the_test_error_is_that_of_the_trained_model(shared_training, make_study
     made = shared_training("measured")
     lanes = build_lanes(make_study(**FURTHER, compute={"mode": mode}), made, COHORT)
     lanes.advance(3)
-    found = lanes.beside(np.array([True, False, False, True]))[TEST_ERROR]
+    found = lanes.occasional_quantities(np.array([True, False, False, True]))[TEST_ERROR]
     assert np.isnan(found).tolist() == [False, True, True, False]
     for lane in (0, 3):
         model, layout = fresh_model(made, 0), Layout(fresh_model(made, 0))
