@@ -44,15 +44,12 @@ def _widths(described: ParameterTensors) -> Mapping[str, int]:
 
 
 def _squares(state: State, name: str) -> Iterator[_Pair]:
-    """Yield views of a buffer's square matrices, a pair per parameter tensor."""
-    place = 0
-    for tensor in state.described:
-        pair: list[Tensor | None] = []
-        for side in _sides(tensor):
-            flat = state.buffers[name][:, place : place + side * side]
-            pair.append(flat.view(-1, side, side) if side else None)
-            place += side * side
-        yield pair[0], pair[1]
+    """Return views of a buffer's square matrices, a pair per parameter tensor."""
+    sides = [side for tensor in state.described for side in _sides(tensor)]
+    parts = torch.split(state.buffers[name], [side * side for side in sides], dim=1)
+    pairs = zip(parts, sides, strict=True)
+    squares = [part.view(-1, side, side) if side else None for part, side in pairs]
+    return zip(squares[::2], squares[1::2], strict=True)
 
 
 def _each(state: State) -> Iterator[tuple[State, _Pair, _Pair]]:

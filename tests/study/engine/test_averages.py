@@ -51,7 +51,7 @@ COMPUTED = {
 
 
 @pytest.mark.parametrize(("kind", "changes"), COMPUTED.values(), ids=COMPUTED)
-def test_what_is_measured_is_the_exact_average(shared_training, averaging, kind, changes):
+def test_the_exact_average_is_measured(shared_training, averaging, kind, changes):
     study, made = averaging(**changes), shared_training(kind)
     lanes = build_lanes(study, made, cohort_of(study))
     means = lanes.parameters.double()
@@ -77,9 +77,7 @@ def test_what_is_measured_is_the_exact_average(shared_training, averaging, kind,
 
 @pytest.mark.parametrize("mode", ["packed", "looped"])
 @pytest.mark.parametrize("weights", ["averaged", "raw"])
-def test_what_is_measured_is_the_average_of_the_optimizer(
-    shared_training, make_study, mode, weights
-):
+def test_the_average_of_the_optimizer_is_measured(shared_training, make_study, mode, weights):
     """Without interpolation the average is the mean of all weights after the first step."""
     space, race = {"lr": 0.1, "interpolation": 0.0}, {"weights": weights}
     study = make_study(compute={"mode": mode}, search={"space": space}, race=race, **OWN)
@@ -226,7 +224,7 @@ def test_faulty_averaging_is_refused(changes, match):
         resolve({"workload": f"{BLOBS}:Blobs", "batch_sizes": [4], **changes})
 
 
-def test_the_study_records_what_is_measured_beside():
+def test_the_study_records_the_other_weights_too():
     decay = {"search": {"space": {"ema_decay": 0.9}}}
     study = {"workload": f"{BLOBS}:MeasuredBlobs", "batch_sizes": [4], **decay}
     own = ("accuracy", "surely wrong")

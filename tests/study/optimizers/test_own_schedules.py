@@ -36,7 +36,7 @@ class Halving:
 
 
 class TestInheritedKit(ScheduleContract):
-    """What the author of a schedule writes."""
+    """A schedule as its author writes it."""
 
     def make(self):
         return Halving
@@ -114,7 +114,7 @@ def counting_for_later(step, length, values):
         (lambda step, length, values: values["a"].__imul__(0.9), "a change of its values"),
     ],
 )
-def test_what_is_no_function_of_a_lane_is_refused(factor, message):
+def test_a_factor_that_is_not_a_function_of_a_lane_is_refused(factor, message):
     with np.errstate(divide="ignore"), pytest.raises(StudyError, match=message):
         require_sound_schedule("it", Schedule(hyperparameters=ONE, factor=factor))
 

@@ -25,7 +25,7 @@ def outcome(result):
     return found.status, found.steps, found.steps_before, found.stopped_at
 
 
-def test_steps_and_bracket_are_those_that_the_program_measured(programs):
+def test_steps_and_bracket_are_as_the_program_measured_them(programs):
     result = programs.one("for step in (0, 7, 19, 40, 55): say(step, 0.9 - step / 50)\nwait()")
     assert outcome(result) == ("reached", 40, 19, 40)
     assert result.curve.step.tolist() == [0, 7, 19, 40]
@@ -33,7 +33,7 @@ def test_steps_and_bracket_are_those_that_the_program_measured(programs):
     assert (result.curve.seconds >= 0).all()
 
 
-def test_programs_tell_while_they_run_how_far_they_are(programs, monkeypatch):
+def test_programs_report_their_progress_while_they_run(programs, monkeypatch):
     told = []
     monkeypatch.setattr(Race, "after_lap", lambda p: told.append((p.step, p.share, p.least_loss)))
     programs.race |= {"slack": 2.0}
@@ -275,7 +275,7 @@ for step in range(step, steps + 1, 10):
 """
 
 
-def test_a_trial_that_was_stopped_goes_on_from_its_checkpoint(programs):
+def test_a_trial_that_was_stopped_resumes_from_its_checkpoint(programs):
     begun = time.monotonic()
     step = programs.folder / "results/checkpoints/b00008-c000"
     programs.stopping = lambda: (
@@ -321,7 +321,7 @@ def test_an_incomplete_line_does_not_damage_the_next_measurement(programs):
         assert run.curve.step.tolist() == [0, 20]
 
 
-def test_a_trial_without_a_checkpoint_begins_anew_after_a_stop(programs):
+def test_a_trial_without_a_checkpoint_starts_again_after_a_stop(programs):
     body = RESUMES.replace('open(path, "w")', "open(os.devnull, 'w')").replace("wait()", "pass")
     stuck = body.replace("pass", "wait()")
     begun = time.monotonic()
@@ -363,7 +363,7 @@ def test_what_the_trials_saved_is_removed_with_the_checkpoint(programs):
     assert not checkpoint.place.exists()
 
 
-def test_a_program_is_told_its_trial(programs):
+def test_a_program_gets_its_trial_in_its_environment(programs):
     programs.options = {"environment": {"MINE": "{lr}-{batch_size}"}, "cpus": 3}
     body = """
     told = json.loads(os.environ["BATCHSCALE_TRIAL"])
