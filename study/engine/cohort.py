@@ -59,7 +59,7 @@ def run_cohort(
     return [_result(cohort, index, lane, rules) for index, lane in enumerate(ended)]
 
 
-def failed(cohort: Cohort, message: str) -> list[TrialResult]:
+def failed_results(cohort: Cohort, message: str) -> list[TrialResult]:
     """Return the results of a cohort that was lost as a whole, with the reason as message."""
     return [trial_result(cohort, place, message=message) for place in range(len(cohort.points))]
 

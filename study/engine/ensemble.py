@@ -78,7 +78,7 @@ class Ensemble:
             pack.restore(saved)
 
     def adopt(self, state: Mapping[str, Any]) -> None:
-        """Continue from the state of as many lanes, packed alike, with batches of their own."""
+        """Continue from the state of other lanes, packed alike, but with these lanes' batches."""
         for pack, saved in zip(self._packs, state["packs"], strict=True):
             pack.adopt(saved)
 

@@ -17,13 +17,13 @@ def fingerprint(loaded: LoadedWorkload) -> dict[str, Any]:
 
     Returns:
         The SHA-256 of each split (of some examples, if there are very many or they are loaded one
-        by one), and what `start_of` returns.
+        by one), and what `untrained_numbers` returns.
     """
     data = {name: _of_split(split) for name, split in loaded.data.splits.items()}
-    return {"data": data, "start": start_of(loaded)}
+    return {"data": data, "start": untrained_numbers(loaded)}
 
 
-def start_of(loaded: LoadedWorkload) -> dict[str, Any]:
+def untrained_numbers(loaded: LoadedWorkload) -> dict[str, Any]:
     """Return the number of parameters, and an untrained model's numbers on a few examples."""
     network = LoopedNetwork(loaded, 0)
     examples = torch.arange(min(FEW, loaded.data.train.size)).unsqueeze(0)

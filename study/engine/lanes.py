@@ -92,7 +92,7 @@ class GradientLanes:
     @property
     def learning_rates(self) -> Tensor:
         """Learning rate of the next update of the remaining lanes, shape (lanes,)."""
-        return self._values_now()["lr"][self._rows(), 0]
+        return self._current_values()["lr"][self._rows(), 0]
 
     def measured_weights(self, place: int) -> tuple[Tensor, dict[str, Tensor]]:
         """Return copies of a remaining lane's weights as measured: averages, if those count.
@@ -114,7 +114,7 @@ class GradientLanes:
         total = torch.zeros(len(self._computed), device=self._device)
         with torch.no_grad():
             for _ in range(steps):
-                total += self._step_once(self._step, self._values_now())
+                total += self._step_once(self._step, self._current_values())
                 self._step += 1
                 if self._averages is not None:
                     self._averages.update(self._step)
@@ -192,7 +192,7 @@ class GradientLanes:
         self._micro_batch.size, self._evaluation.portion.size = state["micro_batches"]
 
     def adopt(self, state: Mapping[str, Any]) -> None:
-        """Continue from the state of other lanes, one for one, with batches of their own."""
+        """Continue from the state of other lanes, one for one, but with these lanes' batches."""
         self._step = state["step"]
         self._networks.restore(state["networks"])
         for name, buffer in self._buffers.items():
@@ -254,7 +254,7 @@ class GradientLanes:
             losses.add_(part_losses, alpha=share)
         return total, losses
 
-    def _values_now(self) -> Mapping[str, Tensor]:
+    def _current_values(self) -> Mapping[str, Tensor]:
         if self._settings.lr_factor is None:
             return self._values
         factor = self._column(self._settings.lr_factor(self._step)[self._computed])

@@ -15,8 +15,8 @@ from study.engine.stopping_rules import (
     PATIENCE,
     StoppingRules,
     plainly_diverged,
-    staying,
     step_after,
+    survivors,
 )
 from study.records import Curve, Floats, Seconds
 from workloads.workload import Lanes
@@ -228,7 +228,7 @@ class Race:
                 rows_of_lane = self._record[lane].rows
                 least_error = min(row[3] for row in rows_of_lane[1:])
                 standings.append((least_error, rows_of_lane[-1][2], lane))
-            best = (kept & done) | staying(standings, len(self._record), passed, len(done))
+            best = (kept & done) | survivors(standings, len(self._record), passed, len(done))
             for lane in kept - best:
                 self._record[lane].pruned = True
             kept = best

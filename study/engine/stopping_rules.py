@@ -160,7 +160,7 @@ def has_diverged(
     return (last[0] > times * first[0]) & (last[1] > halfway)
 
 
-def staying(standings: Collection[Standing], lanes: int, rung: int, done: int) -> set[int]:
+def survivors(standings: Collection[Standing], lanes: int, rung: int, done: int) -> set[int]:
     """Return the lanes that stay at a rung: with those done, the best 1 / 2^rung of all lanes.
 
     The best have the least error so far: so a lane dropped at a later rung never ends with a

@@ -170,7 +170,7 @@ class _Programs:
         """Lower the cap if a trial has reached the target, and no rung may drop it."""
         if self._trials[index].step >= 0 and index not in self._pruning.dropped:
             steps = judge(self._trials[index].run(), self._rules)[1].steps
-            if steps is not None and self._pruning.settled(steps):
+            if steps is not None and self._pruning.is_settled(steps):
                 self._rules = self._rules.after_reaching(steps)
 
     def _judge_rungs(self) -> None:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from study.engine.outcomes import Run
 from study.engine.programs.saved import write
-from study.engine.stopping_rules import PATIENCE, Standing, StoppingRules, staying
+from study.engine.stopping_rules import PATIENCE, Standing, StoppingRules, survivors
 
 
 class Pruning:
@@ -40,7 +40,7 @@ class Pruning:
         """Step that all trials must pass before any continues; infinite after the last level."""
         return self._levels[self._judged] if self._judged < len(self._levels) else math.inf
 
-    def settled(self, steps: int) -> bool:
+    def is_settled(self, steps: int) -> bool:
         """Return whether a trial at the target after `steps` can no longer be dropped."""
         return self._judged >= len(self._rungs) or steps <= self._rungs[self._judged]
 
@@ -90,7 +90,7 @@ class Pruning:
                 # a program need not report a loss
                 last = math.inf if math.isnan(loss) else loss
                 standings.append((float(curve.val_error[seen].min()), last, lane))
-        stay = staying(standings, len(runs) - unmeasured, self._judged + 1, done)
+        stay = survivors(standings, len(runs) - unmeasured, self._judged + 1, done)
         ranked = [lane for *_, lane in sorted(standings)]
         self.dropped |= {lane: rung for lane in ranked if lane not in stay}
         self.order = [*ranked, *sorted(set(self.order) - set(ranked))]
