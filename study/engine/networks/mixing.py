@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from study.config.sections import Precision
-from study.engine.networks.noise import ConstantDraws
+from study.engine.networks.noise import constant_draws
 from workloads.errors import WorkloadError
 from workloads.randomness import drawn, forked, states
 from workloads.soundness import gradient
@@ -43,7 +43,7 @@ def mixing_of(
     def loss_and_gradient(rows: slice | Tensor) -> tuple[float, Tensor]:
         model = make().train()
         trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
-        with torch.enable_grad(), ConstantDraws(device):
+        with torch.enable_grad(), constant_draws(device):
             value = loss(model, batch.rows(rows))
             pieces = gradient(value, trained)
         return float(value.detach()), torch.cat([piece.flatten() for piece in pieces])
@@ -52,7 +52,7 @@ def mixing_of(
         before = states(device)
         third = torch.arange(max(1, batch.size // 3))  # three times this is at most a batch
         losses = [loss_and_gradient(third.repeat(times))[0] for times in (1, 2, 3)]
-        if drawn(before, states(device)):  # by functions that `ConstantDraws` does not know
+        if drawn(before, states(device)):  # by functions that `constant_draws` does not know
             return None
         _refuse_sum(losses)
         return _mixing_by_halves(loss_and_gradient, batch.size, precision)

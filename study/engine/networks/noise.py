@@ -6,7 +6,7 @@ generator, in the order and by the functions of plain torch. A lane's numbers de
 alone, and are the same as when it trains by itself.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from typing import Any
 
@@ -24,8 +24,13 @@ Use = Callable[[Any], Tensor]
 RandomCall = tuple[Draw | None, Use]
 
 
-class _RandomCalls(TorchFunctionMode):
-    """A context that intercepts calls of known random functions and lets all others through."""
+class RandomCalls(TorchFunctionMode):
+    """A context that handles calls of known random functions and lets all others through."""
+
+    def __init__(self, handle: Callable[[Draw | None, Use, Callable[[], Any]], Any]) -> None:
+        """Take the function that returns a random function's result; its last argument calls it."""
+        super().__init__()
+        self._handle = handle
 
     def __torch_function__(self, run: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         """Call the function, or handle it if it is known to draw."""
@@ -35,50 +40,40 @@ class _RandomCalls(TorchFunctionMode):
             known = describe(run, *args, **named)
         return call() if known is None else self._handle(*known, call)
 
-    def _handle(self, draw: Draw | None, use: Use, call: Callable[[], Any]) -> Any:
-        raise NotImplementedError
 
+def recorded_draws(draws: list[Draw]) -> RandomCalls:
+    """Return a context that appends the draws made in it to a list, one per call, in order."""
 
-class RecordedDraws(_RandomCalls):
-    """A context that records the draws made in it."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.draws: list[Draw] = []  # one per call of a random function, in order
-
-    def _handle(self, draw: Draw | None, use: Use, call: Callable[[], Any]) -> Any:
+    def record(draw: Draw | None, use: Use, call: Callable[[], Any]) -> Any:
         if draw is not None:
-            self.draws.append(draw)
+            draws.append(draw)
         return call()
 
+    return RandomCalls(record)
 
-class GivenDraws(_RandomCalls):
-    """A context in which random functions use numbers drawn before, in order."""
 
-    def __init__(self, drawn: Sequence[Tensor]) -> None:
-        """Take the numbers that the draws of `RecordedDraws` gave."""
-        super().__init__()
-        self._drawn: Iterator[Tensor] = iter(drawn)
+def given_draws(drawn: Iterable[Tensor]) -> RandomCalls:
+    """Return a context in which random functions use numbers from recorded draws, in order."""
+    remaining = iter(drawn)
 
-    def _handle(self, draw: Draw | None, use: Use, call: Callable[[], Any]) -> Any:
-        drawn = None if draw is None else next(self._drawn, None)
-        if draw is not None and drawn is None:
+    def give(draw: Draw | None, use: Use, call: Callable[[], Any]) -> Any:
+        numbers = None if draw is None else next(remaining, None)
+        if draw is not None and numbers is None:
             raise WorkloadError("it draws more random numbers in one call than in another")
-        return use(drawn)
+        return use(numbers)
+
+    return RandomCalls(give)
 
 
-class ConstantDraws(_RandomCalls):
-    """A context in which each call draws one number throughout, the same for any batch.
+def constant_draws(device: torch.device) -> RandomCalls:
+    """Return a context in which each call draws one number throughout, the same for any batch.
 
     A batch and its parts are then computed alike. A permutation becomes the identity.
     """
+    generator = torch.Generator(device)
 
-    def __init__(self, device: torch.device) -> None:
-        super().__init__()
-        self._generator = torch.Generator(device)
-
-    def _handle(self, draw: Draw | None, use: Use, call: Callable[[], Any]) -> Any:
-        drawn = None if draw is None else draw(self._generator)
+    def repeat(draw: Draw | None, use: Use, call: Callable[[], Any]) -> Any:
+        drawn = None if draw is None else draw(generator)
         if drawn is not None and drawn.is_floating_point():
             drawn = torch.full_like(drawn, 0.5)
         elif drawn is not None and drawn.numel():
@@ -86,6 +81,8 @@ class ConstantDraws(_RandomCalls):
             permutes = torch.equal(drawn.flatten().sort().values, identity.flatten())
             drawn = identity.to(drawn) if permutes else torch.full_like(drawn, int(drawn.amin()))
         return use(drawn)
+
+    return RandomCalls(repeat)
 
 
 def _dropout(

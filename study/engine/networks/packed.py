@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.func import grad_and_value
 
 from study.engine.networks.cross_entropy import FewOperations
-from study.engine.networks.noise import Draw, GivenDraws, RecordedDraws
+from study.engine.networks.noise import Draw, given_draws, recorded_draws
 from study.engine.networks.tracing import Trace, compile_trace, over_lanes, trace
 from study.engine.networks.training import (
     Computation,
@@ -198,9 +198,10 @@ class PackedNetworks:
         constants = tuple(tensor[0].clone() for tensor in self._constants.values())
         state = self._state(self.parameters[0], constants)
         values = {name: value[0] for name, value in self._loss_values.items()}
-        with forked(indices.device), torch.no_grad(), RecordedDraws() as recorded:
+        draws: list[Draw] = []
+        with forked(indices.device), torch.no_grad(), recorded_draws(draws):
             computation.on(state, self._loaded.batch(indices), **values)
-        return tuple(recorded.draws)
+        return draws
 
     def _trace(self, key: Hashable, build: Callable[[Tensors], Trace], inputs: Tensors) -> Trace:
         # cached per worker: a trace fixes shapes and Python values, so the key names all of them
@@ -247,7 +248,7 @@ class PackedNetworks:
             # copies: the model may change in place only tensors made inside this transform
             state |= {name: state[name].clone() for name in self._changing}
             classes = list(compress(batch, nonnegative))
-            with GivenDraws(drawn), FewOperations(classes):
+            with given_draws(drawn), FewOperations(classes):
                 value = computation.on(state, rebuilt(train, batch), **values)
             return cast(Tensor, value), [state[name] for name in self._changing]
 
