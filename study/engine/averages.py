@@ -1,10 +1,9 @@
 """Averaged weights: moving averages of the weights of several lanes.
 
-After every step a <- a + r (w - a), with r = 1 - d for an exponential moving average of decay d, in
-which the initial weights count, so that early averages lag behind. For the average of the tail, r
-falls with the step (`tail_rate`), and the initial weights do not count. Batch statistics are
-averaged in the same way, since those of the trained weights do not fit to averaged ones. Training
-never sees an average.
+After every step a <- a + r (w - a). An exponential moving average of decay d has r = 1 - d; it
+counts the initial weights, so early averages lag behind. A tail average has an r that falls with
+the step (`tail_rate`) and does not count the initial weights. Batch statistics are averaged too,
+since those of the trained weights do not fit averaged ones. Training never sees an average.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -22,10 +21,10 @@ from workloads.workload import tail_rate
 
 
 class Averages:
-    """The averages of the weights of several lanes, which start at the weights."""
+    """Averages of the weights of several lanes, which start at the weights."""
 
     def __init__(self, networks: Networks, averaging: Mapping[str, Floats]) -> None:
-        """Start at step 0; `averaging` has decays or shares of the tail, of shape (lanes,)."""
+        """Start at step 0; `averaging` gives decays or tail fractions, shape (lanes,)."""
         self._networks = networks
         self._means = [tensor.clone() for tensor in self._tensors]
         ((name, values),) = averaging.items()
@@ -38,22 +37,22 @@ class Averages:
         return [self._networks.parameters, *self._networks.statistics]
 
     def _shaped(self, rates: Tensor) -> list[Tensor]:
-        """Return the rates of the lanes, for each of the tensors."""
+        """Return the lanes' rates once per tensor, in a shape that broadcasts to it."""
         return [rates.to(mean).view(-1, *[1] * (mean.dim() - 1)) for mean in self._means]
 
     def update(self, step: int) -> None:
-        """Take in the weights after `step` >= 1 steps."""
+        """Add the weights after `step` >= 1 steps to the averages."""
         if self._tails is not None:
             self._rates = self._shaped(tail_rate(self._tails, step))
-        for mean, now, rate in zip(self._means, self._tensors, self._rates, strict=True):
-            mean.lerp_(now, rate)
+        for mean, tensor, rate in zip(self._means, self._tensors, self._rates, strict=True):
+            mean.lerp_(tensor, rate)
 
     def in_place(self) -> AbstractContextManager[None]:
-        """Put the averages in the place of the weights while the body runs."""
+        """Put the averages in place of the weights while the body runs."""
         return in_place(self._tensors, self._means)
 
     def keep(self, lanes: Tensor) -> None:
-        """Keep the lanes of these indices, in this order."""
+        """Keep the lanes with these indices, in this order."""
         self._means = [mean[lanes] for mean in self._means]
         self._rates = [rate[lanes] for rate in self._rates]
         if self._tails is not None:
@@ -71,12 +70,12 @@ class Averages:
 
 @contextmanager
 def in_place(tensors: Sequence[Tensor], means: Sequence[Tensor]) -> Iterator[None]:
-    """Put averages in the place of tensors while the body runs."""
+    """Put averages in place of tensors while the body runs."""
     trained = [tensor.clone() for tensor in tensors]
     try:
         for tensor, mean in zip(tensors, means, strict=True):
             tensor.copy_(mean)
         yield
     finally:
-        for tensor, own in zip(tensors, trained, strict=True):
-            tensor.copy_(own)
+        for tensor, values in zip(tensors, trained, strict=True):
+            tensor.copy_(values)

@@ -1,8 +1,8 @@
 """Checkpoints: the state of a cohort in training, as a file of the results folder.
 
-They are only a cache: if one is unusable, its cohort trains from the start, and a note reports it.
-A file is a line of JSON, with a digest of what the state belongs to, then tensors and plain values
-from `torch.save`; they are read as data, never as code.
+A checkpoint is only a cache: if it is unusable, its cohort trains from the start, and a note says
+so. The file is a line of JSON with a digest of what the state belongs to, then tensors and plain
+values from `torch.save`, which are read as data, never as code.
 """
 
 import hashlib
@@ -25,13 +25,13 @@ from study.records import Cohort
 
 CHECKPOINTS = "checkpoints"
 FORMAT = 4
-"""Raised where a state would go on otherwise than the release that wrote it, to the last bit."""
+"""Incremented when a state written by an earlier release would no longer resume bit for bit."""
 _HEADER = 256
-"""Length of the line of JSON in bytes, padded with blanks."""
+"""Bytes of the line of JSON, padded with spaces."""
 
 
 class SavedError(Exception):
-    """The training of a cohort ended early because a stop was asked for; its state is saved."""
+    """Training of a cohort ended early, at a request to stop; its state is saved."""
 
 
 class Checkpoint:
@@ -40,21 +40,20 @@ class Checkpoint:
     def __init__(
         self, folder: ResultsFolder, stem: str, resolved: ResolvedStudy, cohort: Cohort, device: str
     ) -> None:
-        """Name the file `stem`.pt and what it belongs to, without reading it."""
-        # returns whether training is to end as soon as its state is saved
+        """Bind the file `stem`.pt to a cohort, without reading it."""
+        # returns whether training must end as soon as its state is saved
         self.stopping: Callable[[], bool] = lambda: False
         self._folder, self._stem, self._resolved, self._device = folder, stem, resolved, device
         self._name = f"{CHECKPOINTS}/{stem}.pt"
         self._binding = _binding(resolved, cohort, device)
         self._written = time.monotonic()
-        self.notes: list[str] = []  # sentences to report about it and its halves
+        self.notes: list[str] = []  # sentences to report, about this checkpoint and its halves
         self._files: set[str] = set()
 
     def half(self, which: str, cohort: Cohort) -> "Checkpoint":
-        """Return the checkpoint of half of the lanes, `a` or `b`; it is removed with this one."""
-        half = Checkpoint(
-            self._folder, f"{self._stem}-{which}", self._resolved, cohort, self._device
-        )
+        """Return the checkpoint of half the lanes, `a` or `b`; it is removed with this one."""
+        stem = f"{self._stem}-{which}"
+        half = Checkpoint(self._folder, stem, self._resolved, cohort, self._device)
         half.notes, half._files, half.stopping = self.notes, self._files, self.stopping
         return half
 
@@ -65,10 +64,10 @@ class Checkpoint:
         return 0 < 60 * minutes <= time.monotonic() - self._written
 
     def keep(self, step: int, state: Callable[[], Mapping[str, Any]]) -> None:
-        """Write a state if a checkpoint is due, or at a stop unless the study has none.
+        """Write the state if a checkpoint is due, or at a stop if the study has checkpoints.
 
         Raises:
-            SavedError: a stop is asked for, and the checkpoint is written.
+            SavedError: a stop was requested, and the checkpoint is written.
         """
         stopping = self._resolved.compute.checkpoint_minutes > 0 and self.stopping()
         if stopping or self.due:
@@ -78,16 +77,16 @@ class Checkpoint:
             raise SavedError
 
     def write(self, state: Mapping[str, Any]) -> None:
-        """Write a state of tensors and plain values atomically; a failure becomes a note."""
+        """Write a state of tensors and plain values, atomically; a failure becomes a note."""
         try:
             self._folder.write(self._name, _encode(state, self._binding))
             self._files.add(self._name)
-        except Exception as error:  # noqa: BLE001 - a cache must not end the training that it saves
+        except Exception as error:  # noqa: BLE001 - a cache must not end the training it saves
             self.note(f"could not be written, {type(error).__name__}: {error}")
         self._written = time.monotonic()
 
     def read(self) -> Mapping[str, Any] | None:
-        """Return the state last written; None without one, or with a note if it is unusable."""
+        """Return the last state written; None if there is none, or, with a note, if unusable."""
         try:
             if not self._folder.exists(self._name):
                 return None
@@ -98,18 +97,18 @@ class Checkpoint:
         return None
 
     def refuse(self, error: Exception) -> None:
-        """Note that the state that was read is unusable."""
+        """Note that the state just read is unusable."""
         self.note(f"was ignored and its cohort trained from the start: {error}")
 
     @property
     def place(self) -> Path:
-        """Folder for what programs save, which outlives this process; removed with this.
+        """Folder for what programs save; it outlives this process and is removed with this.
 
-        It lies in the results, or on this machine's disk where they are in an object store.
+        It is in the results, or on this machine's disk if the results are in an object store.
         """
-        inside = self._folder.path_on_disk(f"{CHECKPOINTS}/{self._stem}")
-        own = f"batchscale-{self._resolved.digest()}-{self._stem}"
-        return inside or Path(tempfile.gettempdir(), own)
+        in_results = self._folder.path_on_disk(f"{CHECKPOINTS}/{self._stem}")
+        name = f"batchscale-{self._resolved.digest()}-{self._stem}"
+        return in_results or Path(tempfile.gettempdir(), name)
 
     def write_beside(self, name: str, content: bytes) -> None:
         """Write another file into the results; a failure becomes a note."""
@@ -119,7 +118,7 @@ class Checkpoint:
             self.notes.append(f"{name} could not be written: {error}")
 
     def remove(self) -> None:
-        """Remove it, its halves and its folder."""
+        """Remove this checkpoint, its halves and its folder."""
         shutil.rmtree(self.place, ignore_errors=True)
         for name in sorted(self._files):
             try:
@@ -128,7 +127,7 @@ class Checkpoint:
                 self.note(f"could not be removed: {error}")
 
     def note(self, predicate: str) -> None:
-        """Add a note: `predicate` is a sentence whose subject is the checkpoint."""
+        """Add a note: the checkpoint is the subject of `predicate`."""
         self.notes.append(f"the checkpoint {self._folder / self._name} {predicate}")
 
 

@@ -1,4 +1,4 @@
-"""Training of one cohort on a worker: build its lanes, race them, and judge each trial."""
+"""Training one cohort on a worker: build its lanes, race them, and judge each trial."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -42,31 +42,31 @@ def run_cohort(
     """Return the results of a cohort, one per trial, trained in lockstep or run as programs.
 
     After an exception each half of the lanes is trained again by itself, and so on, until a trial
-    that raises is alone: it is `failed`, with the error as message, and all others get a result.
-    This also helps where memory does not hold all lanes at the smallest micro-batch. Training
-    resumes from the checkpoint, which is saved again as it falls due.
+    that raises is alone: it has `failed`, with the error as its message; all others get a result.
+    This also helps if memory is too small for all lanes at the smallest micro-batch. Training
+    resumes from the checkpoint, which is written again whenever it is due.
 
     Raises:
-        SavedError: the checkpoint was asked to stop, and holds the state.
+        SavedError: a stop was requested, and the checkpoint has the state.
     """  # noqa: DOC502  (raised inside)
     if isinstance(trainable, Command):
         return run_programs(resolved, trainable, cohort, checkpoint)
     rules = StoppingRules.for_cohort(resolved, cohort)
     if isinstance(trainable, LoadedWorkload) and not trainable.observed.resumable:
-        checkpoint = None  # it would lack the Python state: the cohort starts anew instead
+        checkpoint = None  # it would lack the Python state: the cohort starts again instead
     ended = _train(resolved, trainable, cohort, rules, checkpoint)
-    rules = _after(rules, ended)
+    rules = _tightened(rules, ended)
     return [_result(cohort, index, lane, rules) for index, lane in enumerate(ended)]
 
 
-def failed(cohort: Cohort, message: str) -> list[TrialResult]:
-    """Return the results of a cohort that was lost as a unit, with the reason as message."""
+def failed_results(cohort: Cohort, message: str) -> list[TrialResult]:
+    """Return the results of a cohort that was lost as a whole, with the reason as message."""
     return [trial_result(cohort, place, message=message) for place in range(len(cohort.points))]
 
 
 @dataclass(frozen=True, slots=True)
 class _Ended:
-    """A lane that ended: its run and how it was computed, or the error that it raised."""
+    """A lane that ended: its run and how it was computed, or the error it raised."""
 
     run: Run | None = None
     execution: Execution | None = None
@@ -85,7 +85,7 @@ def _train(
         return _race(resolved, trainable, cohort, rules, checkpoint)
     except SavedError:
         raise
-    except Exception as error:  # noqa: BLE001 - a workload may raise anything; it ends its trial only
+    except Exception as error:  # noqa: BLE001 - whatever a workload raises ends its own trial only
         message = f"{type(error).__name__}: {error}"
     # outside the handler, whose traceback would keep the lanes in memory
     if len(cohort.points) == 1:
@@ -94,8 +94,8 @@ def _train(
     middle = len(cohort.points) // 2
     for which, points in (("a", cohort.points[:middle]), ("b", cohort.points[middle:])):
         half = replace(cohort, points=points)
-        own = None if checkpoint is None else checkpoint.half(which, half)
-        ended += _train(resolved, trainable, half, _after(rules, ended), own)
+        saved = None if checkpoint is None else checkpoint.half(which, half)
+        ended += _train(resolved, trainable, half, _tightened(rules, ended), saved)
     return ended
 
 
@@ -106,7 +106,6 @@ def _race(
     rules: StoppingRules,
     checkpoint: Checkpoint | None,
 ) -> list[_Ended]:
-    """Train lanes in one race."""
     lanes, race = build_lanes(resolved, trainable, cohort), Race(len(cohort.points), rules)
     if checkpoint is not None and not _resume(lanes, race, checkpoint):
         lanes, race = build_lanes(resolved, trainable, cohort), Race(len(cohort.points), rules)
@@ -116,7 +115,7 @@ def _race(
             lanes = build_lanes(resolved, trainable, cohort)
         race.lap(lanes)
         if checkpoint is not None and isinstance(lanes, Ensemble) and not race.over:
-            _keep(checkpoint, race, lanes)
+            _save_if_due(checkpoint, race, lanes)
     execution = Execution(
         mode=resolved.compute.mode,
         pack=min(len(cohort.points), resolved.pack_at(cohort.batch_size)),
@@ -125,16 +124,14 @@ def _race(
     return [_Ended(run, execution) for run in race.runs()]
 
 
-def _keep(checkpoint: Checkpoint, race: Race, lanes: Ensemble) -> None:
+def _save_if_due(checkpoint: Checkpoint, race: Race, lanes: Ensemble) -> None:
     checkpoint.keep(race.step, lambda: {"race": race.state(), "lanes": lanes.state()})
 
 
 def _resume(lanes: Lanes, race: Race, checkpoint: Checkpoint) -> bool:
-    """Restore lanes and race from a checkpoint; return False where that left them unusable."""
-    if not isinstance(lanes, Ensemble):  # a workload's own dynamics cannot be saved
-        return True
-    state = checkpoint.read()
-    if state is None:
+    """Restore lanes and race from a checkpoint; return False if that left them unusable."""
+    # a workload's own dynamics cannot be saved
+    if not isinstance(lanes, Ensemble) or (state := checkpoint.read()) is None:
         return True
     try:
         lanes.restore(state["lanes"])
@@ -146,11 +143,11 @@ def _resume(lanes: Lanes, race: Race, checkpoint: Checkpoint) -> bool:
     return True
 
 
-def _after(rules: StoppingRules, ended: Iterable[_Ended]) -> StoppingRules:
+def _tightened(rules: StoppingRules, ended: Iterable[_Ended]) -> StoppingRules:
     """Return the stopping rules given the steps of all trials that reached the target."""
     for lane in ended:
-        steps = None if lane.run is None else judge(lane.run, rules)[1].steps
-        rules = rules if steps is None else rules.after_reaching(steps)
+        if lane.run and (steps := judge(lane.run, rules)[1].steps) is not None:
+            rules = rules.after_reaching(steps)
     return rules
 
 
@@ -166,16 +163,16 @@ def build_lanes(resolved: ResolvedStudy, trainable: Lockstep, cohort: Cohort) ->
         return {name: values[name] for name in group.used(resolved.search.space)}
 
     plan = resolved.plan(cohort.batch_size)
-    of_schedule = values_of(hyperparameters.of_schedule(resolved.schedule.name))
-    factor = _lr_factor(resolved, cohort, of_schedule)
+    schedule_values = values_of(hyperparameters.of_schedule(resolved.schedule.name))
+    factor = _lr_factor(resolved, cohort, schedule_values)
     averaging = values_of(hyperparameters.of_averaging())
-    of_optimizer = values_of(hyperparameters.of_optimizer(resolved.optimizer))
+    optimizer_values = values_of(hyperparameters.of_optimizer(resolved.optimizer))
     if not isinstance(trainable, LoadedWorkload):
         return trainable.lanes(
             LaneSetup(
                 optimizer=resolved.optimizer,
                 batch_size=cohort.batch_size,
-                hyperparameters=of_optimizer,
+                hyperparameters=optimizer_values,
                 lr_factor=factor,
                 ema_decay=averaging.get(hyperparameters.EMA_DECAY),
                 tail_average=averaging.get(hyperparameters.TAIL_AVERAGE),
@@ -188,30 +185,30 @@ def build_lanes(resolved: ResolvedStudy, trainable: Lockstep, cohort: Cohort) ->
         optimizer=optimizer_named(resolved.optimizer),
         batch_size=resolved.local_batch_size(cohort.batch_size),
         batch_plan=plan,
-        hyperparameters=of_optimizer,
+        hyperparameters=optimizer_values,
         lr_factor=factor,
         micro_batch=resolved.micro_batch,
         averaging=averaging,
         counts_averages=resolved.counts_averages,
     )
-    of_loss = values_of(hyperparameters.of_workload(trainable.workload))
-    return _packs(resolved, trainable, cohort, settings, of_loss)
+    loss_values = values_of(hyperparameters.of_workload(trainable.workload))
+    return _packs(resolved, trainable, cohort, settings, loss_values)
 
 
 def _lr_factor(
     resolved: ResolvedStudy, cohort: Cohort, values: Mapping[str, Floats]
 ) -> Callable[[int], Floats] | None:
-    """Return what the learning rates are multiplied by at a step, (lanes,); None for nothing."""
+    """Return the factors (lanes,) on the learning rates, by step; None if constantly 1."""
     size, schedule = cohort.batch_size, schedule_named(resolved.schedule.name)
     plan, examples = resolved.plan(size), resolved.examples
     epoch = None if examples is None else examples / resolved.examples_per_step(size)
-    own = lr_factor(schedule, resolved.horizon(size), epoch, values)
+    factor = lr_factor(schedule, resolved.horizon(size), epoch, values)
     if plan is not None:
-        own = planned_factor(plan, size, resolved.lr_power, own)
-    if own is None:
+        factor = planned_factor(plan, size, resolved.lr_power, factor)
+    if factor is None:
         return None
-    # a schedule of a user's may give one number for all lanes
-    return lambda step: np.broadcast_to(own(step), (len(cohort.points),))
+    # a user's own schedule may return one number for all lanes
+    return lambda step: np.broadcast_to(factor(step), (len(cohort.points),))
 
 
 def _packs(
@@ -226,18 +223,19 @@ def _packs(
     size = resolved.pack_at(cohort.batch_size)
     federated, examples = resolved.federated, loaded.data.train.size
     shards = client_shards(resolved, loaded, cohort.batch_size)
+    batch_size, plan = settings.batch_size, settings.batch_plan
     packs: list[GradientLanes] = []
     for start in range(0, len(seeds), size):
         lanes = slice(start, start + size)
-        some, own = seeds[lanes], settings.select(lanes)
+        pack_seeds, pack_settings = seeds[lanes], settings.select(lanes)
         values = {name: column[lanes] for name, column in loss_values.items()}
-        networks = make(loaded, some, values)
+        networks = make(loaded, pack_seeds, values)
         if federated is None:
-            order = DataOrder(some, examples, own.batch_size, loaded.device, own.batch_plan)
-            packs.append(GradientLanes(loaded, networks, own, order))
+            order = DataOrder(pack_seeds, examples, batch_size, loaded.device, plan)
+            packs.append(GradientLanes(loaded, networks, pack_settings, order))
         else:
-            clients = ClientOrder(some, shards, federated.local_steps, own.batch_size)
-            packs.append(FederatedLanes(loaded, networks, own, clients))
+            clients = ClientOrder(pack_seeds, shards, federated.local_steps, batch_size)
+            packs.append(FederatedLanes(loaded, networks, pack_settings, clients))
     return Ensemble(packs)
 
 

@@ -1,4 +1,4 @@
-"""Mini-batches: every lane has its own shuffled epochs, cut into batches of exactly B examples."""
+"""Mini-batches: each lane has its own shuffled epochs, cut into batches of exactly B examples."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -9,7 +9,6 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from analysis.measures.batch_plan import BatchPlan
-from study.engine.shards import shares
 from study.seeding import derive_seed
 from study.seeding import generator as make_generator
 
@@ -19,7 +18,7 @@ class DataOrder:
 
     A lane's stream is one random permutation of the training set after another, cut into batches
     of exactly B. A batch may begin in one epoch and end in the next, so every epoch is complete for
-    any B. Only a B larger than the set (or a client's shard) holds an example twice.
+    any B. A batch repeats examples only if B exceeds the set (or a client's shard).
     """
 
     def __init__(
@@ -32,7 +31,7 @@ class DataOrder:
     ) -> None:
         """Shuffle the first epoch of every lane, of `examples` >= 1.
 
-        Batches have `batch_size` >= 1 examples, or those of the plan where they change.
+        Batches have `batch_size` >= 1 examples, or as many as the plan says for each step.
         """
         self._generators = [make_generator(seed, "order") for seed in seeds]
         self._examples = examples
@@ -56,7 +55,7 @@ class DataOrder:
         return parts[0] if len(parts) == 1 else torch.cat(parts, dim=1)
 
     def keep(self, lanes: NDArray[np.int64]) -> None:
-        """Keep the lanes of these indices, in this order."""
+        """Keep the lanes with these indices, in this order."""
         self._generators = [self._generators[lane] for lane in lanes]
         self._epoch = self._epoch[torch.from_numpy(lanes).to(self._device)]
 
@@ -82,28 +81,23 @@ class DataOrder:
 
 
 class ClientOrder:
-    """The batches of successive rounds: of each client in turn, one per local step."""
+    """The batches of successive rounds: for each client in turn, one per local step."""
 
     def __init__(
         self, seeds: Sequence[int], shards: Sequence[Tensor], local_steps: int, batch_size: int
     ) -> None:
         """Shuffle the first epoch of every client in every lane.
 
-        Shards are the numbers of each client's examples, on the device that uses them; one smaller
-        than a batch repeats examples. A client takes `local_steps` >= 1 in a round.
+        Shards are the indices of each client's examples, on the device that trains. A client takes
+        `local_steps` >= 1 in a round.
         """
         self.local_steps = local_steps
-        self.shares = shares(shards)
-        self._shards = list(shards)
-        self._orders = [
-            DataOrder(
-                [derive_seed(seed, "client", client) for seed in seeds],
-                len(shard),
-                batch_size,
-                shard.device,
-            )
-            for client, shard in enumerate(shards)
-        ]
+        total = sum(map(len, shards))
+        self.shares = [len(shard) / total for shard in shards]  # n_k / n of each client
+        self._shards, self._orders = list(shards), []
+        for client, shard in enumerate(shards):
+            client_seeds = [derive_seed(seed, "client", client) for seed in seeds]
+            self._orders.append(DataOrder(client_seeds, len(shard), batch_size, shard.device))
         self._taken = 0
 
     def next(self) -> Tensor:
@@ -113,7 +107,7 @@ class ClientOrder:
         return self._shards[client][self._orders[client].next()]
 
     def keep(self, lanes: NDArray[Any]) -> None:
-        """Keep the lanes of these indices, in this order."""
+        """Keep the lanes with these indices, in this order."""
         for order in self._orders:
             order.keep(lanes)
 

@@ -1,4 +1,4 @@
-"""All lanes of a cohort: packs of lanes that are trained one after another."""
+"""All lanes of a cohort, in packs that are trained one after another."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -16,7 +16,6 @@ class Ensemble:
     """All lanes of a cohort, in packs that are trained one after another."""
 
     def __init__(self, packs: Sequence[GradientLanes]) -> None:
-        """Join packs, which are at step 0."""
         self._packs, self._numbers = list(packs), list(range(len(packs)))
 
     @property
@@ -26,7 +25,7 @@ class Ensemble:
 
     @property
     def quantities(self) -> tuple[str, ...]:
-        """Names of the further quantities that are measured."""
+        """Names of the further quantities measured."""
         return self._packs[0].quantities
 
     @property
@@ -36,9 +35,9 @@ class Ensemble:
 
     def measured_weights(self, place: int) -> tuple[Tensor, dict[str, Tensor]]:
         """Return a remaining lane's parameters, shape (parameters,), and buffers, as measured."""
-        begins = np.cumsum([0, *(len(pack) for pack in self._packs)])
-        number = int(np.searchsorted(begins, place, side="right")) - 1
-        return self._packs[number].measured_weights(place - int(begins[number]))
+        lanes = [(pack, lane) for pack in self._packs for lane in range(len(pack))]
+        pack, lane = lanes[place]
+        return pack.measured_weights(lane)
 
     @property
     def micro_batch(self) -> int:
@@ -54,10 +53,10 @@ class Ensemble:
         every = zip(*(pack.measure() for pack in self._packs), strict=True)
         return tuple(np.concatenate(parts) for parts in every)
 
-    def beside(self, ending: NDArray[np.bool_]) -> dict[str, Floats]:
-        """Return what is not part of every measurement, as `GradientLanes.beside` does."""
+    def occasional_quantities(self, ending: NDArray[np.bool_]) -> dict[str, Floats]:
+        """Return the quantities that not every measurement has, as in `GradientLanes`."""
         masks = zip(self._packs, self._split(ending), strict=True)
-        parts = [pack.beside(mask) for pack, mask in masks]
+        parts = [pack.occasional_quantities(mask) for pack, mask in masks]
         return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 
     def keep(self, lanes: NDArray[np.bool_]) -> None:
@@ -69,7 +68,7 @@ class Ensemble:
         self._keep_packs([place for place, mask in enumerate(kept) if mask.any()])
 
     def state(self) -> dict[str, Any]:
-        """Return the state as tensors and plain values, which the next step changes."""
+        """Return the state as tensors and plain values, which the next step overwrites."""
         return {"numbers": self._numbers, "packs": [pack.state() for pack in self._packs]}
 
     def restore(self, state: Mapping[str, Any]) -> None:
@@ -79,12 +78,12 @@ class Ensemble:
             pack.restore(saved)
 
     def adopt(self, state: Mapping[str, Any]) -> None:
-        """Go on from the state of as many lanes in packs as these, with batches of one's own."""
+        """Continue from the state of other lanes, packed alike, but with these lanes' batches."""
         for pack, saved in zip(self._packs, state["packs"], strict=True):
             pack.adopt(saved)
 
     def _split(self, lanes: NDArray[np.bool_]) -> list[NDArray[np.bool_]]:
-        """Return the part of a mask of lanes that belongs to each pack."""
+        """Return each pack's part of a mask of lanes."""
         return np.split(lanes, np.cumsum([len(pack) for pack in self._packs])[:-1])
 
     def _keep_packs(self, places: Sequence[int]) -> None:

@@ -1,4 +1,4 @@
-"""Measurements of the models of several lanes on the splits that nothing is trained on."""
+"""Measurements of several lanes' models on the splits that are not trained on."""
 
 from functools import partial
 
@@ -18,14 +18,14 @@ from workloads.workload import Split
 EXAMPLES_PER_EVALUATION = {"cpu": 16_384, "cuda": 65_536}
 """Examples x lanes in one evaluation pass.
 
-On a CPU activations should stay in the cache; on a GPU those of a deep network must fit into its
-memory, beside other workers."""
+On a CPU the activations should stay in the cache; on a GPU those of a deep network must fit into
+its memory, beside other workers."""
 LOADED_AT_ONCE = 512
-"""The same of examples that are loaded one by one, and so are not in memory already."""
+"""The same for examples that are loaded one by one, and so are not in memory yet."""
 
 
 class Evaluation:
-    """Measures the models of several lanes, in portions of the examples that fit into memory.
+    """Measurement of several lanes' models, on portions of the examples that fit into memory.
 
     Attributes:
         portion: examples in one pass.
@@ -33,24 +33,21 @@ class Evaluation:
     """
 
     def __init__(self, loaded: LoadedWorkload, networks: Networks) -> None:
-        """Set the portion for as many lanes as there are now."""
+        """Set the portion for the present number of lanes."""
         self._loaded, self._networks, self._device = loaded, networks, loaded.device
         self._splits, self.tests = loaded.data.splits, loaded.data.test is not None
-        at_once = max(1, EXAMPLES_PER_EVALUATION[self._device.type] // len(networks.parameters))
+        size = max(1, EXAMPLES_PER_EVALUATION[self._device.type] // len(networks.parameters))
         validation = self._splits["validation"]
         if not validation.tensors:
-            at_once = min(at_once, LOADED_AT_ONCE)
-        self.portion = (
-            MicroBatch(max(at_once, validation.size), minimum=validation.size)
-            if loaded.whole
-            else MicroBatch(at_once)
-        )
+            size = min(size, LOADED_AT_ONCE)
+        minimum = validation.size if loaded.whole else 1
+        self.portion = MicroBatch(max(size, minimum), minimum)
 
     def validation(self, lanes: Tensor) -> NDArray[np.float64]:
-        """Return loss, error and further quantities of lanes, checked, shape (2 + more, lanes)."""
+        """Return loss, error and further quantities of lanes, checked, (2 + further, lanes)."""
         split = self._splits["validation"]
         versions = self._loaded.data.versions
-        measured = self.portion.run(partial(self._together, split, lanes))
+        measured = self.portion.run(partial(self._measure_in_groups, split, lanes))
         if versions != self._loaded.data.versions:
             raise WorkloadError(
                 "the validation examples must not change, but the workload wrote into them during "
@@ -62,24 +59,24 @@ class Evaluation:
         return measured
 
     def errors(self, split: str, lanes: Tensor, chosen: NDArray[np.bool_]) -> Floats:
-        """Return the error on a split of the lanes where `chosen` is True, NaN of others."""
+        """Return the error on a split for lanes where `chosen` is True, NaN for the others."""
         errors = np.full(len(lanes), np.nan)
         for place in np.flatnonzero(chosen):
-            # few lanes end at a time, and each number of lanes needs a trace
-            alone = partial(self._measured, self._splits[split], lanes[place : place + 1])
-            errors[place] = self.portion.run(alone)[1, 0]
+            # one by one: few lanes end at a time, and each number of lanes needs its own trace
+            measure = partial(self._measure, self._splits[split], lanes[place : place + 1])
+            errors[place] = self.portion.run(measure)[1, 0]
         return errors
 
-    def _together(self, split: Split, lanes: Tensor, size: int) -> NDArray[np.float64]:
-        """Return what is measured of lanes, fewer at once where examples cannot be split."""
+    def _measure_in_groups(self, split: Split, lanes: Tensor, size: int) -> NDArray[np.float64]:
+        """Measure lanes, fewer at once if a portion of the examples cannot be small."""
         most = max(1, EXAMPLES_PER_EVALUATION[self._device.type] // min(size, split.size))
         if len(lanes) <= most:
-            every = len(lanes) == len(self._networks.parameters)
-            return self._measured(split, None if every else lanes, size)
-        parts = [self._measured(split, some, size) for some in torch.split(lanes, most)]
+            is_all = len(lanes) == len(self._networks.parameters)
+            return self._measure(split, None if is_all else lanes, size)
+        parts = [self._measure(split, group, size) for group in torch.split(lanes, most)]
         return np.concatenate(parts, axis=1)
 
-    def _measured(self, split: Split, lanes: Tensor | None, size: int) -> NDArray[np.float64]:
+    def _measure(self, split: Split, lanes: Tensor | None, size: int) -> NDArray[np.float64]:
         count = len(self._networks.parameters) if lanes is None else len(lanes)
         rows = 2 + len(self._loaded.quantities)
         total = torch.zeros(rows, count, device=self._device, dtype=torch.float64)

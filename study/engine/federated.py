@@ -1,7 +1,7 @@
 """Federated averaging: clients take steps on their own shards, then their models are averaged.
 
 FedAvg is Algorithm 1 of McMahan et al. 2017 (arXiv:1602.05629) with every client in every round. A
-lane's clients are trained one after another in the lane's own memory, so a round takes the memory
+lane's clients are trained one after another in the lane's own memory, so a round needs the memory
 of a few models for any number of clients, and lanes can be packed or looped.
 """
 
@@ -25,8 +25,8 @@ from workloads.workload import Examples
 class FederatedLanes(GradientLanes):
     """Lanes whose step is a round of FedAvg.
 
-    Each client starts from the lane's model with zero optimizer state, including momentum. Averages
-    are weighted by shard size, n_k / n.
+    Each client starts from the lane's model with zero optimizer state, including momentum. The
+    average is weighted by shard size, n_k / n.
     """
 
     def __init__(
@@ -49,18 +49,18 @@ class FederatedLanes(GradientLanes):
             self._networks.parameters.copy_(start)
             for buffer in self._buffers.values():
                 buffer.zero_()
-            for own in range(self._local_steps):
-                losses.add_(super()._step_once(own, values), alpha=share / self._local_steps)
+            for step in range(self._local_steps):
+                losses.add_(super()._step_once(step, values), alpha=share / self._local_steps)
             change.add_(self._networks.parameters - start, alpha=share)
-        # changes are averaged: weights that add up to 1 only nearly would scale the models
+        # changes are averaged, not models: shares add up to 1 only up to rounding
         torch.add(start, change, out=self._networks.parameters)
         return losses
 
 
 def client_shards(resolved: ResolvedStudy, loaded: LoadedWorkload, batch_size: int) -> list[Tensor]:
-    """Return the indices of each client's examples, on the device; none without federation.
+    """Return the indices of each client's examples, on the device; empty without federation.
 
-    The global batch size sets the number of clients, on which alone the shards of a study depend.
+    Within a study, shards depend on the number of clients alone, which the global batch size sets.
     """
     if resolved.federated is None:
         return []
@@ -76,16 +76,16 @@ def client_shards(resolved: ResolvedStudy, loaded: LoadedWorkload, batch_size: i
 def refuse_federated(
     federated: FederatedConfig, loaded: LoadedWorkload, batch_sizes: Sequence[int]
 ) -> None:
-    """Refuse a study whose batch sizes, targets or model cannot be federated."""
+    """Refuse a study with batch sizes, targets or a model that cannot be federated."""
     uneven = [size for size in batch_sizes if not federated.divides(size)]
     if uneven:
         key = "clients" if federated.clients else "local_batch_size"
         raise StudyError(
             f"batch_sizes must be multiples of federated.{key} = {getattr(federated, key)}, got "
-            f"{', '.join(map(str, uneven))}; leave them out by a list, or by batch_sizes.from and "
-            "batch_sizes.to, since the global batch size is clients x local batch size"
+            f"{', '.join(map(str, uneven))}; leave them out with a list, or with batch_sizes.from "
+            "and batch_sizes.to, since the global batch size is clients x local batch size"
         )
-    if federated.alpha is not None and (why := _no_classes(loaded)):
+    if federated.alpha is not None and (why := _targets_unlike_classes(loaded)):
         raise StudyError(
             "federated.shards must be iid for a workload whose targets are not classes, got "
             f"'dirichlet' for {why}; Dirichlet shards skew classes"
@@ -98,8 +98,8 @@ def refuse_federated(
         )
 
 
-def _no_classes(loaded: LoadedWorkload) -> str:
-    """Return what the training targets are if not one class per example; empty if they are."""
+def _targets_unlike_classes(loaded: LoadedWorkload) -> str:
+    """Describe training targets that are not one class per example; empty if they are."""
     train = loaded.data.train
     if not isinstance(train, Examples):
         return "a data set whose items are loaded one by one"

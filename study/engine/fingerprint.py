@@ -1,4 +1,4 @@
-"""What tells a workload from another one of its name: its data, and numbers before training."""
+"""A fingerprint that distinguishes workloads of the same name: data, and numbers at step 0."""
 
 import hashlib
 from typing import Any
@@ -16,15 +16,15 @@ def fingerprint(loaded: LoadedWorkload) -> dict[str, Any]:
     """Return a workload's fingerprint.
 
     Returns:
-        SHA-256 of each split, of some examples where there are very many or they are loaded one by
-        one; and by name what `start_of` returns.
+        The SHA-256 of each split (of some examples, if there are very many or they are loaded one
+        by one), and what `untrained_numbers` returns.
     """
     data = {name: _of_split(split) for name, split in loaded.data.splits.items()}
-    return {"data": data, "start": start_of(loaded)}
+    return {"data": data, "start": untrained_numbers(loaded)}
 
 
-def start_of(loaded: LoadedWorkload) -> dict[str, Any]:
-    """Return the number of parameters and what an untrained model gives on a few examples."""
+def untrained_numbers(loaded: LoadedWorkload) -> dict[str, Any]:
+    """Return the number of parameters, and an untrained model's numbers on a few examples."""
     network = LoopedNetwork(loaded, 0)
     examples = torch.arange(min(FEW, loaded.data.train.size)).unsqueeze(0)
     gradient, train_loss = network.gradients(examples)
@@ -39,7 +39,7 @@ def start_of(loaded: LoadedWorkload) -> dict[str, Any]:
 
 
 def _of_split(split: Any) -> str:
-    whole = hashlib.sha256()
+    sha256 = hashlib.sha256()
     for path, leaf in named_leaves(compared(split)):
-        whole.update(f"{path} {leaf.dtype} {tuple(leaf.shape)}".encode() + digest(leaf))
-    return whole.hexdigest()
+        sha256.update(f"{path} {leaf.dtype} {tuple(leaf.shape)}".encode() + digest(leaf))
+    return sha256.hexdigest()

@@ -1,4 +1,4 @@
-"""Lanes that train networks with an optimizer on mini-batches, in lockstep."""
+"""Lanes that train networks in lockstep, with an optimizer on mini-batches."""
 
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
@@ -22,10 +22,10 @@ from study.engine.networks.training import LoadedWorkload, copy_into
 from study.optimizers import Optimizer, Step
 from study.records import Floats
 
-BESIDE_EVERY = 24
-"""Of so many measurements, one is also made of the weights that the target does not count on: on
-the usual grid, one in each doubling of steps. More would nearly double the time of a race in which
-measuring takes longer than training."""
+OTHER_WEIGHTS_INTERVAL = 24
+"""Measurements from one that includes the weights that do not count for the target to the next: on
+the usual grid, a doubling of steps. A shorter interval would nearly double the time of a race that
+takes longer to measure than to train."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -35,11 +35,11 @@ class UpdateSettings:
     optimizer: Optimizer
     batch_size: int  # examples per gradient, >= 1
     hyperparameters: Mapping[str, Floats]
-    lr_factor: Callable[[int], Floats] | None = None  # by step; None when constant
-    batch_plan: BatchPlan | None = None  # examples of each step, where they change
-    micro_batch: int | None = None  # examples per pass, >= 1; None for what fits into memory
+    lr_factor: Callable[[int], Floats] | None = None  # by step; None if constantly 1
+    batch_plan: BatchPlan | None = None  # examples of each step, if they change
+    micro_batch: int | None = None  # examples per pass, >= 1; None for as many as fit into memory
     averaging: Mapping[str, Floats] = field(default_factory=dict)  # of the weights, by name
-    counts_averages: bool = False  # whether averages are measured, and the weights beside them
+    counts_averages: bool = False  # whether averages count for the target, not the weights
 
     def select(self, lanes: slice) -> "UpdateSettings":
         """Return the settings of some of the lanes."""
@@ -59,13 +59,12 @@ class GradientLanes:
     lanes needs a trace of its own. Lanes never affect each other, so this changes no result.
 
     Attributes:
-        quantities: names of the further quantities that are measured.
+        quantities: names of the further quantities measured.
     """
 
     def __init__(
         self, loaded: LoadedWorkload, networks: Networks, settings: UpdateSettings, order: Order
     ) -> None:
-        """Start every lane at step 0."""
         self._networks, self._settings, self._order = networks, settings, order
         self._device = loaded.device
         self._buffers = settings.optimizer.zeros(networks.parameters, networks.described)
@@ -73,8 +72,7 @@ class GradientLanes:
         self._values = {n: self._column(v) for n, v in settings.hyperparameters.items()}
         self.quantities, self._measured = loaded.quantities, 0
         self._averages = Averages(networks, settings.averaging) if settings.averaging else None
-        count = len(networks.parameters)
-        self._computed = self._live = np.arange(count)
+        self._computed = self._live = np.arange(len(networks.parameters))
         plan = settings.batch_plan
         most = settings.batch_size if plan is None else max(size for _, size in plan.stages)
         size = min(settings.micro_batch or most, most)
@@ -94,10 +92,10 @@ class GradientLanes:
     @property
     def learning_rates(self) -> Tensor:
         """Learning rate of the next update of the remaining lanes, shape (lanes,)."""
-        return self._values_now()["lr"][self._rows(), 0]
+        return self._current_values()["lr"][self._rows(), 0]
 
     def measured_weights(self, place: int) -> tuple[Tensor, dict[str, Tensor]]:
-        """Return copies of the weights of a remaining lane as measured, averages where they count.
+        """Return copies of a remaining lane's weights as measured: averages, if those count.
 
         They are the parameters, shape (parameters,), and by name the buffers that training may
         change, such as batch statistics.
@@ -116,7 +114,7 @@ class GradientLanes:
         total = torch.zeros(len(self._computed), device=self._device)
         with torch.no_grad():
             for _ in range(steps):
-                total += self._step_once(self._step, self._values_now())
+                total += self._step_once(self._step, self._current_values())
                 self._step += 1
                 if self._averages is not None:
                     self._averages.update(self._step)
@@ -129,34 +127,35 @@ class GradientLanes:
         with self._weights(averaged=self._settings.counts_averages):
             return tuple(self._evaluation.validation(self._rows()))
 
-    def beside(self, ending: NDArray[np.bool_]) -> dict[str, Floats]:
-        """Return by name what is not part of every measurement, each (lanes,), NaN where not known.
+    def occasional_quantities(self, ending: NDArray[np.bool_]) -> dict[str, Floats]:
+        """Return by name the quantities that not every measurement has, each (lanes,), or NaN.
 
-        It is the error of the weights that the target does not count on, of all lanes now and then,
-        and the test error: both of the lanes that are `ending`, below the target or out of budget.
+        These are the error of the weights that do not count for the target and the test error. Both
+        are measured in lanes that are `ending`, below the target or out of budget; the former now
+        and then in all lanes.
         """
-        counts_averages, found, rows = self._settings.counts_averages, {}, self._rows()
+        counts_averages, errors, rows = self._settings.counts_averages, {}, self._rows()
         if self._averages is not None or self._settings.optimizer.average is not None:
+            other = RAW_ERROR if counts_averages else AVERAGED_ERROR
             with self._weights(averaged=not counts_averages):
-                if self._measured % BESIDE_EVERY == 1 or ending.all():
-                    errors = self._evaluation.validation(rows)[1]
+                if self._measured % OTHER_WEIGHTS_INTERVAL == 1 or ending.all():
+                    errors[other] = self._evaluation.validation(rows)[1]
                 else:
-                    errors = self._evaluation.errors("validation", rows, ending)
-            found[RAW_ERROR if counts_averages else AVERAGED_ERROR] = errors
+                    errors[other] = self._evaluation.errors("validation", rows, ending)
         if self._evaluation.tests:
             with self._weights(averaged=counts_averages):
-                found[TEST_ERROR] = self._evaluation.errors("test", rows, ending)
-        return found
+                errors[TEST_ERROR] = self._evaluation.errors("test", rows, ending)
+        return errors
 
     def _weights(self, *, averaged: bool) -> AbstractContextManager[None]:
-        """Measure averaged weights while the body runs, or those that are trained."""
-        own = self._settings.optimizer.average
+        """Let the body measure averaged weights, or the trained ones."""
+        average = self._settings.optimizer.average
         if averaged and self._averages is not None:
             return self._averages.in_place()
-        if averaged and own is not None:
+        if averaged and average is not None:
             parameters = self._networks.parameters
             state = self._update.between(parameters, self._buffers, self._values)
-            return in_place([parameters], [own(state)])
+            return in_place([parameters], [average(state)])
         return nullcontext()
 
     def keep(self, lanes: NDArray[np.bool_]) -> None:
@@ -169,7 +168,7 @@ class GradientLanes:
             self._live = np.arange(len(self._live))
 
     def state(self) -> dict[str, Any]:
-        """Return the state as tensors and plain values, which the next step changes."""
+        """Return the state as tensors and plain values, which the next step overwrites."""
         return {
             "step": self._step,
             "computed": self._computed.tolist(),
@@ -193,7 +192,7 @@ class GradientLanes:
         self._micro_batch.size, self._evaluation.portion.size = state["micro_batches"]
 
     def adopt(self, state: Mapping[str, Any]) -> None:
-        """Go on from the state of other lanes, one for one, with batches of one's own."""
+        """Continue from the state of other lanes, one for one, but with these lanes' batches."""
         self._step = state["step"]
         self._networks.restore(state["networks"])
         for name, buffer in self._buffers.items():
@@ -223,7 +222,6 @@ class GradientLanes:
         return self._micro_batch.run(lambda size: self._update_once(size, indices, values))
 
     def _update_once(self, size: int, indices: Tensor, values: Mapping[str, Tensor]) -> Tensor:
-        """Take one update in every lane, with at most `size` examples per pass."""
         if size >= indices.shape[1]:
             return self._full_batch_step(indices, values)
         gradients, losses = self._accumulated(size, indices)
@@ -256,7 +254,7 @@ class GradientLanes:
             losses.add_(part_losses, alpha=share)
         return total, losses
 
-    def _values_now(self) -> Mapping[str, Tensor]:
+    def _current_values(self) -> Mapping[str, Tensor]:
         if self._settings.lr_factor is None:
             return self._values
         factor = self._column(self._settings.lr_factor(self._step)[self._computed])

@@ -25,11 +25,12 @@ from study.records import (
 )
 
 Texts = NDArray[np.str_]
-Recorded = tuple[str, int, int | None, tuple[str | None, int | None]]
-"""Role and number of a trial, its steps to target as recorded, and role and number of the trial
-that its point comes from, if any."""
+TrialKey = tuple[str | None, int | None]
+"""Role and number of a trial; None for no trial."""
+Recorded = tuple[str, int, int | None, TrialKey]
+"""A trial's role and number, its recorded steps to target, and the trial its point comes from."""
 JUDGED = ("step", "val_loss", "val_error")
-"""Measurements that decide how a trial ended."""
+"""Columns of a curve that decide how a trial ended."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -37,10 +38,10 @@ class Run:
     """The measurements of a lane."""
 
     curve: Curve  # finite measurements, from step 0
-    diverged_at: int | None  # step of a measurement that was not finite; None without one
+    diverged_at: int | None  # step of a measurement that was not finite; None if there was none
     seconds: Seconds = field(default_factory=Seconds)  # share of the race's wall-clock time
     pruned: bool = False  # whether it was dropped at a rung, after its last measurement
-    finished: bool = False  # whether it took all its steps although the last are not measured
+    finished: bool = False  # whether it took all its steps without a measurement at the last
 
 
 LOST = (
@@ -57,7 +58,7 @@ def trial_result(
     execution: Execution | None = None,
     message: str = "",
 ) -> TrialResult:
-    """Return the result of the trial at a place in a cohort; the message says why it failed."""
+    """Return the result of the trial at an index of a cohort; the message says why it failed."""
     run, outcome = ended
     return TrialResult(
         batch_size=cohort.batch_size,
@@ -74,13 +75,13 @@ def trial_result(
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Runs:
-    """The measurements of many lanes, one array for all of them, those of the first lane first."""
+    """The measurements of many lanes, concatenated lane by lane."""
 
     sizes: Steps  # number of measurements of each lane, shape (lanes,)
     step: Steps
     val_loss: Floats
     val_error: Floats
-    diverged_at: Steps  # as in `Run`, -1 for None; this and what follows has shape (lanes,)
+    diverged_at: Steps  # as in `Run`, -1 for None; this and the following have shape (lanes,)
     pruned: NDArray[np.bool_]
     finished: NDArray[np.bool_]
 
@@ -88,7 +89,7 @@ class Runs:
     def recorded(
         cls, sizes: Steps, values: Mapping[str, NDArray[Any]], status: Texts, stopped_at: Steps
     ) -> "Runs":
-        """Return the runs of trials as recorded, with their measurements by name."""
+        """Return the runs of recorded trials; `values` has their measurements by name."""
         step = values["step"]
         last = np.full(sizes.shape, -1)
         last[sizes > 0] = step[np.cumsum(sizes)[sizes > 0] - 1]
@@ -105,7 +106,7 @@ class Runs:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Outcomes:
-    """How many lanes ended, as in `Outcome`; every array has shape (lanes,)."""
+    """The outcomes of many lanes, as in `Outcome`; every array has shape (lanes,)."""
 
     rows: Steps  # number of measurements up to the cap or the target
     status: Texts
@@ -117,7 +118,7 @@ class Outcomes:
     def outcomes(self) -> list[Outcome]:
         """Return the outcome of each lane."""
         columns = (self.status, self.steps, self.steps_before, self.stopped_at, self.best_error)
-        # made once each, as there may be very many trials
+        # each made once, since there may be very many trials
         statuses = {status: Status(status) for status in set(self.status.tolist())}
         return [
             Outcome(
@@ -132,15 +133,14 @@ class Outcomes:
 
 
 def judge(run: Run, rules: StoppingRules) -> tuple[Run, Outcome]:
-    """Return a run cut at the cap of the rules, and its outcome, as `judge_all` does."""
+    """Return a run cut at the cap of the rules, and its outcome, by `judge_all`."""
     curve = run.curve
-    diverged = -1 if run.diverged_at is None else run.diverged_at
     runs = Runs(
         sizes=np.array([curve.step.size]),
         step=curve.step,
         val_loss=curve.val_loss,
         val_error=curve.val_error,
-        diverged_at=np.array([diverged]),
+        diverged_at=np.array([-1 if run.diverged_at is None else run.diverged_at]),
         pruned=np.array([run.pruned]),
         finished=np.array([run.finished]),
     )
@@ -151,9 +151,9 @@ def judge(run: Run, rules: StoppingRules) -> tuple[Run, Outcome]:
 def judge_all(runs: Runs, rules: StoppingRules, caps: Floats) -> Outcomes:
     """Return the outcomes of runs that are cut at their caps.
 
-    A cap is the step of the last measurement that matters. A pure function: it is applied when a
-    race ends, and again when other cohorts have lowered the cap, so the result does not depend on
-    the order of cohorts.
+    The first measurement at or past a cap is the last that matters. This is a pure function, used
+    when a race ends and again when other cohorts have lowered the cap, so the result does not
+    depend on the order of cohorts.
     """
     sizes = runs.sizes
     lane = np.repeat(np.arange(sizes.size), sizes)
@@ -164,15 +164,15 @@ def judge_all(runs: Runs, rules: StoppingRules, caps: Floats) -> Outcomes:
     diverged_at = np.where(capped, -1, runs.diverged_at)
     pruned = runs.pruned & ~capped
 
-    def at(values: NDArray[Any], place: Steps) -> NDArray[Any]:
-        """Return the values at a row of every lane; of lanes without measurements, any."""
+    def at(values: NDArray[Any], rows: Steps | int) -> NDArray[Any]:
+        """Return the values at one row of every lane; arbitrary for a lane with none."""
         if not values.size:
             return np.zeros(sizes.size, values.dtype)
-        found: NDArray[Any] = values[np.minimum(first + np.maximum(place, 0), values.size - 1)]
-        return found
+        chosen: NDArray[Any] = values[np.minimum(first + np.maximum(rows, 0), values.size - 1)]
+        return chosen
 
     # a program need not measure before its first step
-    from_start = (sizes > 0) & (at(runs.step, np.zeros_like(sizes)) == 0)
+    from_start = (sizes > 0) & (at(runs.step, 0) == 0)
     trained = (row >= from_start[lane]) & (row < rows[lane])
     hit = _first_row(lane, row, trained & (runs.val_error < rules.target), sizes)
     reached = hit < sizes
@@ -183,11 +183,11 @@ def judge_all(runs: Runs, rules: StoppingRules, caps: Floats) -> Outcomes:
     best = np.full(sizes.shape, np.inf)
     np.minimum.at(best, lane[trained], runs.val_error[trained])
     last = at(runs.step, rows - 1)
-    ended = [(at(values, rows - 1)) for values in (runs.val_loss, runs.val_error)]
-    began = [at(values, np.zeros_like(sizes)) for values in (runs.val_loss, runs.val_error)]
+    measured = (runs.val_loss, runs.val_error)
+    initial, final = ([at(values, where) for values in measured] for where in (0, rows - 1))
     diverged = (diverged_at >= 0) | (sizes == 0)
-    # a program need not report step 0, and later losses say nothing of where it began
-    diverged |= from_start & has_diverged(began, ended, rules.target)
+    # a program need not report step 0, and later losses do not show where it began
+    diverged |= from_start & has_diverged(initial, final, rules.target)
     spent = (runs.finished | (last >= rules.max_steps)) & (caps > rules.max_steps)
     status = np.select(
         [reached, diverged, spent, pruned],
@@ -205,10 +205,10 @@ def judge_all(runs: Runs, rules: StoppingRules, caps: Floats) -> Outcomes:
     )
 
 
-def _first_row(lane: Steps, row: Steps, found: NDArray[np.bool_], sizes: Steps) -> Steps:
-    """Return the first row of each lane where something is found; its size where it is not."""
+def _first_row(lane: Steps, row: Steps, true: NDArray[np.bool_], sizes: Steps) -> Steps:
+    """Return each lane's first row where `true` is True; its size if there is none."""
     rows = sizes.copy()
-    np.minimum.at(rows, lane[found], row[found])
+    np.minimum.at(rows, lane[true], row[true])
     return rows
 
 
@@ -221,9 +221,8 @@ def final_results(resolved: ResolvedStudy, results: Iterable[TrialResult]) -> li
     by_size: dict[int, list[TrialResult]] = {}
     for result in results:
         by_size.setdefault(result.batch_size, []).append(result)
-    found = []
+    final: list[TrialResult] = []
     for size, group in by_size.items():
-        outcomes = [result.outcome for result in group]
         values = {
             name: np.concatenate([getattr(result.curve, name) for result in group])
             for name in JUDGED
@@ -231,22 +230,18 @@ def final_results(resolved: ResolvedStudy, results: Iterable[TrialResult]) -> li
         runs = Runs.recorded(
             np.array([result.curve.step.size for result in group]),
             values,
-            np.array([outcome.status for outcome in outcomes]),
-            np.array([outcome.stopped_at for outcome in outcomes]),
+            np.array([result.outcome.status for result in group]),
+            np.array([result.outcome.stopped_at for result in group]),
         )
         judged = judge_recorded(resolved, size, [_recorded(result) for result in group], runs)
-        found += [
-            result if result.outcome.status is Status.FAILED else _ended(result, rows, outcome)
-            for result, rows, outcome in zip(
-                group, judged.rows.tolist(), judged.outcomes(), strict=True
-            )
-        ]
-    return found
+        final += map(_judged_result, group, judged.rows.tolist(), judged.outcomes())
+    return final
 
 
-def _ended(result: TrialResult, rows: int, outcome: Outcome) -> TrialResult:
-    """Return a trial cut to so many measurements: itself, as most, where nothing changes."""
-    if rows >= result.curve.step.size and outcome == result.outcome:
+def _judged_result(result: TrialResult, rows: int, outcome: Outcome) -> TrialResult:
+    """Return a trial cut to `rows` measurements; itself if nothing changes, as for most."""
+    unchanged = rows >= result.curve.step.size and outcome == result.outcome
+    if unchanged or result.outcome.status is Status.FAILED:
         return result
     return replace(result, curve=result.curve.until(rows), outcome=outcome)
 
@@ -254,21 +249,19 @@ def _ended(result: TrialResult, rows: int, outcome: Outcome) -> TrialResult:
 def judge_recorded(
     resolved: ResolvedStudy, batch_size: int, trials: Sequence[Recorded], runs: Runs
 ) -> Outcomes:
-    """Return how the trials of a batch size ended, judged by the fewest steps over all of them.
+    """Return the outcomes of a batch size's trials, judged by the fewest steps over all of them.
 
-    A replicate is judged by the steps of its point in the search, or of its re-runs, where `until`
-    granted more of these. `runs` are in the order of `trials`; the outcome of those that failed is
-    void.
+    A replicate is judged by the steps of its point in the search, or of its re-runs if `until`
+    granted more of them. `runs` are in the order of `trials`; outcomes of failed trials are void.
     """
-    known = {(role, trial): steps for role, trial, steps, _ in trials}
+    known: dict[TrialKey, int | None] = {(role, trial): n for role, trial, n, _ in trials}
     if resolved.seeds_at(batch_size) > resolved.replicates.seeds and runs.step.size:
         last = runs.step[np.cumsum(runs.sizes) - 1].tolist()
-        ends: dict[tuple[str, int], list[int]] = {}
+        ends: dict[TrialKey, list[int]] = {}
         for end, size, (role, _, steps, source) in zip(last, runs.sizes, trials, strict=True):
             if role == Role.REPLICATE and size:
-                again = ends.setdefault((source[0] or "", source[1] or 0), [])
-                again.append(end if steps is None else steps)
-        known |= {at: held_to(steps, ends.get(at, [])) for at, steps in known.items() if steps}
+                ends.setdefault(source, []).append(end if steps is None else steps)
+        known |= {key: held_to(steps, ends.get(key, [])) for key, steps in known.items() if steps}
     competing = [steps for role, _, steps, _ in trials if role != Role.REPLICATE]
     best = min((steps for steps in competing if steps is not None), default=None)
 
@@ -277,7 +270,7 @@ def judge_recorded(
         return StoppingRules.for_role(Role(role), resolved, batch_size, steps).cap
 
     caps = [
-        cap(role, known.get((source[0] or "", source[1] or 0)) if role == Role.REPLICATE else best)
+        cap(role, known.get(source) if role == Role.REPLICATE else best)
         for role, _, _, source in trials
     ]
     rules = StoppingRules.for_search(resolved, batch_size, None)

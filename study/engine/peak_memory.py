@@ -1,4 +1,4 @@
-"""The most memory that training has taken: of the GPU if there is one, else of the process."""
+"""Peak memory of training: of the GPU if there is one, else of the process."""
 
 import resource
 import sys
@@ -10,7 +10,7 @@ _PEAK = Path("/proc/self/status")
 
 
 def reset_peak() -> None:
-    """Forget the peak so far, where the system can."""
+    """Reset the peak, if the system can."""
     if torch.cuda.is_available():
         torch.cuda.reset_peak_memory_stats()
     if _PEAK.exists():

@@ -2,7 +2,7 @@
 
 import math
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any, ClassVar, Protocol
 
@@ -15,8 +15,8 @@ from study.engine.stopping_rules import (
     PATIENCE,
     StoppingRules,
     plainly_diverged,
-    staying,
     step_after,
+    survivors,
 )
 from study.records import Curve, Floats, Seconds
 from workloads.workload import Lanes
@@ -24,7 +24,7 @@ from workloads.workload import Lanes
 
 @dataclass(slots=True, eq=False)
 class _Lane:
-    """Measurements and times of a lane during the race."""
+    """A lane's measurements and times during the race."""
 
     rows: list[tuple[float, ...]] = field(default_factory=list)
     diverged_at: int | None = None
@@ -33,22 +33,13 @@ class _Lane:
     evaluation: float = 0.0
     total: float = 0.0
 
-    def run(self, further: Sequence[str]) -> Run:
-        """Return the run; `further` names the columns of the rows after those of every curve."""
-        return Run(
-            curve=Curve.of_rows(self.rows, further),
-            diverged_at=self.diverged_at,
-            seconds=Seconds(self.total, self.training, self.evaluation),
-            pruned=self.pruned,
-        )
-
 
 class Racing(Protocol):
-    """What a worker tells of a race, or of programs that train each for itself."""
+    """A race, or programs that train independently, whose progress a worker reports."""
 
     @property
     def racing(self) -> int:
-        """Number of lanes not dropped, that take each step."""
+        """Number of lanes that take each step: those not dropped."""
 
     @property
     def step(self) -> int:
@@ -60,13 +51,13 @@ class Racing(Protocol):
 
     @property
     def least_loss(self) -> float:
-        """Lowest validation loss measured last; NaN where there is none."""
+        """Lowest of the lanes' latest validation losses; NaN if there is none."""
 
 
 class Race:
     """A race in progress, which advances lap by lap; a lap ends with a measurement."""
 
-    # called after every lap of any race in this process; a worker sets it to tell how far it is
+    # called after every lap of any race in this process; a worker sets it to report progress
     after_lap: ClassVar[Callable[[Racing], None]] = staticmethod(lambda race: None)
 
     def __init__(
@@ -76,13 +67,13 @@ class Race:
 
         `leaving` is for a race that is run again: the steps at which some lanes left it.
         """
-        self.rules = rules  # stopping rules, given the steps to target known so far
+        self.rules = rules  # given the steps to target known so far
         self._leaving = leaving or {}
         self._record = [_Lane() for _ in range(count)]
         self._racing = list(range(count))
         self.step: int = 0  # updates taken
         self._begun, self._rung, self._seconds = False, 0, 0.0
-        self._further: tuple[str, ...] = ()
+        self._quantities: tuple[str, ...] = ()
 
     @property
     def over(self) -> bool:
@@ -97,34 +88,33 @@ class Race:
 
     @property
     def least_loss(self) -> float:
-        """Lowest validation loss in the last lap; NaN where no lane is left."""
+        """Lowest validation loss in the last lap; NaN if no lane is left."""
         return min((self._record[lane].rows[-1][2] for lane in self._racing), default=math.nan)
 
     @property
     def share(self) -> float:
-        """Share of the race that is over, from 0 to 1, by the lanes that are left."""
+        """Share of the race that is over, from 0 to 1, judged by the lanes that are left."""
         rows = [self._record[lane].rows for lane in self._racing]
         first, last = (min((row[at][3] for row in rows), default=math.nan) for at in (0, -1))
         return self.rules.share_over(self.step, first, last)
 
     @property
     def fruitless(self) -> bool:
-        """Whether its rungs may have dropped every lane that gets below the target in time."""
+        """Whether its rungs may have dropped every lane that would reach the target in time."""
         expected = self.rules.expected_steps
         if expected is None or self.rules.best_steps is not None:
             return False
-        if not any(lane.pruned for lane in self._record):
-            return False
-        return self.step >= PATIENCE * expected or self.over
+        pruned = any(lane.pruned for lane in self._record)
+        return pruned and (self.step >= PATIENCE * expected or self.over)
 
     def place(self, lane: int) -> int | None:
-        """Return a lane's place among those not dropped; None for a dropped one."""
+        """Return a lane's place among those not dropped; None if it is dropped."""
         return self._racing.index(lane) if lane in self._racing else None
 
     def lap(self, lanes: Lanes) -> None:
         """Advance the remaining lanes to the next measurement; the first lap measures at step 0.
 
-        `lanes` must be the same object in every lap. Lanes that diverged or are pruned are dropped
+        `lanes` must be the same object in every lap. Lanes that diverge or are pruned are dropped
         at once, lanes at the target when the next lap begins.
         """
         started = time.perf_counter()
@@ -152,7 +142,15 @@ class Race:
 
     def runs(self) -> list[Run]:
         """Return the run of every lane, in order."""
-        return [lane.run(self._further) for lane in self._record]
+        return [
+            Run(
+                curve=Curve.of_rows(lane.rows, self._quantities),
+                diverged_at=lane.diverged_at,
+                seconds=Seconds(lane.total, lane.training, lane.evaluation),
+                pruned=lane.pruned,
+            )
+            for lane in self._record
+        ]
 
     def state(self) -> dict[str, Any]:
         """Return the state after a lap as plain values."""
@@ -163,7 +161,7 @@ class Race:
             "rungs": list(self.rules.rungs),
             "rung": self._rung,
             "seconds": self._seconds,
-            "further": list(self._further),
+            "further": list(self._quantities),
             "record": [asdict(lane) for lane in self._record],
         }
 
@@ -174,7 +172,7 @@ class Race:
         self.rules = replace(self.rules, best_steps=state["best_steps"])
         self._begun, self.step, self._seconds = True, state["step"], state["seconds"]
         self._racing, self._rung = list(state["racing"]), state["rung"]
-        self._further = tuple(state.get("further", ()))
+        self._quantities = tuple(state["further"])
         self._record = [_Lane(**lane) for lane in state["record"]]
 
     def _at_target(self, lane: int) -> bool:
@@ -193,8 +191,8 @@ class Race:
         finite_others = (np.where(np.isfinite(other), other, np.nan) for other in others)
         further = dict(zip(getattr(lanes, "quantities", ()), finite_others, strict=True))
         if isinstance(lanes, Ensemble):
-            further |= lanes.beside(finite & self._ending(error))
-        self._further = tuple(further)
+            further |= lanes.occasional_quantities(finite & self._ending(error))
+        self._quantities = tuple(further)
         times = np.full(len(loss), seconds)
         values = np.stack([train_loss, loss, error, times, *further.values()]).T.tolist()
         for lane, row, is_finite in zip(self._racing, values, finite, strict=True):
@@ -205,21 +203,18 @@ class Race:
         self._keep(lanes, finite.tolist())
 
     def _ending(self, error: Floats) -> NDArray[np.bool_]:
-        """Return which lanes get below the target for the first time, or spend the budget."""
+        """Return which lanes get below the target for the first time, or have spent the budget."""
         target = self.rules.target
         if self.step >= self.rules.max_steps:
             return np.ones(len(error), dtype=bool)
         if self.step == 0:
             return np.zeros(len(error), dtype=bool)
-        return np.array(
-            [
-                now < target and not any(row[3] < target for row in self._record[lane].rows[1:])
-                for lane, now in zip(self._racing, error, strict=True)
-            ]
-        )
+        earlier = (self._record[lane].rows[1:] for lane in self._racing)
+        above = [all(row[3] >= target for row in rows) for rows in earlier]
+        return np.array(above, dtype=bool) & (error < target)
 
     def _prune(self, lanes: Lanes) -> None:
-        """Drop lanes that have plainly diverged, at a rung all but the best, and those leaving."""
+        """Drop lanes that plainly diverged, all but the best at a rung, and lanes that leave."""
         kept = set(self._racing) - {k for k, step in self._leaving.items() if step <= self.step}
         if self.rules.ends_diverged:
             rows = {lane: self._record[lane].rows for lane in kept}
@@ -228,9 +223,12 @@ class Race:
         passed = sum(rung <= self.step for rung in self.rules.rungs)
         if passed > self._rung:
             self._rung, done = passed, set(filter(self._at_target, range(len(self._record))))
-            rows = {lane: self._record[lane].rows for lane in kept - done}
-            standings = [(min(r[3] for r in own[1:]), own[-1][2], n) for n, own in rows.items()]
-            best = (kept & done) | staying(standings, len(self._record), passed, len(done))
+            standings = []
+            for lane in kept - done:
+                rows_of_lane = self._record[lane].rows
+                least_error = min(row[3] for row in rows_of_lane[1:])
+                standings.append((least_error, rows_of_lane[-1][2], lane))
+            best = (kept & done) | survivors(standings, len(self._record), passed, len(done))
             for lane in kept - best:
                 self._record[lane].pruned = True
             kept = best

@@ -1,7 +1,5 @@
 """Shards of the training set, one per client: random, or with skewed labels."""
 
-from collections.abc import Sequence
-
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -31,8 +29,8 @@ def dirichlet_shards(labels: Tensor, clients: int, alpha: float, seed: int) -> l
     As in Hsu et al. 2019 (arXiv:1909.06335), class proportions are sampled client by client from
     Dir(alpha p), then the client's examples by these proportions, without replacement; a class that
     runs out is left out and the other proportions are scaled up. Here p are the proportions among
-    the examples that are left, not in the training set: otherwise the last clients would get the
-    leftovers of all others, at any alpha. Shard sizes differ by at most one, as in iid shards.
+    the remaining examples, not in the training set: otherwise the last clients would get the
+    others' leftovers, at any alpha. Shard sizes differ by at most one, as in iid shards.
 
     Args:
         labels: classes of the training set, integers of shape (examples,), examples >= clients.
@@ -49,9 +47,9 @@ def dirichlet_shards(labels: Tensor, clients: int, alpha: float, seed: int) -> l
     shards = []
     for size in [len(shard) for shard in np.array_split(inverse, clients)]:
         taken = np.zeros_like(left)
-        there = np.flatnonzero(left)
-        proportions = log_proportions(random, alpha * left[there] / left.sum())
-        taken[there] = _counts(random, proportions, left[there], size)
+        nonempty = np.flatnonzero(left)
+        log_weights = log_proportions(random, alpha * left[nonempty] / left.sum())
+        taken[nonempty] = _counts(random, log_weights, left[nonempty], size)
         left = left - taken
         parts = [pool[rest:][:n] for pool, rest, n in zip(pools, left, taken, strict=True)]
         shards.append(torch.from_numpy(np.concatenate(parts)))
@@ -63,16 +61,10 @@ def log_proportions(random: np.random.Generator, concentration: Floats) -> Float
 
     `concentration` has shape (classes,), each > 0.
     """
-    # for concentrations near 0 the variates would underflow to 0: G(a) = G(a + 1) U^(1/a)
+    # G(a) = G(a + 1) U^(1/a), since variates of concentrations near 0 would underflow
     fall = random.exponential(size=len(concentration)) / concentration
     logs: Floats = np.log(random.gamma(concentration + 1)) - fall
     return logs
-
-
-def shares(shards: Sequence[Tensor]) -> list[float]:
-    """Return each client's share of all examples, n_k / n; the shares add up to 1."""
-    total = sum(len(shard) for shard in shards)
-    return [len(shard) / total for shard in shards]
 
 
 def _generator(seed: int, clients: int) -> np.random.Generator:
@@ -85,8 +77,8 @@ def _counts(
     """Sample how many examples of each class a client takes, at most `left` of each."""
     counts = np.zeros_like(left)
     while (missing := size - counts.sum()) > 0:
-        open_logs = np.where(counts < left, log_weights, -np.inf)
-        weights = np.exp(open_logs - open_logs.max())
+        log_remaining = np.where(counts < left, log_weights, -np.inf)
+        weights = np.exp(log_remaining - log_remaining.max())
         # examples that a class lacks are sampled again from the others, as if one by one
         counts = np.minimum(counts + random.multinomial(missing, weights / weights.sum()), left)
     return counts

@@ -1,13 +1,12 @@
 """Stopping rules: when a lane of a race stops.
 
 A search needs only the fewest steps to target. So once one lane is below the target at step s, the
-others run to slack x s at most: a lane above the target by then cannot be the best. A slack above 1
-also gives the runners-up their steps to target.
+others run to slack x s at most: a lane above the target by then cannot be the best. With a slack
+above 1 the runners-up also get their steps to target.
 
-Where a study prunes, the worse half of a cohort is dropped at each of its rungs before that, and a
-lane that has plainly diverged at once. The lanes that are best early may be those that end at an
-error above the target: a race in which none is at the target after `PATIENCE` times the expected
-steps starts again without rungs.
+A study that prunes drops the worse half of a cohort at each rung before that, and at once a lane
+that has plainly diverged. Lanes that are best early may be those that never reach the target, so a
+race with none at the target after `PATIENCE` times the expected steps starts again without rungs.
 """
 
 import math
@@ -20,13 +19,12 @@ from study.config.study import ResolvedStudy
 from study.records import Cohort, Role
 
 PATIENCE = 2
-"""Times the expected steps after which a pruned race without a lane at the target starts again."""
-
-PLAINLY = 10.0
-"""Times its initial value that the loss of a lane is which has plainly diverged. Of 816 recorded
-trials that reached their target, none with so high an error was ever above 5 times."""
+"""Multiple of the expected steps after which a pruned race with no lane at the target restarts."""
+DIVERGED_FACTOR = 10.0
+"""Multiple of its initial loss beyond which a lane has plainly diverged. Of 816 recorded trials
+that reached their target, none with so high an error was ever above 5 times."""
 Standing = tuple[float, float, int]
-"""Of a lane at a rung: its least error so far, its last loss, its number; the least is best."""
+"""A lane's least error so far, its last loss and its number, at a rung; the least tuple is best."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -35,14 +33,14 @@ class StoppingRules:
 
     target: float  # validation error to get below, strictly
     max_steps: int  # step budget, >= 1
-    slack: float  # cap of the lanes as a multiple of the fewest steps to target, >= 1
+    slack: float  # cap on the lanes as a multiple of the fewest steps to target, >= 1
     resolution: float  # greatest relative growth from one measured step to the next, > 0
     best_steps: int | None = None  # fewest steps to target known so far
     shared: bool = True  # whether a lane at the target caps the others, as in a search
     to_budget: bool = False  # whether lanes continue past the target, to the budget
     ends_diverged: bool = False  # whether a lane that has plainly diverged stops at once
     rungs: tuple[float, ...] = ()  # steps at which the worse half of the lanes left is dropped
-    expected_steps: int | None = None  # fewest expected, by which the rungs are set
+    expected_steps: int | None = None  # expected fewest steps, which set the rungs
 
     @classmethod
     def for_cohort(cls, resolved: ResolvedStudy, cohort: Cohort) -> "StoppingRules":
@@ -50,25 +48,25 @@ class StoppingRules:
         rules = cls.for_role(cohort.role, resolved, cohort.batch_size, cohort.best_steps)
         return rules.pruned(resolved.race.prune or (), cohort.expected_steps)
 
-    def pruned(self, shares: Sequence[float], expected_steps: int | None) -> "StoppingRules":
-        """Return the rules with rungs at some shares of the expected fewest steps, if known."""
+    def pruned(self, fractions: Sequence[float], expected_steps: int | None) -> "StoppingRules":
+        """Return the rules with rungs at fractions of the expected fewest steps, if known."""
         if expected_steps is None:
             return self
         expected = min(expected_steps, self.max_steps)
-        rungs = tuple(share * expected for share in shares)
+        rungs = tuple(fraction * expected for fraction in fractions)
         return replace(self, rungs=rungs, expected_steps=expected)
 
     def share_over(self, step: int, first: float, last: float) -> float:
-        """Return the share of a race that is over, from 0 to 1, as far as its errors tell.
+        """Return the share of a race that is over, from 0 to 1, estimated from its errors.
 
-        `first` and `last` are its lanes' least errors at the first and the last measurement, NaN
-        before any; errors are taken to fall exponentially.
+        `first` and `last` are the lanes' least errors at the first and the last measurement, NaN
+        before any. Errors are assumed to fall exponentially.
         """
-        known = min(1.0, step / min(self.cap, self.max_steps))
+        by_steps = min(1.0, step / min(self.cap, self.max_steps))
         if self.to_budget or math.isfinite(self.cap) or not 0 < self.target < last < first:
-            return known
-        fallen = math.log(first / last) / math.log(first / self.target)
-        return max(known, fallen / self.slack)
+            return by_steps
+        by_error = math.log(first / last) / math.log(first / self.target)
+        return max(by_steps, by_error / self.slack)
 
     def without_rungs(self) -> "StoppingRules":
         """Return the rules without rungs."""
@@ -99,24 +97,21 @@ class StoppingRules:
         for replicates, of their point in the search. A recipe's trials have no cap, since the cost
         of a scaling rule is unknown for a trial that was stopped.
         """
-        if role is Role.RECIPE:
-            every = cls.for_search(resolved, batch_size, None)
-            return replace(every, shared=False, ends_diverged=False)
-        rules = cls.for_search(resolved, batch_size, steps)
-        if role is Role.REPLICATE:
-            slack = resolved.replicates.slack
-            return replace(rules, slack=slack, shared=False, ends_diverged=False)
-        return rules
+        rules = cls.for_search(resolved, batch_size, None if role is Role.RECIPE else steps)
+        if role not in {Role.RECIPE, Role.REPLICATE}:
+            return rules
+        slack = rules.slack if role is Role.RECIPE else resolved.replicates.slack
+        return replace(rules, slack=slack, shared=False, ends_diverged=False)
 
     @property
     def cap(self) -> float:
-        """Step of the last measurement that matters: the first one at or past it is the last."""
+        """Step at or after which the first measurement is the last that matters."""
         if self.to_budget or self.best_steps is None:
             return math.inf
         return self.slack * self.best_steps
 
     def after_reaching(self, steps: int) -> "StoppingRules":
-        """Return the rules after one more trial reached the target, in `steps` steps."""
+        """Return the rules after another trial reached the target, in `steps` steps."""
         if not self.shared:
             return self
         best = steps if self.best_steps is None else min(steps, self.best_steps)
@@ -124,10 +119,10 @@ class StoppingRules:
 
 
 def held_to(steps: int, ends: Sequence[int]) -> int:
-    """Return the steps of which a multiple caps re-runs of a point: median of where they ended.
+    """Return the steps to which a point's re-runs are capped, before slack: their median end.
 
-    At least the steps of its trial in the search, which may have been lucky: then most of its
-    re-runs end at the cap, and further ones go beyond it.
+    It is at least the steps of the point's trial in the search, which may have been lucky: most of
+    its re-runs then end at the cap, and further ones go beyond it.
     """
     return max(steps, math.ceil(statistics.median(ends))) if ends else steps
 
@@ -135,8 +130,8 @@ def held_to(steps: int, ends: Sequence[int]) -> int:
 def step_after(step: int, rules: StoppingRules) -> int:
     """Return the next step to measure at: step + 1 at first, then at most `resolution` further.
 
-    The grid is geometric since steps to target span orders of magnitude over batch sizes: each is
-    known to the same relative precision, for a number of measurements that grows as log(steps).
+    The grid is geometric because steps to target span orders of magnitude over batch sizes: each is
+    known to the same relative precision, with a number of measurements that grows as log(steps).
     """
     return min(max(step + 1, math.floor(step * (1 + rules.resolution))), rules.max_steps)
 
@@ -156,27 +151,27 @@ def measured_steps(rules: StoppingRules) -> Iterator[int]:
 def has_diverged(
     first: Sequence[Any], last: Sequence[Any], target: float, times: float = 1.0
 ) -> Any:
-    """Return whether a finite last loss and error show that a lane has diverged, of one or of many.
+    """Return whether a finite last loss and error show divergence, for one lane or for many.
 
-    `first` are those at step 0; the loss must be above so many `times` its value there.
+    `first` has those at step 0; the loss must exceed `times` its value there.
     """
     # the error alone cannot show it: a diverged classifier still guesses as well as at step 0
     halfway = (first[1] + target) / 2
     return (last[0] > times * first[0]) & (last[1] > halfway)
 
 
-def staying(standings: Collection[Standing], lanes: int, rung: int, done: int) -> set[int]:
-    """Return the lanes that stay at a rung: with those that are done, the best 1 / 2^rung of all.
+def survivors(standings: Collection[Standing], lanes: int, rung: int, done: int) -> set[int]:
+    """Return the lanes that stay at a rung: with those done, the best 1 / 2^rung of all lanes.
 
-    The best have the least error so far: then a lane dropped at a later rung never ends with a
-    greater one, and least errors rank all trials that missed the target. `standings` are of the
-    lanes neither dropped nor done; `lanes` and `done` are counts, rungs count from 1.
+    The best have the least error so far: so a lane dropped at a later rung never ends with a
+    greater one, and least errors rank all trials that missed the target. `standings` are for lanes
+    neither dropped nor done; `lanes` and `done` are counts, and rungs count from 1.
     """
     room = max(0, math.ceil(lanes / 2**rung) - done)
     return {lane for *_, lane in sorted(standings)[:room]}
 
 
 def plainly_diverged(first: Sequence[float], last: Sequence[float], target: float) -> bool:
-    """Return whether a lane has, by its measurements at step 0 and now, as `CURVE_FIELDS` are."""
-    began, now = first[2:4], last[2:4]
-    return began[0] > 0 and bool(has_diverged(began, now, target, PLAINLY))
+    """Return whether a lane has, given `CURVE_FIELDS` of its measurements at step 0 and now."""
+    initial, latest = first[2:4], last[2:4]
+    return initial[0] > 0 and bool(has_diverged(initial, latest, target, DIVERGED_FACTOR))

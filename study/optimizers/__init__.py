@@ -1,6 +1,6 @@
 """Optimizers, functional and vectorized over lanes: a table that entry points extend.
 
-An entry point of the group `batchscale.optimizers` refers to an :class:`Optimizer`.
+An entry point in the group `batchscale.optimizers` refers to an :class:`Optimizer`.
 """
 
 from study.optimizers.parameters import ParameterTensor, ParameterTensors, Role

@@ -1,35 +1,33 @@
-"""SOAP: hidden weight matrices move by Adam in the eigenbases of Shampoo, all else by AdamW.
+"""SOAP: Adam in Shampoo's eigenbases for hidden weight matrices, AdamW for all other parameters.
 
-Vyas et al. 2024 (arXiv 2409.11321), Algorithm 3, as its authors' code has it: with the averages
-L of G G' and R of G' G, whose eigenvectors Q and S are renewed every ten steps by one power
-iteration,
+Vyas et al. 2024 (arXiv 2409.11321), Algorithm 3, as in its authors' code: with the averages L of
+G G' and R of G' G, whose eigenvectors Q and S are refreshed every ten steps by one power iteration,
 
     M <- b1 M + (1 - b1) G;  V <- b2 V + (1 - b2) (Q' G S)^2
     W <- (1 - lr wd) (W - lr Q N S'),  N = Q' M^ S / (sqrt(V^) + eps)
 
-The first gradient gives the first bases, and does not move a matrix.
+The first gradient gives the first bases and moves no matrix.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
 import torch
 from torch import Tensor
 
-from study.config.space import Hyperparameter
 from study.optimizers.adaptive import LR, MOMENTS, adamw_step, one_minus_power
-from study.optimizers.momentum import fraction, positive
+from study.optimizers.momentum import fraction, nonnegative, positive
 from study.optimizers.orthogonal import values_of_rest
 from study.optimizers.parameters import ParameterTensor, ParameterTensors, Role
 from study.optimizers.update_rule import Optimizer, State
 
 LARGEST_SIDE = 2048
-"""Rows, or columns, up to which a side has a basis; a longer one keeps its axes, one-sided."""
-_LEAST_SHARE = 1e-4
-"""Eigenvalue over the largest one below which rounding decides on an eigenvector."""
+"""Rows or columns up to which a side has a basis; a longer side keeps its axes (one-sided SOAP)."""
+_MIN_SHARE = 1e-4
+"""Ratio to the largest eigenvalue below which rounding determines an eigenvector."""
 _SQUARES = ("averages", "bases")
 _Pair = tuple[Tensor | None, Tensor | None]
-"""Square matrices of rows and columns, each (lanes, side, side); None for a side without basis."""
+"""Square matrices for rows and columns, each (lanes, side, side); None for a side with no basis."""
 
 
 def _sides(tensor: ParameterTensor) -> tuple[int, int]:
@@ -46,19 +44,16 @@ def _widths(described: ParameterTensors) -> Mapping[str, int]:
 
 
 def _squares(state: State, name: str) -> Iterator[_Pair]:
-    """Yield views of a buffer's square matrices, a pair per parameter tensor."""
-    place = 0
-    for tensor in state.described:
-        pair: list[Tensor | None] = []
-        for side in _sides(tensor):
-            flat = state.buffers[name][:, place : place + side * side]
-            pair.append(flat.view(-1, side, side) if side else None)
-            place += side * side
-        yield pair[0], pair[1]
+    """Return views of a buffer's square matrices, a pair per parameter tensor."""
+    sides = [side for tensor in state.described for side in _sides(tensor)]
+    parts = torch.split(state.buffers[name], [side * side for side in sides], dim=1)
+    pairs = zip(parts, sides, strict=True)
+    squares = [part.view(-1, side, side) if side else None for part, side in pairs]
+    return zip(squares[::2], squares[1::2], strict=True)
 
 
 def _each(state: State) -> Iterator[tuple[State, _Pair, _Pair]]:
-    """Yield the state of each parameter tensor with its averages and its bases."""
+    """Yield each parameter tensor's state, averages and bases."""
     return zip(state.each(MOMENTS), *(_squares(state, name) for name in _SQUARES), strict=True)
 
 
@@ -67,50 +62,46 @@ def _soap(state: State) -> None:
     rest = values_of_rest(state)
     for tensor, averages, bases in _each(state):
         if any(_sides(tensor.described[0])):
-            _turned_step(tensor, averages, bases)
+            _matrix_step(tensor, averages, bases)
         else:
             adamw_step(replace(tensor, values=rest))
 
 
-def _turned_step(state: State, averages: _Pair, bases: _Pair) -> None:
-    """Take the step of a matrix. The bases are zero in the first one, and with them N."""
+def _matrix_step(state: State, averages: _Pair, bases: _Pair) -> None:
+    """Take the step of a matrix. In the first step the bases are zero, and so is N."""
     values, steps = state.values, state.buffers["step"]
     later, counted = steps > 1, (steps - 1).clamp_(min=1.0)
     gradients = _matrices(state, state.gradients)
     for average, sides in zip(averages, (gradients, gradients.mT), strict=True):
         if average is not None:
             average.lerp_(sides @ sides.mT, (1 - values["beta2"]).unsqueeze(2))
-    turned = _turned(gradients, bases).flatten(1)
+    rotated = _rotated(gradients, bases).flatten(1)
     first = state.buffers["first_moment"].lerp_(state.gradients, (1 - values["beta1"]) * later)
     second = state.buffers["second_moment"].mul_(values["beta2"])
-    second.addcmul_(turned.square_(), 1 - values["beta2"])
+    second.addcmul_(rotated.square_(), 1 - values["beta2"])
     root = (second / one_minus_power(values["beta2"], counted)).sqrt_().add_(values["eps"])
-    direction = _turned(_matrices(state, first), bases).flatten(1).div_(root)
-    back = _turned(_matrices(state, direction), _transposed(bases)).flatten(1)
+    direction = _rotated(_matrices(state, first), bases).flatten(1).div_(root)
+    inverses = [None if basis is None else basis.mT for basis in bases]
+    back = _rotated(_matrices(state, direction), inverses).flatten(1)
     lr = values["lr"] * later
     rate = lr / one_minus_power(values["beta1"], counted)
     state.parameters.addcmul_(back, rate, value=-1.0).mul_(1 - lr * values["weight_decay"])
 
 
-def _turned(matrices: Tensor, bases: _Pair) -> Tensor:
+def _rotated(matrices: Tensor, bases: Sequence[Tensor | None]) -> Tensor:
     """Return Q' G S."""
     left, right = bases
     matrices = matrices if left is None else left.mT @ matrices
     return matrices if right is None else matrices @ right
 
 
-def _transposed(bases: _Pair) -> _Pair:
-    left, right = bases
-    return None if left is None else left.mT, None if right is None else right.mT
-
-
 def _matrices(state: State, flat: Tensor) -> Tensor:
-    """Return a view of one tensor's numbers as (lanes, rows, columns)."""
+    """Return a view of one parameter tensor's numbers as (lanes, rows, columns)."""
     return flat.view(-1, *state.described[0].sides)
 
 
 def _refresh(state: State) -> None:
-    """Renew the bases by a power iteration, in order of falling eigenvalues; V moves with them."""
+    """Refresh the bases by a power iteration, in descending order of eigenvalues, and reorder V."""
     started = bool((state.buffers["step"] > 1).all())
     for tensor, averages, bases in _each(state):
         second = _matrices(tensor, tensor.buffers["second_moment"])
@@ -124,34 +115,33 @@ def _refresh(state: State) -> None:
             sizes = (basis * product).sum(1)
             order = sizes.argsort(dim=1, descending=True, stable=True).unsqueeze(1)
             second.copy_(torch.take_along_dim(second, order.mT if axis == 1 else order, dim=axis))
-            columns = torch.where(_told(sizes).unsqueeze(1), product, basis)
+            columns = torch.where(_determined(sizes).unsqueeze(1), product, basis)
             basis.copy_(torch.linalg.qr(torch.take_along_dim(columns, order, dim=2)).Q)
 
 
 def _eigenvectors(matrices: Tensor) -> Tensor:
-    """Return eigenvectors as columns, those of the largest eigenvalue first.
+    """Return eigenvectors as columns, in descending order of eigenvalues.
 
-    Where the first gradient tells nothing, any basis is one of eigenvectors, and rounding would
-    choose it, in another way for a pack than for a lane alone. There they are those of the axes'
-    numbers, a diagonal matrix, in what the others leave.
+    In the null space of the first gradient every vector is an eigenvector, and rounding would
+    choose a basis, another for a pack than for a single lane. There they are the eigenvectors of a
+    fixed diagonal matrix, projected onto that space.
     """
-    # eigh raises on what is not finite, and would end the lanes beside a diverged one
+    # eigh raises on numbers that are not finite, which would end the lanes beside a diverged one
     finite = matrices.isfinite().flatten(1).all(1).view(-1, 1, 1)
     values, vectors = torch.linalg.eigh(torch.where(finite, matrices, 0.0).double())
-    told = _told(values)
-    kept = vectors * told.unsqueeze(1)
-    sizes = torch.where(told, 1 + values / values.amax(1, keepdim=True), 0.0)
-    axes = torch.eye(values.shape[1]).to(values)
-    left = axes - kept @ kept.mT
-    numbers = torch.linspace(0.5, 1.0, values.shape[1]).to(values)
-    both = (kept * sizes.unsqueeze(1)) @ kept.mT + (left * numbers) @ left
-    found: Tensor = torch.linalg.eigh(both).eigenvectors
-    return found.flip(2).to(matrices.dtype)
+    determined = _determined(values)
+    kept = vectors * determined.unsqueeze(1)
+    sizes = torch.where(determined, 1 + values / values.amax(1, keepdim=True), 0.0)
+    null_space = torch.eye(values.shape[1]).to(values) - kept @ kept.mT  # as a projection
+    diagonal = torch.linspace(0.5, 1.0, values.shape[1]).to(values)
+    both = (kept * sizes.unsqueeze(1)) @ kept.mT + (null_space * diagonal) @ null_space
+    eigenvectors: Tensor = torch.linalg.eigh(both).eigenvectors
+    return eigenvectors.flip(2).to(matrices.dtype)
 
 
-def _told(eigenvalues: Tensor) -> Tensor:
-    """Return which eigenvalues (lanes, side) are large enough to know their eigenvectors."""
-    return eigenvalues > _LEAST_SHARE * eigenvalues.amax(1, keepdim=True)
+def _determined(eigenvalues: Tensor) -> Tensor:
+    """Return which eigenvalues (lanes, side) are large enough to determine their eigenvectors."""
+    return eigenvalues > _MIN_SHARE * eigenvalues.amax(1, keepdim=True)
 
 
 SOAP = Optimizer(
@@ -160,7 +150,7 @@ SOAP = Optimizer(
         "beta1": fraction(0.95),
         "beta2": fraction(0.95),
         "eps": positive(1e-8),
-        "weight_decay": Hyperparameter(default=0.01, low=0.0),
+        "weight_decay": nonnegative(0.01),
         "adamw_lr_ratio": positive(1.0),
     },
     buffers=MOMENTS,

@@ -1,4 +1,4 @@
-"""Hyperparameters of a study: of its optimizer, its schedule and its workload, or its program."""
+"""Hyperparameters of a study: those of its optimizer, schedule and workload, or of its program."""
 
 import inspect
 import math
@@ -23,7 +23,7 @@ class Group:
     """Hyperparameters of an optimizer, a schedule or a workload."""
 
     required: Mapping[str, Hyperparameter]  # always in the search space
-    optional: Mapping[str, Hyperparameter]  # in the search space only where the study names them
+    optional: Mapping[str, Hyperparameter]  # in the search space only if the study names them
 
     @property
     def known(self) -> dict[str, Hyperparameter]:
@@ -33,12 +33,12 @@ class Group:
     def used(self, space: Space) -> tuple[str, ...]:
         """Return the names of the hyperparameters in a resolved space that change a computation.
 
-        Optional ones fixed at their default are left out, so that a study that names them is
-        computed exactly as one that does not. Coordinates stand for what follows from them.
+        Optional ones fixed at their default are left out, so a study that names them is computed
+        exactly like one that does not. Coordinates are replaced by what they determine.
         """
         idle = {name for name, entry in self.optional.items() if space.get(name) == entry.default}
-        present = {*space, *replaced(space)} - idle - COORDINATES.keys()
-        return tuple(name for name in self.known if name in present)
+        effective = {*space, *replaced(space)} - idle - COORDINATES.keys()
+        return tuple(name for name in self.known if name in effective)
 
 
 def of_optimizer(name: str) -> Group:
@@ -48,12 +48,12 @@ def of_optimizer(name: str) -> Group:
 
 
 def of_schedule(name: str) -> Group:
-    """Return the hyperparameters of a schedule; those of a warm-up are optional."""
+    """Return a schedule's hyperparameters; those of a warm-up are optional."""
     return Group(schedule_named(name).hyperparameters, WARM_UP)
 
 
 def of_averaging() -> Group:
-    """Return what averages weights, of which one at most is used; 0 is off for the first two."""
+    """Return the hyperparameters of weight averaging, at most one of which is used."""
     decay = Hyperparameter(default=0.0, low=0.0, high=1.0)
     tail = Hyperparameter(default=0.0, low=0.0, high=1.0, high_open=False)
     return Group({}, {EMA_DECAY: decay, TAIL_AVERAGE: tail, EMA_HALF_LIFE: EXAMPLES})
@@ -72,10 +72,10 @@ def of_program(names: Iterable[str], space: Space) -> Group:
 
 
 def open_domain(entry: Range | float) -> Hyperparameter:
-    """Return the domain of a hyperparameter of which only its entry in the space is known.
+    """Return the domain of a hyperparameter, given only its entry in the search space.
 
-    A logarithm needs what is above 0, that of 1 - value what is below 1. A range on a linear scale
-    that lies in [0, 1], or above 0, is taken for that of a fraction, or of a positive number.
+    A log scale needs values above 0, a reverse-log scale values below 1. On a linear scale, a range
+    within [0, 1] is taken for a fraction's, and one above 0 for a positive number's.
     """
     if not isinstance(entry, Range):
         return Hyperparameter(default=entry, low=-math.inf)
@@ -100,11 +100,8 @@ def of_workload(workload: object) -> Group:
     entries = {name: _validate(name, entry) for name, entry in declared.items()}
     for name, entry in entries.items():
         _require_in_loss(workload, name, entry.default)
-    searched = {n for n, entry in entries.items() if isinstance(entry.default, Range)}
-    return Group(
-        {n: entry for n, entry in entries.items() if n in searched},
-        {n: entry for n, entry in entries.items() if n not in searched},
-    )
+    searched = {n: entry for n, entry in entries.items() if isinstance(entry.default, Range)}
+    return Group(searched, {n: entry for n, entry in entries.items() if n not in searched})
 
 
 def _validate(name: str, entry: Any) -> Hyperparameter:
@@ -135,6 +132,6 @@ def _require_in_loss(workload: object, name: str, default: Range | float) -> Non
         )
     if not isinstance(default, Range) and own != default:
         raise StudyError(
-            f"the declared default of {name!r} must be that of the workload's loss, got "
-            f"{default:g} and {own!r}; make them one"
+            f"the declared default of {name!r} must equal its default in the workload's loss, got "
+            f"{default:g} and {own!r}; make them equal"
         )

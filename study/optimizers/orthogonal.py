@@ -1,4 +1,4 @@
-"""Muon: hidden weight matrices move by an orthogonalized momentum, all other parameters by AdamW.
+"""Muon: orthogonalized momentum for hidden weight matrices, AdamW for all other parameters.
 
 Jordan et al. 2024, in the form of `torch.optim.Muon` with `adjust_lr_fn="match_rms_adamw"` (Liu et
 al. 2025, arXiv 2502.16982): updates are as large as AdamW's, so both parts share a learning rate,
@@ -12,21 +12,20 @@ from math import sqrt
 import torch
 from torch import Tensor
 
-from study.config.space import Hyperparameter
 from study.optimizers.adaptive import LR, MOMENTS, adamw_step
-from study.optimizers.momentum import fraction, positive
+from study.optimizers.momentum import fraction, nonnegative, positive
 from study.optimizers.parameters import Role
 from study.optimizers.update_rule import Optimizer, State
 
 _COEFFICIENTS = (3.4445, -4.7750, 2.0315)
 _ITERATIONS = 5
-_LEAST_NORM = 1e-7
+_MIN_NORM = 1e-7
 _RMS = 0.2
-"""Root mean square of an update of AdamW, in units of the learning rate."""
+"""Root mean square of an AdamW update, in units of the learning rate."""
 
 
 def _muon(state: State) -> None:
-    """Take Muon's step on hidden matrices, convolution kernels too, and AdamW's on all else."""
+    """Take Muon's step on hidden matrices, including convolution kernels, else AdamW's."""
     state.buffers["step"].add_(1)
     rest = values_of_rest(state)
     for tensor in state.each(MOMENTS):
@@ -37,22 +36,22 @@ def _muon(state: State) -> None:
 
 
 def values_of_rest(state: State) -> Mapping[str, Tensor]:
-    """Return the hyperparameters of AdamW's step on all that is no hidden matrix."""
+    """Return the hyperparameters of AdamW's step on all but hidden matrices."""
     return {**state.values, "lr": state.values["lr"] * state.values["adamw_lr_ratio"]}
 
 
 def _orthogonal_step(state: State) -> None:
-    """M <- m M + (1 - m) g; p <- (1 - lr wd) p - lr s O(g + m (M - g)), s = 0.2 sqrt(max(r, c)).
+    """Set M <- m M + (1 - m) g; p <- (1 - lr wd) p - lr s O(g + m (M - g)).
 
-    O makes all singular values of the r x c matrix about 1.
+    Here s = 0.2 sqrt(max(r, c)), and O makes all singular values of the r x c matrix about 1.
     """
     (described,), momentum, lr = state.described, state.values["momentum"], state.values["lr"]
     velocity = state.buffers["first_moment"].lerp_(state.gradients, 1 - momentum)
-    ahead = state.gradients.lerp_(velocity, momentum)
+    look_ahead = state.gradients.lerp_(velocity, momentum)
     rows, columns = described.sides
-    matrices = ahead.view(-1, rows, columns)
-    wide = _orthogonal(matrices.mT).mT if rows > columns else _orthogonal(matrices)
-    update = wide.reshape(ahead.shape)
+    matrices = look_ahead.view(-1, rows, columns)
+    update = _orthogonal(matrices.mT).mT if rows > columns else _orthogonal(matrices)
+    update = update.reshape(look_ahead.shape)
     state.parameters.mul_(1 - lr * state.values["weight_decay"])
     state.parameters.addcmul_(update, lr * sqrt(max(rows, columns)), value=-_RMS)
 
@@ -65,7 +64,7 @@ def _orthogonal(matrices: Tensor) -> Tensor:
     """
     linear, cubic, quintic = _COEFFICIENTS
     norm = torch.linalg.vector_norm(matrices, dim=(1, 2), keepdim=True)
-    result: Tensor = matrices / norm.clamp(min=_LEAST_NORM)
+    result: Tensor = matrices / norm.clamp(min=_MIN_NORM)
     for _ in range(_ITERATIONS):
         gram = result @ result.mT
         result = (cubic * gram + quintic * gram @ gram) @ result + linear * result
@@ -76,7 +75,7 @@ MUON = Optimizer(
     hyperparameters={
         "lr": LR,
         "momentum": fraction(0.95),
-        "weight_decay": Hyperparameter(default=0.1, low=0.0),
+        "weight_decay": nonnegative(0.1),
         "adamw_lr_ratio": positive(1.0),
         "beta1": fraction(0.9),
         "beta2": fraction(0.95),

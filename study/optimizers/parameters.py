@@ -1,4 +1,4 @@
-"""Parameter tensors of a model as update rules know them: name, shape and role."""
+"""A model's parameter tensors as update rules see them: name, shape and role."""
 
 from collections.abc import Iterable, Mapping
 from enum import StrEnum
@@ -12,12 +12,12 @@ from study.errors import StudyError, shown
 
 
 class Role(StrEnum):
-    """What a parameter tensor is in its model."""
+    """The role of a parameter tensor in its model."""
 
     MATRIX = "matrix"
-    """A hidden weight of two or more axes: of a dense layer, a convolution, a recurrence."""
+    """A hidden weight with two or more axes: of a dense layer, a convolution, a recurrence."""
     EMBEDDING = "embedding"
-    """A table of which each example reads some rows."""
+    """A table from which each example reads some rows."""
     HEAD = "head"
     """The weight of the output layer."""
     VECTOR = "vector"
@@ -39,7 +39,7 @@ class ParameterTensor(NamedTuple):
 
     @property
     def sides(self) -> tuple[int, int]:
-        """Rows and columns as a matrix, which for a kernel has a row per filter."""
+        """Rows and columns as a matrix; a convolution kernel has one row per filter."""
         return self.shape[0], prod(self.shape[1:])
 
 
@@ -47,8 +47,8 @@ ParameterTensors = tuple[ParameterTensor, ...]
 """A model's parameter tensors, in their order in the flat vector."""
 
 
-def unnamed(shapes: Iterable[tuple[int, ...]]) -> ParameterTensors:
-    """Return parameter tensors of these shapes, matrices or vectors by their number of axes."""
+def tensors_of_shapes(shapes: Iterable[tuple[int, ...]]) -> ParameterTensors:
+    """Return parameter tensors with these shapes, matrices or vectors by number of axes."""
     return tuple(
         ParameterTensor(str(place), tuple(shape) or (1,), _by_axes(len(shape)))
         for place, shape in enumerate(shapes)
@@ -58,9 +58,9 @@ def unnamed(shapes: Iterable[tuple[int, ...]]) -> ParameterTensors:
 def parameter_tensors(model: nn.Module) -> ParameterTensors:
     """Return a model's trainable parameter tensors, in the order of `named_parameters`.
 
-    Weights of `nn.Embedding` are embeddings. The last other weight of two or more axes is the
-    head, unless an embedding serves another layer too, as with tied weights. Where a model is built
-    otherwise, its attribute `parameter_roles` gives the role of some parameters by name.
+    Weights of `nn.Embedding` are embeddings. The last other weight with two or more axes is the
+    head, unless an embedding is also used by another layer, as with tied weights. A model built
+    otherwise gives the roles of such parameters by name in its attribute `parameter_roles`.
 
     Raises:
         StudyError: `parameter_roles` names no parameter of the model, or no role.
@@ -94,8 +94,7 @@ def _declared(model: nn.Module, named: Mapping[str, Any]) -> dict[str, Role]:
     declared = getattr(model, "parameter_roles", {})
     if not isinstance(declared, Mapping):
         raise StudyError(
-            f"parameter_roles of a model must map names of parameters to roles, got "
-            f"{shown(declared)}"
+            f"parameter_roles of a model must map parameter names to roles, got {shown(declared)}"
         )
     for name, role in declared.items():
         if name not in named:

@@ -1,9 +1,9 @@
-"""Find optimizers and schedules by name: in a table, a package (entry points) or a file."""
+"""Lookup of optimizers and schedules by name: in a table, a package (entry points) or a file."""
 
 import functools
 from collections.abc import Mapping
 from dataclasses import fields
-from typing import Any
+from typing import Any, TypeVar
 
 from study.config.space import Hyperparameter
 from study.errors import StudyError, cause
@@ -22,6 +22,7 @@ from workloads.entry_points import Kind
 from workloads.examination.python_state import changed, snapshot
 from workloads.registry import plug_in
 
+T = TypeVar("T", Optimizer, Schedule)
 OPTIMIZERS: Mapping[str, Optimizer] = {
     "sgd": SGD,
     "heavy-ball": HEAVY_BALL,
@@ -49,51 +50,70 @@ OPTIMIZERS: Mapping[str, Optimizer] = {
 }
 """Built-in optimizers."""
 _SCHEDULE_KIND = Kind(noun="schedule", article="a", builtin=SCHEDULES, error=StudyError)
-_OPTIMIZER_FIELDS = tuple(field.name for field in fields(Optimizer))
 _KIND = Kind(noun="optimizer", article="an", builtin=OPTIMIZERS, error=StudyError)
 
 
 def optimizer_named(name: str) -> Optimizer:
-    """Return the optimizer of a name in a study file, or of path/to/file.py:Class."""
-    made = plug_in(_KIND, "optimizer", name)
-    return OPTIMIZERS[name] if made is None else made_optimizer(made, name)
+    """Return the optimizer with a name in the table or of an entry point, or path/file.py:Class."""
+    plugin = plug_in(_KIND, "optimizer", name)
+    return OPTIMIZERS[name] if plugin is None else made_optimizer(plugin, name)
 
 
 def schedule_named(name: str) -> Schedule:
-    """Return the schedule of a name in a study file, as :func:`optimizer_named` does."""
-    made = plug_in(_SCHEDULE_KIND, "schedule.name", name)
-    return SCHEDULES[name] if made is None else made_schedule(made, name)
+    """Return the schedule with a name, as :func:`optimizer_named` does."""
+    plugin = plug_in(_SCHEDULE_KIND, "schedule.name", name)
+    return SCHEDULES[name] if plugin is None else made_schedule(plugin, name)
 
 
-def made_optimizer(made: object, name: str) -> Optimizer:
-    """Return an optimizer, checked, or one from a class with its attributes and `update`."""
-    try:
-        own: Any = _instance(made) if isinstance(made, type) else made
-        if isinstance(own, Optimizer):
-            found = own
-        else:
-            given = {n: getattr(own, n) for n in _OPTIMIZER_FIELDS if hasattr(own, n)}
-            named = {n: tuple(given.get(n, ())) for n in ("buffers", "counters")}
-            hyperparameters = dict(own.hyperparameters)
-            found = Optimizer(**{**given, **named, "hyperparameters": hyperparameters})
-    except (Exception, SystemExit) as error:
+def made_optimizer(plugin: object, name: str) -> Optimizer:
+    """Return a plug-in's optimizer, checked: itself, or one made from a class with its fields."""
+    contract = (
+        "an optimizer must be a study.optimizers.Optimizer, or a class with `hyperparameters`, "
+        "`buffers` and `update(state)`"
+    )
+    optimizer = _made(Optimizer, plugin, name, contract)
+    _require_valid(optimizer, name)
+    return optimizer
+
+
+def made_schedule(plugin: object, name: str) -> Schedule:
+    """Return a plug-in's schedule, checked: itself, or one made from a class with its fields."""
+    contract = (
+        "a schedule must be a study.optimizers.schedules.Schedule, or a class with "
+        "`hyperparameters` and `factor(step, max_steps, values)`"
+    )
+    schedule = _made(Schedule, plugin, name, contract)
+    _require_entries("a schedule", schedule.hyperparameters, name)
+    if schedule.factor is not None and not callable(schedule.factor):
         raise StudyError(
-            "an optimizer must be a study.optimizers.Optimizer, or a class with `hyperparameters`, "
-            f"`buffers` and `update(state)`, got {cause(error)} from {name}"
-        ) from error
-    _require_named(found, name)
-    return found
+            f"the factor of a schedule must be a method, got {schedule.factor!r} in {name}"
+        )
+    return schedule
 
 
-@functools.cache  # traces are cached by its update, which must be the same in every call
-def _instance(made: type) -> Any:
-    one, other = made(), made()
-    if differing := changed(snapshot(itself=one), snapshot(itself=other)):
-        raise ValueError(f"two objects that differ in {min(differing)}, as those of two workers")
+def _made(cls: type[T], plugin: object, name: str, contract: str) -> T:
+    try:
+        own: Any = _instance(plugin) if isinstance(plugin, type) else plugin
+        if isinstance(own, cls):
+            return own
+        given = {f.name: getattr(own, f.name) for f in fields(cls) if hasattr(own, f.name)}
+        given |= {n: tuple(given[n]) for n in ("buffers", "counters") if n in given}
+        return cls(**given | {"hyperparameters": dict(own.hyperparameters)})
+    except (Exception, SystemExit) as error:
+        raise StudyError(f"{contract}, got {cause(error)} from {name}") from error
+
+
+@functools.cache  # traces are cached by the bound update, which must be the same in every call
+def _instance(plugin: type) -> Any:
+    one, other = plugin(), plugin()
+    if differences := changed(snapshot(itself=one), snapshot(itself=other)):
+        raise ValueError(
+            f"two objects that differ in {min(differences)}, as they would on two workers"
+        )
     return one
 
 
-def _require_named(optimizer: Optimizer, name: str) -> None:
+def _require_valid(optimizer: Optimizer, name: str) -> None:
     entries = optimizer.hyperparameters
     _require_entries("an optimizer", entries, name)
     if not callable(optimizer.update):
@@ -106,11 +126,11 @@ def _require_named(optimizer: Optimizer, name: str) -> None:
             f"{', '.join(entries) or 'none'} in {name}; one without a learning rate fixes it to 1"
         )
     names = [*entries, *optimizer.buffers, *optimizer.counters]
-    twice = [one for one in names if names.count(one) > 1 or not isinstance(one, str)]
-    if twice:
+    wrong = [one for one in names if names.count(one) > 1 or not isinstance(one, str)]
+    if wrong:
         raise StudyError(
-            "hyperparameters, buffers and counters of an optimizer need names of their own, got "
-            f"{twice[0]!r} more than once, or no text, in {name}; rename it"
+            "hyperparameters, buffers and counters of an optimizer must have distinct names, got "
+            f"{wrong[0]!r} more than once, or not as a string, in {name}; rename it"
         )
 
 
@@ -121,22 +141,3 @@ def _require_entries(owner: str, entries: Mapping[str, Any], name: str) -> None:
             f"the hyperparameters of {owner} must each be a study.config.space.Hyperparameter, got "
             f"{entries[wrong[0]]!r} for {wrong[0]!r} in {name}"
         )
-
-
-def made_schedule(made: object, name: str) -> Schedule:
-    """Return a schedule, or one from a class with `hyperparameters` and `factor`, checked."""
-    try:
-        own: Any = _instance(made) if isinstance(made, type) else made
-        if isinstance(own, Schedule):
-            return own
-        entries, factor = dict(own.hyperparameters), own.factor
-    except (Exception, SystemExit) as error:
-        raise StudyError(
-            "a schedule must be a study.optimizers.schedules.Schedule, or a class with "
-            f"`hyperparameters` and `factor(step, max_steps, values)`, got {cause(error)} from "
-            f"{name}"
-        ) from error
-    _require_entries("a schedule", entries, name)
-    if not callable(factor):
-        raise StudyError(f"the factor of a schedule must be a method, got {factor!r} in {name}")
-    return Schedule(hyperparameters=entries, factor=factor)

@@ -1,7 +1,7 @@
-"""Rprop: each parameter has a step of its own, and only the sign of its gradient counts.
+"""Rprop: each parameter has its own step width, and only the sign of its gradient counts.
 
-Riedmiller and Braun 1993, in torch's form: a step grows while the sign stays, and shrinks where it
-has changed, with no move then. The learning rate is the first step of all.
+Riedmiller and Braun 1993, in torch's form: a width grows while the sign is unchanged; when it
+changes, the width shrinks and the parameter does not move. The learning rate is the initial width.
 """
 
 import torch

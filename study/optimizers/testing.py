@@ -1,4 +1,4 @@
-"""Tests of a schedule of your own: for a sweep before it starts, and as a pytest kit.
+"""Tests for your own schedule, run before a sweep starts and available as a pytest kit.
 
 In the tests of its package:
 
@@ -20,30 +20,30 @@ from workloads.examination.python_state import changed, snapshot
 from workloads.examination.reads import Reads
 
 _PLACES = (0.0, 0.5, 1.0)
-"""Places of the lanes' values in the default ranges."""
+"""Positions of the lanes' values in the default ranges, from 0 to 1."""
 _LANES = len(_PLACES)
 _LENGTHS = (1, 7, 1000)
 
 
 def require_sound_schedule(name: str, schedule: Schedule) -> None:
-    """Refuse a schedule whose factors are no function of step, budget and each lane's own values.
+    """Refuse a schedule whose factors are not a function of step, budget and a lane's own values.
 
     Raises:
-        StudyError: it fails, or gives another shape, a factor that is negative or no number, other
-            factors in a second call, or a lane other factors alone than with others; or a call
-            changes its values or what it keeps in Python.
+        StudyError: the schedule fails, or returns a wrong shape, a factor that is negative or not
+            finite, other factors in a second call, or other factors for a lane alone than among
+            others; or a call changes its values or the schedule's Python state.
     """
     before = None
     with Reads(files=False) as reads:
         for length in _LENGTHS:
             for step in sorted({0, 1, length // 2, length - 1, length, 3 * length}):
                 _require_sound_at(name, schedule, step, length)
-                before = before or snapshot(schedule=schedule)  # what the first calls only fill
+                before = before or snapshot(schedule=schedule)  # after a cache has been filled
     reads.refuse()
-    if found := changed(before or {}, snapshot(schedule=schedule)):
+    if changes := changed(before or {}, snapshot(schedule=schedule)):
         raise StudyError(
-            f"schedule {name} must keep nothing from call to call, since a trial may resume "
-            f"anywhere, got a change of {min(found)}; compute the factor from its arguments"
+            f"schedule {name} must keep no state between calls, since a trial may resume anywhere, "
+            f"got a change of {min(changes)}; compute the factor from its arguments"
         )
 
 
@@ -55,13 +55,12 @@ def _require_sound_at(name: str, schedule: Schedule, step: int, length: int) -> 
     }
 
     def factors(lanes: slice) -> Floats:
-        own = {hyperparameter: column[lanes] for hyperparameter, column in values.items()}
-        given = {hyperparameter: column.copy() for hyperparameter, column in own.items()}
+        given = {hyperparameter: column[lanes].copy() for hyperparameter, column in values.items()}
         assert schedule.factor is not None  # callers leave out constant rates
-        found = np.array(schedule.factor(step, length, given), dtype=float)
-        if any(not np.array_equal(column, own[n]) for n, column in given.items()):
+        returned = np.array(schedule.factor(step, length, given), dtype=float)
+        if any(not np.array_equal(column, values[n][lanes]) for n, column in given.items()):
             raise ValueError("a change of its values, which all steps share; compute new ones")
-        return np.broadcast_to(found, (len(range(*lanes.indices(_LANES))),))
+        return np.broadcast_to(returned, (len(range(*lanes.indices(_LANES))),))
 
     try:
         together, again = factors(slice(None)), factors(slice(None))
@@ -73,8 +72,8 @@ def _require_sound_at(name: str, schedule: Schedule, step: int, length: int) -> 
         ) from error
     if not (np.isfinite(together) & (together >= 0)).all():
         raise StudyError(
-            f"the factors of schedule {name} must be numbers from 0, got {together} at step {step} "
-            f"of {length}"
+            f"the factors of schedule {name} must be finite and at least 0, got {together} at step "
+            f"{step} of {length}"
         )
     if not np.array_equal(together, again) or not np.allclose(together, alone):
         raise StudyError(

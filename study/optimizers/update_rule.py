@@ -1,7 +1,7 @@
-"""Update rules for all lanes at once, and the optimizer step they become for a model.
+"""Update rules for all lanes at once, and the optimizer steps that apply them to a model.
 
 The parameters of all lanes are one tensor of shape (lanes, parameters), so an update rule is a few
-in-place operations whatever the model is. Every hyperparameter has shape (lanes, 1).
+in-place operations whatever the model. Every hyperparameter has shape (lanes, 1).
 """
 
 from collections.abc import Callable, Collection, Mapping
@@ -23,14 +23,13 @@ CLIP_NORM = Hyperparameter(default=0.0, low=0.0)
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """All lanes at one step, as an update rule reads and changes them.
+    """All lanes at one step, for an update rule to read and change.
 
     Attributes:
         parameters: shape (lanes, parameters).
         gradients: shape (lanes, parameters); an update rule may overwrite them. Zero between
             steps.
-        buffers: by name, each (lanes, parameters), (lanes, 1) for counters, or of a width of its
-            own.
+        buffers: by name, each (lanes, parameters), (lanes, 1) for counters, or (lanes, width).
         values: hyperparameters by name, each (lanes, 1); `lr` as scheduled for this step.
         described: name, shape and role of the model's parameter tensors.
     """
@@ -42,7 +41,7 @@ class State:
     described: ParameterTensors
 
     def __post_init__(self) -> None:
-        """Refuse that an entry is replaced, which would be lost; tensors are changed in place."""
+        """Forbid replacing an entry, which would be lost; tensors are changed in place."""
         for name in ("buffers", "values"):
             object.__setattr__(self, name, MappingProxyType(getattr(self, name)))
 
@@ -61,7 +60,7 @@ class State:
         return [tensor.view(-1, *shape) for tensor, shape in pairs]
 
     def each(self, buffers: Collection[str]) -> "list[State]":
-        """Return one state per parameter tensor, of views; `buffers` names those that are split."""
+        """Return one state per parameter tensor, made of views; `buffers` names those to split."""
         parts = {name: self.tensors(self.buffers[name]) for name in buffers}
         pieces = zip(self.tensors(self.parameters), self.tensors(self.gradients), strict=True)
         return [
@@ -82,8 +81,8 @@ REFRESH_EVERY = 10
 Update = Callable[[State], None]
 """Takes one step: changes parameters and buffers in place.
 
-It must not run out of memory halfway, since a step that does is taken again from its gradients: it
-may allocate about one parameter tensor, far less than the backward pass has just released.
+It must not run out of memory halfway, since such a step is repeated from its gradients: it may
+allocate about one parameter tensor, far less than the backward pass has just released.
 It must be a module-level function, or compare equal when rebuilt: traces are cached by it.
 """
 
@@ -94,25 +93,25 @@ class Optimizer:
 
     Attributes:
         hyperparameters: by name, each with a default range or a fixed default.
-        buffers: names of the state tensors of shape (lanes, parameters), initially zero.
         update: the update rule.
+        buffers: names of the state tensors of shape (lanes, parameters), initially zero.
         counters: names of the state tensors of shape (lanes, 1), initially zero.
-        widths: maps a model's parameter tensors to the widths of state tensors (lanes, width) by
-            name, initially zero; None without such ones.
+        widths: maps a model's parameter tensors to the widths, by name, of state tensors (lanes,
+            width), initially zero; None if there are none.
         refresh: changes the state, in place, before the second step and every tenth after it. It
-            is never traced or captured: for what is slow, or no plain kernel, as factorizations.
-        average: returns weights to measure in place of those that are trained, (lanes,
-            parameters); None for a rule that averages nothing.
+            is never traced or captured: for slow computations such as factorizations.
+        average: returns weights to measure in place of the trained ones, (lanes, parameters); None
+            for a rule that averages nothing.
         coupled_decay: whether a study may set `weight_decay`, which is added to the gradient.
-        decoupled_decay: whether a step has p <- (1 - lr weight_decay) p, so that a study may give
-            the time of this decay in examples.
-        normalized_momentum: whether the length of a step does not grow with `momentum`, as of an
-            average or of an update made to one length, so that lr / (1 - momentum) tells nothing.
+        decoupled_decay: whether a step has p <- (1 - lr weight_decay) p, so a study may give the
+            time constant of this decay in examples.
+        normalized_momentum: whether the length of a step does not grow with `momentum`, as for an
+            average or a normalized update, so lr / (1 - momentum) means nothing.
     """
 
     hyperparameters: Mapping[str, Hyperparameter]
-    buffers: tuple[str, ...]
     update: Update
+    buffers: tuple[str, ...] = ()
     counters: tuple[str, ...] = ()
     widths: Callable[[ParameterTensors], Mapping[str, int]] | None = None
     refresh: Update | None = None
@@ -123,7 +122,7 @@ class Optimizer:
 
     @property
     def optional(self) -> Mapping[str, Hyperparameter]:
-        """Hyperparameters in the search space only where a study names them."""
+        """Hyperparameters that are in the search space only if a study names them."""
         decay = {"weight_decay": WEIGHT_DECAY} if self.coupled_decay else {}
         extras = decay | {"clip_norm": CLIP_NORM}
         own = {name: entry for name, entry in extras.items() if name not in self.hyperparameters}
@@ -149,13 +148,12 @@ class Optimizer:
 class Step:
     """An optimizer step on given gradients: optional clipping and coupled decay, then the update.
 
-    Steps of equal update rules and models compare equal, since traces are cached by their step.
+    Steps with equal update rules and models compare equal, since traces are cached by them.
     """
 
-    update: Update  # the update rule
+    update: Update
     described: ParameterTensors  # the model's parameter tensors
-    # what changes the state between some steps, as in :class:`Optimizer`
-    refresh: Update | None = None
+    refresh: Update | None = None  # as in :class:`Optimizer`
     clips: bool = False  # whether gradients are clipped
     decays: bool = False  # whether coupled decay is added, after clipping as in torch
 
@@ -163,7 +161,7 @@ class Step:
     def of(
         cls, optimizer: Optimizer, described: ParameterTensors, named: Collection[str]
     ) -> "Step":
-        """Return an optimizer's step; of clipping and decay, only what `named` names is applied."""
+        """Return an optimizer's step; clipping and decay are applied if `named` has them."""
         used = optimizer.optional.keys() & set(named)
         return cls(
             update=optimizer.update,
@@ -177,8 +175,8 @@ class Step:
         self, parameters: Tensor, buffers: Mapping[str, Tensor], values: Mapping[str, Tensor]
     ) -> State:
         """Return the state between two steps."""
-        none = parameters.new_zeros(1, 1).expand_as(parameters)
-        return State(parameters, none, buffers, values, self.described)
+        gradients = parameters.new_zeros(1, 1).expand_as(parameters)
+        return State(parameters, gradients, buffers, values, self.described)
 
     def prepare(
         self,
@@ -187,7 +185,7 @@ class Step:
         buffers: Mapping[str, Tensor],
         values: Mapping[str, Tensor],
     ) -> None:
-        """Change the buffers in place where a refresh is due before a step; 0 is the first."""
+        """Refresh the buffers in place if that is due before a step; 0 is the first step."""
         if self.refresh is not None and number % REFRESH_EVERY == 1:
             self.refresh(self.between(parameters, buffers, values))
 
@@ -207,7 +205,7 @@ class Step:
 
 
 def _clip(gradients: Tensor, max_norm: Tensor) -> None:
-    """G <- g min(1, max_norm / (|g| + 1e-6)), with the norm over all of a lane's parameters."""
+    """Set g <- g min(1, max_norm / (|g| + 1e-6)), with the norm over all of a lane's parameters."""
     norm = torch.linalg.vector_norm(gradients, dim=1, keepdim=True)
     scale = (max_norm / (norm + 1e-6)).clamp(max=1.0)
     gradients.mul_(torch.where(max_norm > 0, scale, 1.0))

@@ -20,7 +20,7 @@ from ray.experimental import internal_kv
 
 from analysis.tables.folder import ResultsFolder
 from study.config.study import ResolvedStudy
-from study.engine.fingerprint import start_of
+from study.engine.fingerprint import untrained_numbers
 from study.engine.networks.training import LoadedWorkload, Trainable, prepare
 from study.orchestration.cluster import this_node
 from study.orchestration.worker import Report, Worker, ended_after
@@ -149,7 +149,7 @@ def refusal(trainable: Trainable, folder: ResultsFolder, node: str) -> str | Non
     """
     if not isinstance(trainable, LoadedWorkload):
         return None
-    changes = changed_workload(folder, {"data": {}, "start": start_of(trainable)})
+    changes = changed_workload(folder, {"data": {}, "start": untrained_numbers(trainable)})
     if not changes:
         return None
     return (

@@ -8,7 +8,7 @@ import time
 
 from analysis.tables.schema import STUDY_FILE
 from batchscale.errors import BatchscaleError
-from study.engine.cohort import failed
+from study.engine.cohort import failed_results
 from study.orchestration.progress import Progress
 from study.orchestration.worker import Report
 from study.records import Cohort, Status, TrialResult
@@ -99,7 +99,7 @@ class Dispatch:
         minutes = self._resolved.compute.cohort_minutes
         if minutes is None or began is None or time.monotonic() - began < 60 * minutes:
             return None
-        results = failed(
+        results = failed_results(
             cohort, f"the cohort trained for longer than compute.cohort_minutes = {minutes:g}"
         )
         write_part(self._parts.folder, self._resolved, results)

@@ -7,9 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from study.config.study import ResolvedStudy
-from study.engine.programs.cohort import look_at
-from study.engine.programs.environment import environment, placeholder_values
-from study.engine.programs.trial import CHECKPOINT, ProgramTrial
+from study.engine.programs.cohort import poll
+from study.engine.programs.trial import ProgramTrial
 from study.engine.stopping_rules import StoppingRules
 from study.errors import StudyError
 from study.records import Cohort, Curve
@@ -66,17 +65,16 @@ def trial_run(
     """
     rules = StoppingRules.for_search(resolved, cohort.batch_size, None)
     with tempfile.TemporaryDirectory(prefix="batchscale-") as place:
-        values = placeholder_values(resolved, cohort, 0, Path(place, CHECKPOINT))
         trial = ProgramTrial(command, Path(place), rules)
-        trial.start(command.words(values), environment(command, cohort.points[0], values, 0))
+        trial.start(resolved, cohort, 0, 0)
         begun, memory = time.monotonic(), 0
         try:
             while trial.process is not None:
-                if look_at([trial]) and trial.process is not None:
+                if poll([trial]) and trial.process is not None:
                     memory = max(memory, trial.process.memory())
                 curve, now = trial.run().curve, time.monotonic()
                 complete = len(curve.step) > 1 and now - begun > curve.seconds[0] + seconds
-                if complete or trial.past(rules) or now - begun > LONGEST_SECONDS:
+                if complete or trial.is_decided(rules) or now - begun > LONGEST_SECONDS:
                     trial.conclude()
         finally:
             trial.close()

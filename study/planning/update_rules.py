@@ -22,7 +22,7 @@ from study.config.space import middle
 from study.engine.networks.tracing import Trace, compile_trace
 from study.errors import StudyError, cause
 from study.optimizers import Optimizer, State, Step
-from study.optimizers.parameters import unnamed
+from study.optimizers.parameters import tensors_of_shapes
 from study.optimizers.registry import made_optimizer
 from study.seeding import generator
 from workloads.examination.python_state import changed, snapshot
@@ -85,7 +85,7 @@ def require_sound(name: str, optimizer: Optimizer) -> None:
 def _trained(optimizer: Optimizer, lanes: slice, *, traced: bool) -> Tensor:
     """Return the parameters of some lanes after a few updates on random gradients."""
     parameters = _random("parameters", 0)[lanes].clone()
-    step = Step.of(optimizer, unnamed(_SHAPES), ())
+    step = Step.of(optimizer, tensors_of_shapes(_SHAPES), ())
     buffers = optimizer.zeros(parameters, step.described)
     factors = torch.tensor(_FACTORS)[lanes].unsqueeze(1)  # each lane has its own values
     values = {

@@ -1,4 +1,4 @@
-"""Models as the engine trains them: packed lanes in one traced computation, or looped."""
+"""Models in training: packed lanes in one traced computation, or single looped lanes."""
 
 from study.engine.networks.looped import LoopedNetwork
 from study.engine.networks.packed import PackedNetworks

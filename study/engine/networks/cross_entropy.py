@@ -1,8 +1,8 @@
 """Cross-entropy of packed lanes in few operations.
 
-vmap takes torch's own apart into some thirty, most of them about targets that are left out, which
-cost more than the matrix products of a small model. Where the training set leaves none out, and
-classes are few, a third of them gives the same numbers, bit for bit.
+vmap decomposes torch's own into some thirty operations, mostly about ignored targets, which cost
+more than the matrix products of a small model. If the training set ignores no target and has few
+classes, a third of them gives the same numbers, bit for bit.
 """
 
 import inspect
@@ -22,20 +22,20 @@ _DEFAULTS = [parameter.default for parameter in _SIGNATURE.parameters.values()][
 
 
 class FewOperations(TorchFunctionMode):
-    """A context in which torch's cross-entropy with given targets is computed by few operations."""
+    """A context in which torch's cross-entropy with given targets takes few operations."""
 
     def __init__(self, targets: Sequence[Tensor]) -> None:
-        """Take tensors of classes of which none is negative, which would leave an example out."""
+        """Take tensors of classes, none negative: a negative class would ignore its example."""
         super().__init__()
         self._targets = [(tensor, tensor._version) for tensor in targets]
 
     def __torch_function__(self, run: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        """Call the function, or compute it otherwise."""
+        """Call the function, or compute a known cross-entropy by few operations."""
         if run is functional.cross_entropy:
             bound = _SIGNATURE.bind(*args, **(kwargs or {}))
             bound.apply_defaults()
             logits, targets, weight, *rest = bound.args
-            # not those that the loss has written into
+            # unless the loss has written into them
             known = any(t is targets and t._version == version for t, version in self._targets)
             if known and weight is None and rest == _DEFAULTS and _few_classes(logits, targets):
                 loss, _ = _CrossEntropy.apply(logits, targets)  # type: ignore[no-untyped-call]
@@ -52,7 +52,7 @@ def _few_classes(logits: Tensor, targets: Tensor) -> bool:
 class _CrossEntropy(torch.autograd.Function):
     """Mean cross-entropy of logits (examples, classes) with classes (examples,).
 
-    It works on (classes, examples), as torch vectorizes a softmax over any axis but the last.
+    It works on (classes, examples), since torch vectorizes a softmax over any axis but the last.
     """
 
     generate_vmap_rule = True
@@ -65,18 +65,18 @@ class _CrossEntropy(torch.autograd.Function):
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Any) -> None:
-        """Keep what the gradient needs; its own gradient flows through the logarithms."""
+        """Save what the backward pass needs; double backward goes through the logarithms."""
         ctx.set_materialize_grads(False)
         ctx.save_for_backward(inputs[1], output[1])
 
     @staticmethod
     def backward(ctx: FunctionCtx, *slopes: Any) -> tuple[Tensor, None]:
-        """Return the gradient by the logits."""
+        """Return the gradient with respect to the logits."""
         targets, logs = ctx.saved_tensors  # type: ignore[attr-defined]
-        of_loss, of_logs = slopes  # None where nothing follows from it
-        if of_loss is not None:
-            of_label = torch.zeros_like(logs).scatter(0, targets.unsqueeze(0), -1 / len(targets))
-            of_label = of_label * of_loss
-            of_logs = of_label if of_logs is None else of_logs + of_label
-        found = torch.ops.aten._log_softmax_backward_data(of_logs, logs, 0, logs.dtype)
-        return found.mT, None
+        loss_slope, logs_slope = slopes  # None if nothing depends on it
+        if loss_slope is not None:
+            onehot = torch.zeros_like(logs).scatter(0, targets.unsqueeze(0), -1 / len(targets))
+            label_slope = onehot * loss_slope
+            logs_slope = label_slope if logs_slope is None else logs_slope + label_slope
+        gradient = torch.ops.aten._log_softmax_backward_data(logs_slope, logs, 0, logs.dtype)
+        return gradient.mT, None

@@ -1,4 +1,4 @@
-"""A step on a CUDA device as one captured graph: many small launches become one."""
+"""A step on a CUDA device as one captured graph: many small kernel launches become one."""
 
 from collections.abc import Callable, Sequence
 from functools import cache
@@ -7,12 +7,13 @@ from weakref import WeakSet
 import torch
 from torch import Tensor
 
-_WARM_UP = 3  # as torch asks for before a capture, so that libraries have chosen their kernels
+_WARM_UP = 3  # runs before a capture, as torch advises: libraries choose their kernels in them
 
 _ALIVE: "WeakSet[CapturedStep]" = WeakSet()
-"""Steps that share one memory, since they are replayed one at a time.
+"""Steps that share one memory pool, since they are replayed one at a time.
 
-Apart, a hundred lanes of a large batch would hold a hundred times its activations."""
+With pools of their own, a hundred lanes of a large batch would need a hundred times its
+activations."""
 
 
 class CapturedStep:
@@ -30,7 +31,7 @@ class CapturedStep:
         """
         self._inputs = [tensor.clone() for tensor in inputs]
         before = [tensor.clone() for tensor in state]
-        stream = _aside()
+        stream = _warm_up_stream()
         stream.wait_stream(torch.cuda.current_stream())
         with torch.cuda.stream(stream):
             for _ in range(_WARM_UP):
@@ -46,13 +47,13 @@ class CapturedStep:
 
     def __call__(self, *inputs: Tensor) -> Tensor:
         """Take one step; the next one overwrites the returned tensor."""
-        for place, value in zip(self._inputs, inputs, strict=True):
-            place.copy_(value)
+        for tensor, value in zip(self._inputs, inputs, strict=True):
+            tensor.copy_(value)
         self._graph.replay()
         return self._output
 
 
 @cache
-def _aside() -> torch.cuda.Stream:
-    # one for all: torch keeps what was freed on a stream for that stream
+def _warm_up_stream() -> torch.cuda.Stream:
+    # one for all steps: torch reuses memory freed on a stream only on that stream
     return torch.cuda.Stream()  # type: ignore[no-untyped-call]

@@ -1,4 +1,4 @@
-"""The model of one lane, run by plain torch: for models that vmap does not support."""
+"""The model of one lane in plain torch, for models that vmap does not support."""
 
 import contextlib
 from collections.abc import Iterator, Mapping
@@ -6,7 +6,13 @@ from collections.abc import Iterator, Mapping
 import torch
 from torch import Tensor
 
-from study.engine.networks.training import Layout, LoadedWorkload, copy_into, fresh_model
+from study.engine.networks.training import (
+    Layout,
+    LoadedWorkload,
+    copy_into,
+    fresh_model,
+    untrained_tensors,
+)
 from study.optimizers import Step
 from study.records import Floats
 from study.seeding import derive_seed
@@ -20,7 +26,7 @@ from workloads.workload import Examples
 class LoopedNetwork:
     """A model whose parameters are views of one flat vector.
 
-    So update rules work on it as on packed lanes, here with shape (1, parameters).
+    Update rules therefore work on it as on packed lanes, here with shape (1, parameters).
     """
 
     supports_cuda_graph = False  # the host reads and sets random states between steps
@@ -53,8 +59,8 @@ class LoopedNetwork:
         with self._own_randomness(), torch.enable_grad():
             batch = self._loaded.batch(indices[0])
             loss = self._loaded.loss(self._model, batch, **self._loss_values)
-            kept = all(p.requires_grad for p in self._trained)
-            if not kept or any(p.requires_grad for p in self._frozen):
+            trainable = all(p.requires_grad for p in self._trained)
+            if not trainable or any(p.requires_grad for p in self._frozen):
                 raise WorkloadError(f"{FREEZING}, got a change of it")
             pieces = gradient(loss, self._trained)
         flat = torch.cat([piece.reshape(-1) for piece in pieces])
@@ -73,7 +79,7 @@ class LoopedNetwork:
         return loss
 
     def evaluate(self, examples: Examples, lanes: Tensor | None = None) -> Tensor:
-        """Return mean loss, error and further quantities on the examples, shape (2 + more, 1)."""
+        """Return mean loss, error and further quantities on the examples, (2 + further, 1)."""
         self._model.eval()
         with self._evaluation_randomness(), torch.no_grad():
             measured = torch.stack(self._loaded.measured(self._model, examples))
@@ -87,33 +93,27 @@ class LoopedNetwork:
         return [buffer.unsqueeze(0) for buffer in buffers if buffer.is_floating_point()]
 
     def buffers(self, lane: int) -> dict[str, Tensor]:
-        """Return copies of the only lane's tensors that the optimizer does not train, by name."""
-        return {name: held.clone() for name, held in self._untrained.items()}
+        """Return copies of the tensors that the optimizer does not train, by name."""
+        return {name: tensor.clone() for name, tensor in untrained_tensors(self._model).items()}
 
     def keep(self, lanes: Tensor) -> None:
         """Do nothing: the only lane is kept, or dropped together with this object."""
 
     def state(self) -> dict[str, Tensor]:
         """Return parameters, buffers such as batch statistics, and states of random generators."""
-        buffers = {f"buffer {name}": held for name, held in self._untrained.items()}
-        return {
-            "parameters": self.parameters,
-            **buffers,
-            **{f"random {name}": state for name, state in self._random_states.items()},
+        # a model may write into frozen parameters too, such as a teacher's
+        buffers = {
+            f"buffer {name}": tensor for name, tensor in untrained_tensors(self._model).items()
         }
+        random = {f"random {name}": state for name, state in self._random_states.items()}
+        return {"parameters": self.parameters, **buffers, **random}
 
     def restore(self, state: Mapping[str, Tensor]) -> None:
         """Restore a state of the same lane."""
         copy_into(self.parameters, state["parameters"])
-        for name, held in self._untrained.items():
-            copy_into(held, state[f"buffer {name}"])
+        for name, tensor in untrained_tensors(self._model).items():
+            copy_into(tensor, state[f"buffer {name}"])
         self._random_states = {name: state[f"random {name}"] for name in self._random_states}
-
-    @property
-    def _untrained(self) -> dict[str, Tensor]:
-        """Frozen parameters, into which a model may write as into a teacher's, and buffers."""
-        frozen = {n: p.detach() for n, p in self._model.named_parameters() if not p.requires_grad}
-        return frozen | dict(self._model.named_buffers())
 
     @contextlib.contextmanager
     def _own_randomness(self) -> Iterator[None]:

@@ -13,7 +13,7 @@ class MicroBatch:
     """Number of examples processed at once; halved each time memory runs out."""
 
     def __init__(self, size: int, minimum: int = 1) -> None:
-        """Start with a size, which never falls below `minimum` >= 1."""
+        """Start with a size that never falls below `minimum` >= 1."""
         self.size, self._minimum = size, minimum
 
     def run(self, work: Callable[[int], T]) -> T:

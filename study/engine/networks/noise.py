@@ -1,12 +1,12 @@
 """Random numbers of packed lanes: drawn outside the trace, by each lane's own generator.
 
-A trace that drew by itself would give a lane other numbers in another pack. So what a model draws
-in one training step is recorded once, and before each step every lane draws the same from its own
-generator, in the order and by the functions of plain torch. A lane's numbers follow from its seed
-alone, and are those of the lane trained by itself.
+A trace that drew by itself would give a lane other numbers in another pack. So the draws of one
+training step are recorded once, and before each step every lane repeats them with its own
+generator, in the order and by the functions of plain torch. A lane's numbers depend on its seed
+alone, and are the same as when it trains by itself.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from typing import Any
 
@@ -18,97 +18,84 @@ from torch.overrides import TorchFunctionMode
 from workloads.errors import WorkloadError
 
 Draw = Callable[[torch.Generator], Tensor]
-"""Draws what one lane needs at one place of its computation."""
+"""Draws what one lane needs at one point of its computation."""
 Use = Callable[[Any], Tensor]
-"""Computes a random function's result from what was drawn; from None where nothing was."""
-Known = tuple[Draw | None, Use]
+"""Computes a random function's result from what was drawn; from None if nothing was."""
+RandomCall = tuple[Draw | None, Use]
 
 
-class _Drawing(TorchFunctionMode):
-    """A context that meets every call of a random function, and lets all others through."""
+class RandomCalls(TorchFunctionMode):
+    """A context that handles calls of known random functions and lets all others through."""
+
+    def __init__(self, handle: Callable[[Draw | None, Use, Callable[[], Any]], Any]) -> None:
+        """Take the function that returns a random function's result; its last argument calls it."""
+        super().__init__()
+        self._handle = handle
 
     def __torch_function__(self, run: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        """Call the function, or meet it where it is known to draw."""
+        """Call the function, or handle it if it is known to draw."""
         named = kwargs or {}
-        call, part, known = partial(run, *args, **named), _RANDOM.get(run), None
-        if part is not None and named.get("generator") is None:
-            known = part(run, *args, **named)
-        return call() if known is None else self._meet(*known, call)
-
-    def _meet(self, draw: Draw | None, use: Use, call: Callable[[], Any]) -> Any:
-        raise NotImplementedError
+        call, describe, known = partial(run, *args, **named), _RANDOM.get(run), None
+        if describe is not None and named.get("generator") is None:
+            known = describe(run, *args, **named)
+        return call() if known is None else self._handle(*known, call)
 
 
-class Recorded(_Drawing):
-    """A context that notes what is drawn in it."""
+def recorded_draws(draws: list[Draw]) -> RandomCalls:
+    """Return a context that appends the draws made in it to a list, one per call, in order."""
 
-    def __init__(self) -> None:
-        """Begin with none."""
-        super().__init__()
-        self.draws: list[Draw] = []  # one for each call of a random function, in order
-
-    def _meet(self, draw: Draw | None, use: Use, call: Callable[[], Any]) -> Any:
+    def record(draw: Draw | None, use: Use, call: Callable[[], Any]) -> Any:
         if draw is not None:
-            self.draws.append(draw)
+            draws.append(draw)
         return call()
 
+    return RandomCalls(record)
 
-class Given(_Drawing):
-    """A context in which random functions take what was drawn before, in order."""
 
-    def __init__(self, drawn: Sequence[Tensor]) -> None:
-        """Take tensors that the draws of `Recorded` gave."""
-        super().__init__()
-        self._drawn: Iterator[Tensor] = iter(drawn)
+def given_draws(drawn: Iterable[Tensor]) -> RandomCalls:
+    """Return a context in which random functions use numbers from recorded draws, in order."""
+    remaining = iter(drawn)
 
-    def _meet(self, draw: Draw | None, use: Use, call: Callable[[], Any]) -> Any:
-        drawn = None if draw is None else next(self._drawn, None)
-        if draw is not None and drawn is None:
+    def give(draw: Draw | None, use: Use, call: Callable[[], Any]) -> Any:
+        numbers = None if draw is None else next(remaining, None)
+        if draw is not None and numbers is None:
             raise WorkloadError("it draws more random numbers in one call than in another")
-        return use(drawn)
+        return use(numbers)
+
+    return RandomCalls(give)
 
 
-class Stilled(_Drawing):
-    """A context in which all that one call draws is one number, the same for any batch.
+def constant_draws(device: torch.device) -> RandomCalls:
+    """Return a context in which each call draws one number throughout, the same for any batch.
 
-    So a batch and its parts are computed alike, as far as that is asked. A permutation is in order.
+    A batch and its parts are then computed alike. A permutation becomes the identity.
     """
+    generator = torch.Generator(device)
 
-    def __init__(self, device: torch.device) -> None:
-        """Draw on a device."""
-        super().__init__()
-        self._generator = torch.Generator(device)
-
-    def _meet(self, draw: Draw | None, use: Use, call: Callable[[], Any]) -> Any:
-        drawn = None if draw is None else draw(self._generator)
+    def repeat(draw: Draw | None, use: Use, call: Callable[[], Any]) -> Any:
+        drawn = None if draw is None else draw(generator)
         if drawn is not None and drawn.is_floating_point():
             drawn = torch.full_like(drawn, 0.5)
         elif drawn is not None and drawn.numel():
-            order = torch.arange(drawn.numel(), device=drawn.device).view_as(drawn)
-            ordered = torch.equal(drawn.flatten().sort().values, order.flatten())
-            drawn = order.to(drawn) if ordered else torch.full_like(drawn, int(drawn.amin()))
+            identity = torch.arange(drawn.numel(), device=drawn.device).view_as(drawn)
+            permutes = torch.equal(drawn.flatten().sort().values, identity.flatten())
+            drawn = identity.to(drawn) if permutes else torch.full_like(drawn, int(drawn.amin()))
         return use(drawn)
+
+    return RandomCalls(repeat)
 
 
 def _dropout(
     function: object, x: Tensor, p: float = 0.5, training: bool = True, inplace: bool = False
-) -> Known | None:
-    return _dropped(x, x.shape, p, inplace) if training else None
-
-
-def _feature_dropout(
-    function: object, x: Tensor, p: float = 0.5, training: bool = True, inplace: bool = False
-) -> Known | None:
-    if not training or x.dim() != _DIMENSIONS[function]:
+) -> RandomCall | None:
+    dimensions = _DIMENSIONS[function]
+    if not training or dimensions not in {None, x.dim()}:
         return None
-    return _dropped(x, torch.Size([*x.shape[:2], *[1] * (x.dim() - 2)]), p, inplace)
-
-
-def _dropped(x: Tensor, shape: torch.Size, p: float, inplace: bool) -> Known | None:
     if p == 0:
-        return None, lambda _: x  # torch's own function counts as random even so
+        return None, lambda _: x  # vmap refuses torch's own function as random even then
     if p == 1 or x.numel() == 0:
         return None
+    shape = x.shape if dimensions is None else [*x.shape[:2], *[1] * (x.dim() - 2)]
     kind = x.dtype
 
     def draw(generator: torch.Generator) -> Tensor:
@@ -118,7 +105,7 @@ def _dropped(x: Tensor, shape: torch.Size, p: float, inplace: bool) -> Known | N
     return draw, x.mul_ if inplace else x.mul
 
 
-def _new(function: Any, *args: Any, device: Any = None, **kwargs: Any) -> Known:
+def _new(function: Any, *args: Any, device: Any = None, **kwargs: Any) -> RandomCall:
     def draw(generator: torch.Generator) -> Tensor:
         drawn: Tensor = function(*args, **kwargs, generator=generator, device=generator.device)
         return drawn
@@ -126,11 +113,11 @@ def _new(function: Any, *args: Any, device: Any = None, **kwargs: Any) -> Known:
     return draw, lambda drawn: drawn
 
 
-def _like(function: Any, x: Tensor, dtype: torch.dtype | None = None) -> Known:
+def _like(function: Any, x: Tensor, dtype: torch.dtype | None = None) -> RandomCall:
     return _new(_OF_SHAPE[function], x.shape, dtype=dtype or x.dtype)
 
 
-def _filled(function: Any, x: Tensor, *args: Any, **kwargs: Any) -> Known | None:
+def _filled(function: Any, x: Tensor, *args: Any, **kwargs: Any) -> RandomCall | None:
     if any(isinstance(value, Tensor) for value in (*args, *kwargs.values())):
         return None
     shape, kind = x.shape, x.dtype
@@ -144,16 +131,17 @@ def _filled(function: Any, x: Tensor, *args: Any, **kwargs: Any) -> Known | None
 
 
 _OF_SHAPE: Mapping[Any, Any] = {torch.rand_like: torch.rand, torch.randn_like: torch.randn}
-_DIMENSIONS: Mapping[Any, int] = {
+_DIMENSIONS: Mapping[Any, int | None] = {
+    functional.dropout: None,
     functional.dropout1d: 3,
     functional.dropout2d: 4,
     functional.dropout3d: 5,
 }
-_RANDOM: Mapping[Any, Callable[..., Known | None]] = {
-    functional.dropout: _dropout,
-    **dict.fromkeys(_DIMENSIONS, _feature_dropout),
+"""Axes of the input whose whole channels a function drops; None if it drops single numbers."""
+_RANDOM: Mapping[Any, Callable[..., RandomCall | None]] = {
+    **dict.fromkeys(_DIMENSIONS, _dropout),
     **dict.fromkeys((torch.rand, torch.randn, torch.randint, torch.randperm), _new),
     **dict.fromkeys(_OF_SHAPE, _like),
     **dict.fromkeys((Tensor.bernoulli_, Tensor.normal_, Tensor.uniform_), _filled),
 }
-"""Random functions whose draws depend on shapes alone. vmap refuses all others."""
+"""Random functions whose draws depend on shapes alone; vmap refuses all others."""

@@ -1,11 +1,12 @@
 """The models of several lanes as one computation: vmap over lanes, traced and compiled.
 
-Buffers that training changes, as batch statistics, are stacked like parameters: a step computes
-their new values beside the gradients and writes them back.
+Buffers that training changes, such as batch statistics, are stacked like parameters: a step
+computes their new values along with the gradients and writes them back.
 """
 
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from functools import partial
+from itertools import compress
 from typing import Any, cast
 
 import torch
@@ -13,7 +14,7 @@ from torch import Tensor
 from torch.func import grad_and_value
 
 from study.engine.networks.cross_entropy import FewOperations
-from study.engine.networks.noise import Draw, Given, Recorded
+from study.engine.networks.noise import Draw, given_draws, recorded_draws
 from study.engine.networks.tracing import Trace, compile_trace, over_lanes, trace
 from study.engine.networks.training import (
     Computation,
@@ -21,8 +22,9 @@ from study.engine.networks.training import (
     LoadedWorkload,
     copy_into,
     fresh_model,
+    untrained_tensors,
 )
-from study.optimizers import ParameterTensors, Step
+from study.optimizers import Step
 from study.records import Floats
 from study.seeding import derive_seed
 from workloads.errors import WorkloadError
@@ -38,6 +40,7 @@ class PackedNetworks:
     """The models of several lanes; each computation is one trace for all of them.
 
     Attributes:
+        described: a model's parameter tensors, in their order in `parameters`.
         parameters: all trainable parameters, shape (lanes, parameters); updated in place.
         supports_cuda_graph: whether a step consists of kernel launches only.
     """
@@ -53,28 +56,23 @@ class PackedNetworks:
         models = [fresh_model(loaded, seed) for seed in seeds]
         self._model = models[0].train()
         self._layout = Layout(self._model)
-        self._train = loaded.data.train
-        self._examples = self._train.tensors
+        self.described = self._layout.described
+        self._examples = loaded.data.train.tensors
         self.parameters = torch.stack([self._layout.flatten(model) for model in models])
-        constants = [self._layout.constants(model) for model in models]
-        self._constants = {n: torch.stack([c[n] for c in constants]) for n in constants[0]}
+        per_lane = [untrained_tensors(model) for model in models]
+        self._constants = {n: torch.stack([lane[n] for lane in per_lane]) for n in per_lane[0]}
         buffers = dict(self._model.named_buffers()) if loaded.observed.buffer else {}
         self._changing = tuple(name for name in self._constants if name in buffers)
         self._loss_values = {
             name: torch.from_numpy(values).to(self.parameters)
             for name, values in (loss_values or {}).items()
         }
-        # the streams that lanes trained by themselves draw from
+        # the same streams as in lanes that train by themselves
         self._generators = [
             torch.Generator(loaded.device).manual_seed(derive_seed(seed, "model"))
             for seed in (seeds if loaded.observed.draws else ())
         ]
         self.supports_cuda_graph = not self._generators  # the host draws between steps
-
-    @property
-    def described(self) -> ParameterTensors:
-        """A model's parameter tensors, in their order in `parameters`."""
-        return self._layout.described
 
     @property
     def statistics(self) -> list[Tensor]:
@@ -98,7 +96,7 @@ class PackedNetworks:
         values: Mapping[str, Tensor],
         indices: Tensor,
     ) -> Tensor:
-        """Return the losses (lanes,) before an update that is taken in every lane.
+        """Return the losses (lanes,) before an update, which every lane takes.
 
         Gradient and update are one trace, so a step runs without Python in between. `buffers`, the
         optimizer's state, are changed in place, each (lanes, ...); `values` are hyperparameters,
@@ -111,13 +109,13 @@ class PackedNetworks:
             gradient = self._gradient_graph(inputs[len(names) :])
 
             def take(*inputs: Tensor) -> Tensor:
-                held, read = inputs[: len(names)], inputs[len(names) :]
+                optimizer_inputs, read = inputs[: len(names)], inputs[len(names) :]
                 gradients, losses, *buffers = gradient(*read)
-                named = dict(zip(names, held, strict=True))
+                named = dict(zip(names, optimizer_inputs, strict=True))
                 update(read[0], gradients, named, named)
-                own = dict(zip(self._constants, read[1:], strict=False))
+                constants = dict(zip(self._constants, read[1:], strict=False))
                 for name, buffer in zip(self._changing, buffers, strict=True):
-                    own[name].copy_(buffer)
+                    constants[name].copy_(buffer)
                 return cast(Tensor, losses)
 
             return take
@@ -128,36 +126,36 @@ class PackedNetworks:
     def evaluate(self, examples: Examples, lanes: Tensor | None = None) -> Tensor:
         """Return mean loss, error and further quantities on shared examples, (2 + further, lanes).
 
-        `lanes` holds the numbers of those to evaluate; None evaluates all.
+        `lanes` are the indices of those to evaluate; None evaluates all.
         """
-        held: Tensors = (self.parameters, *self._constants.values())
+        state: Tensors = (self.parameters, *self._constants.values())
         if lanes is not None:
-            held = tuple(tensor[lanes] for tensor in held)
-        inputs = (*held, *examples.tensors)
-        key = ("evaluation", len(held[0]), examples.size)
+            state = tuple(tensor[lanes] for tensor in state)
+        inputs = (*state, *examples.tensors)
+        key = ("evaluation", len(state[0]), examples.size)
         build = partial(self._evaluation_graph, examples)
-        with torch.no_grad():  # what the workload itself holds, as a teacher, may ask for one
+        with torch.no_grad():  # the workload's own tensors, as of a teacher, may require gradients
             return torch.stack(self._trace(key, build, inputs)(*inputs))
 
     def evaluate_apart(self, examples: Examples) -> Tensor:
-        """Return what `evaluate` does, with examples of each lane's own, and without a trace.
+        """Return the same as `evaluate`, with separate examples for each lane and without a trace.
 
-        So vmap refuses to hand out numbers of the examples, as by numpy, which a trace would freeze
-        at those of the first portion.
+        vmap then refuses to turn examples into Python or numpy numbers, which a trace would freeze
+        at the first portion.
         """
-        own = [tensor.expand(len(self.parameters), *tensor.shape) for tensor in examples.tensors]
+        copies = [tensor.expand(len(self.parameters), *tensor.shape) for tensor in examples.tensors]
         self._model.eval()
         evaluation = self._evaluation(examples, shared=False)
-        measured = evaluation(self.parameters, *self._constants.values(), *own)
+        measured = evaluation(self.parameters, *self._constants.values(), *copies)
         self._model.train()
         return torch.stack(measured)
 
     def buffers(self, lane: int) -> dict[str, Tensor]:
-        """Return copies of the buffers of a lane that training may change, by name."""
+        """Return copies of a lane's buffers that training may change, by name."""
         return {name: self._constants[name][lane].clone() for name in self._changing}
 
     def keep(self, lanes: Tensor) -> None:
-        """Keep the lanes of these indices, in this order."""
+        """Keep the lanes with these indices, in this order."""
         self.parameters = self.parameters[lanes]
         self._constants = {name: value[lanes] for name, value in self._constants.items()}
         self._loss_values = {name: value[lanes] for name, value in self._loss_values.items()}
@@ -166,7 +164,7 @@ class PackedNetworks:
 
     def state(self) -> dict[str, Tensor]:
         """Return parameters, buffers such as batch statistics, and generators."""
-        random = {f"random {i}": own.get_state() for i, own in enumerate(self._generators)}
+        random = {f"random {i}": g.get_state() for i, g in enumerate(self._generators)}
         buffers = {f"buffer {name}": self._constants[name] for name in self._changing}
         return {"parameters": self.parameters, **buffers, **random}
 
@@ -175,89 +173,93 @@ class PackedNetworks:
         copy_into(self.parameters, state["parameters"])
         for name in self._changing:
             copy_into(self._constants[name], state[f"buffer {name}"])
-        for i, own in enumerate(self._generators):
-            own.set_state(state[f"random {i}"].cpu())
+        for i, generator in enumerate(self._generators):
+            generator.set_state(state[f"random {i}"].cpu())
 
     def _read(self, indices: Tensor) -> Tensors:
         """Return the inputs of a gradient's trace, in order."""
-        held = (self.parameters, *self._constants.values(), *self._loss_values.values())
-        # a trace fixes strides too, and batches are slices of an epoch, or joined from two
-        return (*held, *self._examples, *self._drawn(indices), indices.contiguous())
+        state = (self.parameters, *self._constants.values(), *self._loss_values.values())
+        # a trace fixes strides too, and a batch is a slice of an epoch or joined from two
+        return (*state, *self._examples, *self._drawn(indices), indices.contiguous())
 
     def _drawn(self, indices: Tensor) -> list[Tensor]:
-        """Return what a step draws, each (lanes, ...)."""
+        """Return the random numbers of a step, each (lanes, ...)."""
         if not self._generators:
             return []
         key, traces = ("draws", *self._loss_values, indices.shape[1]), self._loaded.traces
         if key not in traces:
             traces[key] = self._draws(indices[0])
         draws = cast(Sequence[Draw], traces[key])
-        return [torch.stack([draw(own) for own in self._generators]) for draw in draws]
+        return [torch.stack([draw(g) for g in self._generators]) for draw in draws]
 
     def _draws(self, indices: Tensor) -> Sequence[Draw]:
-        """Return what a lane draws in a step, found by computing its loss."""
+        """Return the draws of a lane's step, recorded while its loss is computed."""
         computation = Computation(self._model, self._loaded.loss)
-        own = tuple(tensor[0].clone() for tensor in self._constants.values())
-        state = self._state(self.parameters[0], own)
+        constants = tuple(tensor[0].clone() for tensor in self._constants.values())
+        state = self._state(self.parameters[0], constants)
         values = {name: value[0] for name, value in self._loss_values.items()}
-        with forked(indices.device), torch.no_grad(), Recorded() as recorded:
+        draws: list[Draw] = []
+        with forked(indices.device), torch.no_grad(), recorded_draws(draws):
             computation.on(state, self._loaded.batch(indices), **values)
-        return tuple(recorded.draws)
+        return draws
 
     def _trace(self, key: Hashable, build: Callable[[Tensors], Trace], inputs: Tensors) -> Trace:
         # cached per worker: a trace fixes shapes and Python values, so the key names all of them
         traces = self._loaded.traces
         if key not in traces:
-            traces[key] = compile_trace(self._built(build, inputs), inputs)
+            traces[key] = compile_trace(self._checked(build, inputs), inputs)
         return cast(Trace, traces[key])
 
-    def _built(self, build: Callable[[Tensors], Trace], inputs: Tensors) -> Trace:
-        """Return a trace; refuse Python state that only these shapes change, as it is frozen."""
-        for _ in range(2):  # what the first call only fills, a cache, is not refused
-            before = self._python()
+    def _checked(self, build: Callable[[Tensors], Trace], inputs: Tensors) -> Trace:
+        """Build a trace; refuse Python state that changes, since a trace would freeze it."""
+        for _ in range(2):  # the second time, a cache that the first call filled is unchanged
+            before = self._python_state()
             built = build(inputs)
-            found = changed(before, self._python())
-            if not found:
+            changes = changed(before, self._python_state())
+            if not changes:
                 return built
         raise WorkloadError(
-            f"{min(found)} changes with batches or measurements of this size only, which a pack of "
-            'lanes cannot follow; set compute.mode = "looped"'
+            f"{min(changes)} changes only with batches or measurements of this size, which a pack "
+            'of lanes cannot follow; set compute.mode = "looped"'
         )
 
-    def _python(self) -> Snapshot:
-        fixed = {n: held for n, held in self._constants.items() if n not in self._changing}
-        versions = {f"buffer {name}": held._version for name, held in fixed.items()}
+    def _python_state(self) -> Snapshot:
+        versions = {
+            f"buffer {name}": tensor._version
+            for name, tensor in self._constants.items()
+            if name not in self._changing
+        }
         return {**snapshot(model=self._model, workload=self._loaded.workload), **versions}
 
     def _gradient_graph(self, inputs: Tensors) -> Trace:
-        names, count = list(self._loss_values), len(self._constants)
-        train, own = self._train, count + len(names)
-        end = own + len(self._examples)
+        names, count, train = list(self._loss_values), len(self._constants), self._loaded.data.train
+        begin = count + len(names)
+        end = begin + len(self._examples)
         computation = Computation(self._model, self._loaded.loss)
-        whole = [
+        nonnegative = [
             tensor.dtype is torch.int64 and bool((tensor >= 0).all()) for tensor in self._examples
         ]
 
         def loss(
-            flat: Tensor, held: Tensors, drawn: Tensors, *batch: Tensor
+            flat: Tensor, rest: Tensors, drawn: Tensors, *batch: Tensor
         ) -> tuple[Tensor, list[Tensor]]:
-            values = dict(zip(names, held[count:], strict=True))
-            state = self._state(flat, held[:count])
-            # copies, which the model may change in place: those are of this transform alone
+            values = dict(zip(names, rest[count:], strict=True))
+            state = self._state(flat, rest[:count])
+            # copies: the model may change in place only tensors made inside this transform
             state |= {name: state[name].clone() for name in self._changing}
-            known = [tensor for tensor, is_whole in zip(batch, whole, strict=True) if is_whole]
-            with Given(drawn), FewOperations(known):
-                found = cast(Tensor, computation.on(state, rebuilt(train, batch), **values))
-            return found, [state[name] for name in self._changing]
+            classes = list(compress(batch, nonnegative))
+            with given_draws(drawn), FewOperations(classes):
+                value = computation.on(state, rebuilt(train, batch), **values)
+            return cast(Tensor, value), [state[name] for name in self._changing]
 
-        def gradients(parameters: Tensor, *rest: Tensor) -> Tensors:
-            held, examples, drawn = rest[:own], rest[own:end], rest[end:-1]
-            indices = rest[-1]  # whole rows are copied: indexing copies number by number
+        def gradients(parameters: Tensor, *inputs: Tensor) -> Tensors:
+            rest, examples, drawn = inputs[:begin], inputs[begin:end], inputs[end:-1]
+            indices = inputs[-1]  # whole rows are copied: indexing copies number by number
             rows = (tensor.index_select(0, indices.flatten()) for tensor in examples)
-            batch = (own.view(*indices.shape, *own.shape[1:]) for own in rows)
+            batch = (tensor.view(*indices.shape, *tensor.shape[1:]) for tensor in rows)
             take = over_lanes(grad_and_value(loss, has_aux=True), len(parameters))
-            found, (value, buffers) = take(parameters, held, drawn, *batch)
-            return found, value, *buffers
+            slopes, (value, buffers) = take(parameters, rest, drawn, *batch)
+            return slopes, value, *buffers
 
         return trace(gradients, inputs)
 
@@ -270,14 +272,14 @@ class PackedNetworks:
     def _evaluation(self, examples: Examples, *, shared: bool) -> Callable[..., Tensors]:
         computation, count = Computation(self._model, self._loaded.measured), len(self._constants)
 
-        def measure(flat: Tensor, constants: Tensors, *given: Tensor) -> Tensors:
-            every = computation.on(self._state(flat, constants), rebuilt(examples, given))
-            return cast(Tensors, every)
+        def measure(flat: Tensor, constants: Tensors, *tensors: Tensor) -> Tensors:
+            measured = computation.on(self._state(flat, constants), rebuilt(examples, tensors))
+            return cast(Tensors, measured)
 
         def evaluation(parameters: Tensor, *rest: Tensor) -> Any:
-            constants, given = rest[:count], rest[count:]
-            dims = (0, 0, *[None if shared else 0] * len(given))
-            return over_lanes(measure, len(parameters), dims)(parameters, constants, *given)
+            constants, tensors = rest[:count], rest[count:]
+            dims = (0, 0, *[None if shared else 0] * len(tensors))
+            return over_lanes(measure, len(parameters), dims)(parameters, constants, *tensors)
 
         return evaluation
 

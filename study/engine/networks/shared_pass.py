@@ -1,4 +1,4 @@
-"""One forward pass for loss and error of a measurement, where both call the model alike."""
+"""One forward pass for both loss and error of a measurement, if they call the model alike."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,9 +17,9 @@ def forward_passes_shared(model: nn.Module) -> Iterator[None]:
     def shared(*arguments: Any, **keywords: Any) -> Any:
         key = (*arguments, *keywords, *keywords.values())
         if last:
-            given, output, versions = last[0]
-            same = len(given) == len(key) and all(a is b for a, b in zip(given, key, strict=True))
-            # an output that was written into since is computed again
+            previous, output, versions = last[0]
+            same = list(map(id, previous)) == list(map(id, key))
+            # an output that has been written into is computed again
             if same and versions == _versions(output):
                 return output
         output = forward(*arguments, **keywords)

@@ -1,7 +1,7 @@
 """Traces: functions of tensors as straight-line code for given shapes, simplified and compiled.
 
-Transforms such as vmap and grad cost far more time than the small tensors they work on. A trace
-keeps only the tensor operations that they reduce to; simplifying it removes those without effect.
+Transforms such as vmap and grad take far longer than the operations on the small tensors. A trace
+keeps only the tensor operations they reduce to; simplifying it removes those without effect.
 """
 
 import warnings
@@ -19,45 +19,45 @@ from study.engine.networks.cross_entropy import NARROW
 Trace = Callable[..., Any]
 
 _aten = torch.ops.aten
-_APART = {_aten.clone.default, _aten.eq_.Tensor, _aten.ne_.Tensor}
-"""Operations that are not shared, as their results are written into."""
+_UNSHARED = {_aten.clone.default, _aten.eq_.Tensor, _aten.ne_.Tensor}
+"""Operations that are never shared, since their results are written into."""
 _CONTIGUOUS = {"memory_format": torch.contiguous_format}
 _VECTOR = 16
-"""Columns that a CPU's matrix product computes at once: 10 cost as much as 32, 16 rows of a
-transposed product half of that."""
+"""Columns that a CPU's matrix product computes at once: 10 columns cost as much as 32, and 16 rows
+of a transposed product half of that."""
 _RESHAPES = {_aten.expand.default, _aten.view.default, _aten._unsafe_view.default}
 
 
 def over_lanes(
     function: Callable[..., Any], lanes: int, in_dims: int | tuple[int | None, ...] = 0
 ) -> Callable[..., Any]:
-    """Return a function of lanes, stacked where `in_dims` says 0; None is shared by all.
+    """Return a function of lanes: inputs are stacked where `in_dims` is 0, shared where it is None.
 
     A single lane does without vmap, whose operations take up to 1.1 times as long as torch's own.
     """
     if lanes > 1:
         return vmap(function, in_dims=in_dims)
 
-    def alone(*stacked: Any) -> Any:
-        shared = in_dims if isinstance(in_dims, tuple) else [in_dims] * len(stacked)
-        pairs = zip(stacked, shared, strict=True)
-        own = (part if dim is None else tree_map(lambda t: t[0], part) for part, dim in pairs)
-        return tree_map(lambda t: t.unsqueeze(0), function(*own))
+    def single(*stacked: Any) -> Any:
+        dims = in_dims if isinstance(in_dims, tuple) else [in_dims] * len(stacked)
+        pairs = zip(stacked, dims, strict=True)
+        inputs = (tree if dim is None else tree_map(lambda t: t[0], tree) for tree, dim in pairs)
+        return tree_map(lambda t: t.unsqueeze(0), function(*inputs))
 
-    return alone
+    return single
 
 
 def trace(function: Callable[..., Any], examples: tuple[Tensor, ...]) -> fx.GraphModule:
     """Return a function's tensor operations as a simplified graph, called like the function.
 
     The graph is valid for the shapes, types and device of the examples, and records no gradient. It
-    freezes whatever else the function reads: Python numbers, branches, tensors that are no
+    freezes whatever else the function reads: Python numbers, branches, tensors that are not
     arguments.
     """
     with torch.no_grad(), warnings.catch_warnings():
         # a loss may clear gradients, which the tensors of a trace do not have
         warnings.filterwarnings("ignore", message="The .grad attribute of a Tensor that is not")
-        # a model of the user's may be slow in a pack, which is no fault of the user's
+        # a user can do nothing about an operation that vmap runs slowly
         warnings.filterwarnings("ignore", message="There is a performance drop because")
         graph: fx.GraphModule = make_fx(function)(*examples)
     simplify(graph)
@@ -68,35 +68,35 @@ def compile_trace(function: Callable[..., Any], examples: tuple[Tensor, ...]) ->
     """Return a function that runs the same tensor operations without Python in between.
 
     It is valid for the shapes, types and device of the examples, with gradients off, and may change
-    inputs in place. On a CUDA device, and where torch cannot compile it, it is the function itself.
+    inputs in place. On a CUDA device, or if torch cannot compile it, it is the function itself.
     """
     if examples[0].device.type != "cpu":
         return function  # a complete step is captured as a CUDA graph instead
     copies = tuple(tensor.clone() for tensor in examples)
     with torch.no_grad(), warnings.catch_warnings():
-        # deprecated, but torch's only interpreter that needs no compiler on the machine
+        # deprecated, but the only one of torch's that needs no compiler on the machine
         warnings.simplefilter("ignore", DeprecationWarning)
         try:
             compiled: Trace = torch.jit.trace(function, copies, check_trace=False)  # type: ignore[no-untyped-call]
         except RuntimeError:
-            # jit lacks convolution_backward; an error of the function itself will be raised again
+            # jit lacks convolution_backward; an error of the function itself will recur
             return function
     return compiled
 
 
 def simplify(module: fx.GraphModule) -> None:
-    """Remove operations without effect from a graph, in place, and turn those over narrow axes.
+    """Remove operations without effect from a graph, in place, and transpose narrow ones.
 
-    The graph holds aten operations, as `make_fx` returns it. Results change by rounding at most.
+    The graph consists of aten operations, as from `make_fx`. Results change by rounding at most.
     """
     graph = module.graph
     schemas = [getattr(node.target, "_schema", None) for node in graph.nodes]
     writes = any(schema is not None and schema.is_mutable for schema in schemas)
-    _rewrite(graph, _drop_view, _multiply_outer, _widen_softmax)
-    if not writes:  # into tensors that these take for unchanged, or for copies
-        _rewrite(graph, _drop_factor, _widen_argmax)
+    _rewrite(graph, _drop_view, _multiply_outer, _transpose_softmax)
+    if not writes:  # these assume that no tensor is written into
+        _rewrite(graph, _drop_factor, _transpose_argmax)
         _share_equal_nodes(graph)
-        _rewrite(graph, _turn_product)
+        _rewrite(graph, _transpose_product)
     graph.eliminate_dead_code()
     module.recompile()
 
@@ -109,7 +109,7 @@ def _rewrite(graph: fx.Graph, *rewrites: Callable[[fx.Node], None]) -> None:
 
 
 def _drop_view(node: fx.Node) -> None:
-    """Drop a view of the same shape."""
+    """Drop a view without effect."""
     source = node.args[0] if node.args else None
     if not isinstance(source, fx.Node):
         return
@@ -125,7 +125,7 @@ def _drop_view(node: fx.Node) -> None:
 
 
 def _drop_factor(node: fx.Node) -> None:
-    """Drop a factor of 1, as the slope of a loss by itself."""
+    """Drop a factor of 1, such as the gradient of a loss with respect to itself."""
     if node.target not in {_aten.mul.Scalar, _aten.mul.Tensor}:
         return
     source: Any = node.args[0]
@@ -140,12 +140,12 @@ def _drop_factor(node: fx.Node) -> None:
 
 
 def _multiply_outer(node: fx.Node) -> None:
-    """Make a matrix product over one number, as of single examples, a product of numbers."""
+    """Replace a matrix product over one number, as for single examples, by multiplication."""
     if node.target is _aten.bmm.default and _value(node.args[0]).shape[-1] == 1:  # type: ignore[arg-type]
         node.target = _aten.mul.Tensor
 
 
-def _widen_softmax(node: fx.Node) -> None:
+def _transpose_softmax(node: fx.Node) -> None:
     """Move a softmax over a narrow last axis to the axis before it, which torch vectorizes."""
     if node.target is _aten._log_softmax.default:
         inputs: tuple[Any, ...] = node.args[:1]
@@ -159,18 +159,18 @@ def _widen_softmax(node: fx.Node) -> None:
         return
     graph = node.graph
     with graph.inserting_before(node):
-        transposed = [_turned(source) for source in inputs]
+        transposed = [_transposed(source) for source in inputs]
         rest = node.args[len(inputs) + 1 :]
-        wide = graph.call_function(node.target, (*transposed, last - 1, *rest))
-        back = graph.call_function(_aten.transpose.int, (wide, -1, -2))
+        softmax = graph.call_function(node.target, (*transposed, last - 1, *rest))
+        back = graph.call_function(_aten.transpose.int, (softmax, -1, -2))
     back.meta = dict(node.meta)
     _replace(node, back)
 
 
-def _widen_argmax(node: fx.Node) -> None:
-    """Find the first greatest number, or the first NaN, along the axis before a narrow last one.
+def _transpose_argmax(node: fx.Node) -> None:
+    """Find the first maximum or first NaN along the axis before a narrow last one.
 
-    torch's argmax over it takes as long as a matrix product of a small network.
+    torch's argmax over a narrow axis takes as long as a matrix product of a small network.
     """
     if node.target is not _aten.argmax.default or len(node.args) != 2:  # no keepdim
         return
@@ -183,35 +183,36 @@ def _widen_argmax(node: fx.Node) -> None:
         return
     call, classes = node.graph.call_function, value.shape[-1]
     with node.graph.inserting_before(node):
-        wide = _turned(source)
-        # in place, so that truth is a number: comparisons that return booleans are slow
-        greatest = call(_aten.amax.default, (wide, [-2], True))
-        greatest = call(_aten.eq_.Tensor, (call(_aten.clone.default, (wide,)), greatest))
-        not_a_number = call(_aten.ne_.Tensor, (call(_aten.clone.default, (wide,)), wide))
-        first = call(_aten.maximum.default, (greatest, not_a_number))
-        places = call(_aten.arange.start_step, (classes, 0, -1), {"dtype": value.dtype})
-        places = call(_aten.unsqueeze.default, (places, 1))
-        place = call(_aten.amax.default, (call(_aten.mul.Tensor, (first, places)), [-2]))
-        place = call(_aten._to_copy.default, (place,), {"dtype": torch.int64})
-        found = call(_aten.rsub.Scalar, (place, classes))
-    found.meta = dict(node.meta)
-    _replace(node, found)
+        columns = _transposed(source)
+        # in place, so the results are numbers: comparisons that return booleans are slow
+        maximum = call(_aten.amax.default, (columns, [-2], True))
+        is_maximum = call(_aten.eq_.Tensor, (call(_aten.clone.default, (columns,)), maximum))
+        is_nan = call(_aten.ne_.Tensor, (call(_aten.clone.default, (columns,)), columns))
+        hits = call(_aten.maximum.default, (is_maximum, is_nan))
+        ranks = call(_aten.arange.start_step, (classes, 0, -1), {"dtype": value.dtype})
+        ranks = call(_aten.unsqueeze.default, (ranks, 1))
+        first = call(_aten.amax.default, (call(_aten.mul.Tensor, (hits, ranks)), [-2]))
+        first = call(_aten._to_copy.default, (first,), {"dtype": torch.int64})
+        result = call(_aten.rsub.Scalar, (first, classes))
+    result.meta = dict(node.meta)
+    _replace(node, result)
 
 
-def _turn_product(node: fx.Node) -> None:
-    """Compute a product of few columns, plus a bias, as its transpose where that is made of it.
+def _transpose_product(node: fx.Node) -> None:
+    """Compute the transpose of a product with few columns, plus a bias, as a transposed product.
 
-    Also where the product itself is needed, so that what else is measured changes no bit of a loss.
+    This is done even if the product itself is needed too, so that no bit of a loss depends on what
+    else is measured.
     """
     copied = _is(node, _aten.clone.default) and node.kwargs == _CONTIGUOUS
-    turned: Any = node.args[0] if copied or _is(node, _aten.contiguous.default) else None
-    total: Any = turned.args[0] if _is(turned, _aten.transpose.int) else None
+    transpose: Any = node.args[0] if copied or _is(node, _aten.contiguous.default) else None
+    total: Any = transpose.args[0] if _is(transpose, _aten.transpose.int) else None
     if not _is(total, _aten.add.Tensor) or total.kwargs:
         return
     bias, product = total.args
     if not _is(product, _aten.bmm.default) or not isinstance(bias, fx.Node):
         return
-    last = {axis % 3 for axis in turned.args[1:]} == {1, 2}
+    last = {axis % 3 for axis in transpose.args[1:]} == {1, 2}
     value = _value(product)
     few = value.shape[2] % _VECTOR > 0 and value.shape[1] >= _VECTOR
     if not (last and few and value.device.type == "cpu" and _value(bias).dim() == 3):
@@ -221,14 +222,14 @@ def _turn_product(node: fx.Node) -> None:
         left, right, start = (
             call(_aten.transpose.int, (part, 1, 2)) for part in (*product.args[::-1], bias)
         )
-        found = call(_aten.add.Tensor, (start, call(_aten.bmm.default, (left, right))))
-        found = call(_aten.contiguous.default, (found,))
-    found.meta = dict(node.meta)
-    _replace(node, found)
+        result = call(_aten.add.Tensor, (start, call(_aten.bmm.default, (left, right))))
+        result = call(_aten.contiguous.default, (result,))
+    result.meta = dict(node.meta)
+    _replace(node, result)
 
 
-def _turned(source: Any) -> fx.Node:
-    """Return a copy of a tensor whose last two axes are exchanged, also in memory."""
+def _transposed(source: Any) -> fx.Node:
+    """Return a copy of a tensor with its last two axes exchanged, in memory too."""
     call: Callable[..., fx.Node] = source.graph.call_function
     return call(_aten.contiguous.default, (call(_aten.transpose.int, (source, -1, -2)),))
 
@@ -241,7 +242,7 @@ def _share_equal_nodes(graph: fx.Graph) -> None:
     seen: dict[tuple[Any, ...], fx.Node] = {}
     for node in list(graph.nodes):
         random = torch.Tag.nondeterministic_seeded in getattr(node.target, "tags", ())
-        if node.op != "call_function" or random or node.target in _APART:
+        if node.op != "call_function" or random or node.target in _UNSHARED:
             continue
         key = (node.target, repr(node.args), repr(node.kwargs))
         if key in seen:
@@ -250,8 +251,8 @@ def _share_equal_nodes(graph: fx.Graph) -> None:
             seen[key] = node
 
 
-def _replace(node: fx.Node, by: fx.Node) -> None:
-    node.replace_all_uses_with(by)
+def _replace(node: fx.Node, replacement: fx.Node) -> None:
+    node.replace_all_uses_with(replacement)
     node.graph.erase_node(node)
 
 

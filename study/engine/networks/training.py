@@ -1,4 +1,4 @@
-"""What a worker trains: a workload with its data on a device, and models as flat parameters."""
+"""Workloads prepared for training: with their data on a device, and models as flat parameters."""
 
 from collections.abc import Callable, MutableMapping
 from contextlib import AbstractContextManager, nullcontext, suppress
@@ -37,27 +37,27 @@ class LoadedWorkload:
     data: Data  # on `device`; a mapped training set stays in its file
     device: torch.device
     precision: Precision = Precision.FLOAT32  # of forward and backward passes
-    quantities: tuple[str, ...] = ()  # names of what is measured besides loss and error
-    observed: Observation = Observation()  # what training and measuring do besides computing
-    mixing: str | None = None  # what mixes the examples of a batch in training, as batch norm
-    looped_because: str = ""  # why lanes are looped; empty where they are packed or nobody asked
+    quantities: tuple[str, ...] = ()  # names of the quantities measured besides loss and error
+    observed: Observation = Observation()  # side effects of training and of measuring
+    mixing: str | None = None  # what makes examples of a batch interact in training, if anything
+    looped_because: str = ""  # why lanes are looped; empty if they are packed, or by default
     traces: dict[Any, Any] = field(default_factory=dict)  # compiled, by purpose and shapes
 
     def batch(self, indices: Tensor) -> Examples:
-        """Return the training examples of some indices, on the device."""
+        """Return the training examples at some indices, on the device."""
         batch: Examples = self.data.train.rows(indices).to(self.device)
-        if not self.data.held:  # nobody has seen them all
+        if not self.data.held:  # not all of them have been checked
             sound_values("a training batch", batch)
         return batch
 
     @property
     def whole(self) -> bool:
-        """Whether loss and error are of all examples given at once, and no means over them."""
+        """Whether loss and error need all examples at once, since they are not means over them."""
         return bool(getattr(self.workload, "whole", False))
 
     @property
     def indivisible(self) -> str | None:
-        """Why the mean over parts of a batch is not that of the batch, in words; None if it is."""
+        """Why a batch cannot be computed as the mean over its parts, in words; None if it can."""
         state = self.observed.state and f"{self.observed.state}, which every pass may change"
         return "`whole = True`" if self.whole else self.mixing or state or self.observed.touches
 
@@ -70,14 +70,14 @@ class LoadedWorkload:
             return self.plain_loss(model, augmented(self.workload, batch), **values)
 
     def plain_loss(self, model: nn.Module, batch: Examples, **values: Tensor) -> Tensor:
-        """Return the same on the examples as they are, without augmentation."""
+        """Return the training loss without augmentation."""
         with self._arithmetic():
             return self.workload.loss(model, batch, **values).float().reshape(())
 
     def measured(self, model: nn.Module, examples: Examples) -> tuple[Tensor, ...]:
         """Return loss, error and further quantities, all scalars, from one forward pass."""
         with self._arithmetic(), forward_passes_shared(model):
-            # at the loss's default hyperparameters, so that lanes are comparable
+            # at the loss's default hyperparameters, which make lanes comparable
             loss = self.workload.loss(model, examples)
             error = self.workload.error(model, examples)
             further = quantities(self.workload, model, examples)
@@ -100,18 +100,18 @@ def load(
     precision: Precision = Precision.FLOAT32,
     data: Data | None = None,
 ) -> LoadedWorkload:
-    """Return a workload with its data on a device; they are loaded unless they are given."""
-    # of this process: float32 means float32, and repeats bit for bit
+    """Return a workload with its data on a device; the data are loaded unless given."""
+    # settings of the whole process: float32 is float32, and results repeat bit for bit
     torch.set_float32_matmul_precision(_MATMUL[precision])
-    # torch allows cuDNN to round the inputs of convolutions to tf32, unless it is told not to
+    # by default torch allows cuDNN to round the inputs of convolutions to tf32
     torch.backends.cudnn.allow_tf32 = precision is not Precision.FLOAT32
     torch.backends.cudnn.deterministic = True
     data = first_data(workload) if data is None else data
-    there = {
+    on_device = {
         name: split if name == "train" and data.mapped else split.to(device)
         for name, split in data.splits.items()
     }
-    moved = replace(data, **there)
+    moved = replace(data, **on_device)
     loaded = LoadedWorkload(workload=workload, data=moved, device=device, precision=precision)
     with torch.no_grad():
         further = quantities(workload, fresh_model(loaded, 0).eval(), few(moved.validation))
@@ -129,26 +129,30 @@ def load(
         )
     if isinstance(data.train, Items):
         observed = replace(observed, draws=observed.draws or data.train.draws)
-    layers = fresh_model(loaded, 0).named_modules()
-    norm = next((name for name, module in layers if isinstance(module, _BatchNorm)), None)
-    # the last ones tell most, and all would need more memory than a batch
-    last = with_extremes(loaded.data.train).rows(slice(-FEW, None)).to(device)
+    mixing = _mixing(loaded, observed.draws)
+    return replace(loaded, quantities=tuple(further), observed=observed, mixing=mixing)
+
+
+def _mixing(loaded: LoadedWorkload, draws: str | None) -> str | None:
+    """Return what makes the examples of a batch interact in training, if anything.
+
+    A training loss that is not a mean is refused on the way.
+    """
     make, mixing = partial(fresh_model, loaded, 0), None
-    if observed.draws is None:
-        mixing = mixing_of(loaded.plain_loss, make, last, precision)
-    elif observed.draws == "torch":
-        with suppress(ArithmeticError, RuntimeError, ValueError):  # of numbers all alike
-            mixing = mixing_of(loaded.plain_loss, make, last, precision)
-    return replace(
-        loaded,
-        quantities=tuple(further),
-        observed=observed,
-        mixing=mixing if norm is None else f"batch statistics in {norm}",
-    )
+    # the last examples are the most telling, and all would need more memory than a batch
+    batch = with_extremes(loaded.data.train).rows(slice(-FEW, None)).to(loaded.device)
+    # a workload that draws may fail if its random numbers are all equal
+    expected = (ArithmeticError, RuntimeError, ValueError) if draws else ()
+    if draws in {None, "torch"}:
+        with suppress(*expected):
+            mixing = mixing_of(loaded.plain_loss, make, batch, loaded.precision)
+    layers = make().named_modules()
+    norm = next((name for name, module in layers if isinstance(module, _BatchNorm)), None)
+    return mixing if norm is None else f"batch statistics in {norm}"
 
 
 def copy_into(tensor: Tensor, values: Tensor) -> None:
-    """Copy values of the same shape into a tensor, whose memory stays since views of it exist."""
+    """Copy values of the same shape into a tensor, in place, since views of its memory exist."""
     if tensor.shape != values.shape:
         raise ValueError(f"values must have shape {tuple(tensor.shape)}, got {tuple(values.shape)}")
     tensor.copy_(values)
@@ -164,18 +168,15 @@ def fresh_model(loaded: LoadedWorkload, seed: int) -> nn.Module:
 class Layout:
     """Position of each trainable parameter of a model in one flat vector.
 
-    Parameters are views of one vector so that an update rule is a few operations on all of them,
-    and lanes are kept, copied and saved as rows of a matrix.
+    Parameters are views of one vector, so an update rule is a few operations on all of them, and
+    lanes are kept, copied and saved as rows of a matrix.
     """
 
     def __init__(self, model: nn.Module) -> None:
-        """Read names and shapes from a model."""
         trainable = {n: p for n, p in model.named_parameters() if p.requires_grad}
-        self.names = tuple(trainable)  # names of the parameters, in order
-        # their shapes, in the same order
-        self.shapes = tuple(tuple(p.shape) for p in trainable.values())
-        # the same as update rules know them, with their roles
-        self.described = parameter_tensors(model)
+        self.names = tuple(trainable)
+        self.shapes = tuple(tuple(p.shape) for p in trainable.values())  # in the order of `names`
+        self.described = parameter_tensors(model)  # the same for update rules, with roles
         self._sizes = [p.numel() for p in trainable.values()]
 
     def flatten(self, model: nn.Module) -> Tensor:
@@ -191,33 +192,33 @@ class Layout:
             for name, piece, shape in zip(self.names, pieces, self.shapes, strict=True)
         }
 
-    def constants(self, model: nn.Module) -> dict[str, Tensor]:
-        """Return a model's frozen parameters and buffers by name."""
-        frozen = {n: p.detach() for n, p in model.named_parameters() if not p.requires_grad}
-        return frozen | dict(model.named_buffers())
+
+def untrained_tensors(model: nn.Module) -> dict[str, Tensor]:
+    """Return the tensors that the optimizer does not train: frozen parameters and buffers."""
+    frozen = {n: p.detach() for n, p in model.named_parameters() if not p.requires_grad}
+    return frozen | dict(model.named_buffers())
 
 
 class Computation(nn.Module):
-    """A computation on a model as a module, so that `functional_call` swaps the model's tensors.
+    """A computation on a model as a module, whose tensors `functional_call` can swap.
 
-    What the workload is given is the model itself, with the tensors of one lane: it may call it
-    with keywords, read `model.training`, or go through `model.parameters()`, as in plain torch.
+    The workload gets the model itself, with the tensors of one lane: it may call it with keywords,
+    read `model.training`, or iterate over `model.parameters()`, as in plain torch.
     """
 
     def __init__(self, model: nn.Module, compute: Callable[..., Any]) -> None:
-        """Prepare `compute(model, ...)`."""
         super().__init__()
         self.model = model
         self._compute = compute
 
     def forward(self, *arguments: Any, **keywords: Any) -> Any:
-        """Return the result of the computation on the model as it is now."""
+        """Return the result on the model as it is now."""
         return self._compute(self.model, *arguments, **keywords)
 
     def on(self, state: MutableMapping[str, Tensor], *arguments: Any, **keywords: Any) -> Any:
         """Return the result on the model with the parameters and buffers of `state`.
 
-        What the model puts in place of a buffer is then in `state`.
+        `state` then has what the model put in place of its buffers.
         """
         named = {f"model.{name}": tensor for name, tensor in state.items()}
         result = functional_call(self, named, arguments, keywords)
@@ -228,7 +229,7 @@ class Computation(nn.Module):
 Lockstep = LoadedWorkload | Dynamics
 """A workload whose lanes train in lockstep, prepared once per worker."""
 Trainable = Lockstep | Command
-"""What trials are made of: such a workload, or a program."""
+"""What trials train: a workload in lockstep, or a program."""
 
 
 def prepare(

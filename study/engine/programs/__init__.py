@@ -1,1 +1,1 @@
-"""Programs as trials: started, read, and ended at target, cap or budget."""
+"""Programs as trials: started, read, and stopped at target, cap or budget."""

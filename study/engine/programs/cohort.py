@@ -1,11 +1,11 @@
-"""A cohort of programs: as many at once as a worker's share allows, each held to the cap known."""
+"""A cohort of programs: as many at once as a worker may run, each stopped at the known cap."""
 
 import hashlib
 import json
 import math
 import tempfile
 import time
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
 from dataclasses import asdict
 from pathlib import Path
 from statistics import fmean
@@ -13,18 +13,17 @@ from statistics import fmean
 from study.config.study import ResolvedStudy
 from study.engine.checkpoints import Checkpoint, SavedError
 from study.engine.outcomes import judge, trial_result
-from study.engine.programs.environment import environment, placeholder_values
 from study.engine.programs.pruning import Pruning
-from study.engine.programs.trial import CHECKPOINT, ProgramTrial
+from study.engine.programs.trial import ProgramTrial
 from study.engine.race import Race
 from study.engine.stopping_rules import StoppingRules
 from study.records import Cohort, Execution, Point, TrialResult
 from workloads.command import PROGRAM, Command
 
 OUTPUT = "output"
-"""Folder of the results with what each program printed."""
+"""Folder in the results with what each program printed."""
 STOPPING_SECONDS = 7.0
-"""Time that programs have to save themselves where the sweep was asked to stop."""
+"""Time that programs have to save their state when the sweep is asked to stop."""
 _TICK = 0.02
 
 
@@ -33,12 +32,12 @@ def run_programs(
 ) -> list[TrialResult]:
     """Return the results of a cohort of programs, one per trial in order.
 
-    A trial is ended where nothing that it may still report can matter. The results are judged by
-    the fewest steps of all trials, and by the rungs that all of them passed, so they do not depend
-    on which of them ran first. The checkpoint keeps the trials' folders until the cohort has ended.
+    A trial is stopped once nothing it could still report matters. The results are judged by the
+    fewest steps of all trials, and by the rungs that all of them passed, so they do not depend on
+    which trial ran first. The checkpoint keeps the trials' folders until the cohort has ended.
 
     Raises:
-        SavedError: the checkpoint was asked to stop, and the programs were ended.
+        SavedError: a stop was requested, and the programs were stopped.
     """  # noqa: DOC502  (raised inside)
     if checkpoint is None:
         with tempfile.TemporaryDirectory(prefix="batchscale-") as place:
@@ -47,7 +46,7 @@ def run_programs(
 
 
 class _Programs:
-    """The trials of a cohort, as programs that run or wait."""
+    """The trials of a cohort, as programs that run or wait to run."""
 
     def __init__(
         self,
@@ -65,28 +64,28 @@ class _Programs:
         self._trials = [ProgramTrial(command, folder, self._rules) for folder in self._folders]
         rungs = self._folders[0].with_suffix(".rungs.json")
         self._pruning = Pruning(self._rules, len(self._trials), rungs)
+        self._running: dict[int, int] = {}  # the trial of every slot in use
         for index in range(len(self._trials)):
-            self._note(index)
+            self._lower_cap(index)
 
     def run(self) -> list[TrialResult]:
         """Run every trial to its end; return the results."""
-        running: dict[int, int] = {}
         try:
-            while running or self._open():
+            while self._running or self._unended():
                 if self._checkpoint is not None and self._checkpoint.stopping():
-                    self._end_all([self._trials[index] for index in running.values()])
-                self._fill(running)
-                self._look(running)
+                    self._stop_all()
+                self._start_waiting()
+                self._poll()
                 Race.after_lap(self)
                 self._judge_rungs()
         finally:
-            for index in running.values():
-                self._trials[index].close()
+            for trial in self._running_trials():
+                trial.close()
         return [self._result(index) for index in range(len(self._trials))]
 
     @property
     def racing(self) -> int:
-        """One: `step` adds up the steps of all trials, which do not train in step."""
+        """One: `step` is the sum over all trials, which do not train in lockstep."""
         return 1
 
     @property
@@ -98,7 +97,7 @@ class _Programs:
     def share(self) -> float:
         """Mean over the trials of the share that is over, from 0 to 1."""
         shares = [1.0] * len(self._trials)
-        for index in self._open():
+        for index in self._unended():
             trial = self._trials[index]
             first, last = (row[3] for row in trial.first_and_last or [[math.nan] * 4] * 2)
             shares[index] = self._rules.share_over(max(0, trial.step), first, last)
@@ -106,118 +105,110 @@ class _Programs:
 
     @property
     def least_loss(self) -> float:
-        """Lowest validation loss that a trial measured last; NaN where none reports it."""
+        """Lowest of the trials' latest validation losses; NaN if none reports any."""
         losses = (row[2] for trial in self._trials for row in trial.first_and_last[1:])
         return min((loss for loss in losses if math.isfinite(loss)), default=math.nan)
 
-    def _open(self) -> list[int]:
-        """Return the trials that have not ended, those first that did best at the last rung."""
+    def _unended(self) -> list[int]:
+        """Return the trials that have not ended, the best at the last rung first."""
         dropped = self._pruning.dropped
         return [k for k in self._pruning.order if k not in dropped and self._trials[k].end is None]
 
-    def _waiting(self, running: Mapping[int, int]) -> list[int]:
-        """Return the trials that may run and do not; those past the next rung wait for others."""
-        level, busy = self._pruning.level, set(running.values())
-        return [k for k in self._open() if k not in busy and self._trials[k].step < level]
+    def _running_trials(self) -> list[ProgramTrial]:
+        return [self._trials[index] for index in self._running.values()]
 
-    def _fill(self, running: dict[int, int]) -> None:
-        """Start programs in the free slots; `running` has the trial of every slot in use."""
-        for index in self._waiting(running):
-            trial = self._trials[index]
-            if trial.past(self._rules):
-                trial.conclude()
-            elif len(running) < self._slots:
-                slot = min(set(range(self._slots)) - running.keys())
-                values = placeholder_values(
-                    self._resolved, self._cohort, index, self._folders[index] / CHECKPOINT
-                )
-                trial.start(
-                    self._command.words(values),
-                    environment(self._command, self._cohort.points[index], values, slot),
-                )
-                running[slot] = index
+    def _waiting(self) -> list[int]:
+        """Return the trials that may run but do not; those past the next rung wait for others."""
+        level, busy = self._pruning.level, set(self._running.values())
+        return [k for k in self._unended() if k not in busy and self._trials[k].step < level]
 
-    def _look(self, running: dict[int, int]) -> None:
-        """Take in what the programs report, and end those that are past."""
-        changed = look_at([self._trials[index] for index in running.values()])
-        for slot, index in list(running.items()):
+    def _start_waiting(self) -> None:
+        """Start programs in the free slots."""
+        for index in self._waiting():
             trial = self._trials[index]
-            if trial in changed:
-                self._note(index)
-            if trial.process is None:
-                del running[slot]
-                self._keep_output(index)
-                pardoned = trial.pardon()
-                if pardoned and self._checkpoint is not None:
-                    where = f"trial {self._cohort.points[index].trial} of batch size"
-                    self._checkpoint.notes.append(
-                        f"{where} {self._cohort.batch_size} was started again: {pardoned}"
-                    )
-                # it goes on later, from what it reported while it ended
-                if pardoned or trial.end is None:
-                    self._trials[index] = ProgramTrial(
-                        self._command, self._folders[index], self._rules
-                    )
-                    self._note(index)
-        others_wait = bool(self._waiting(running))
-        for index in running.values():
-            trial = self._trials[index]
-            if trial.end is None and trial.past(self._rules):
+            if trial.is_decided(self._rules):
                 trial.conclude()
-            elif index in self._pruning.dropped or (
-                others_wait and trial.step >= self._pruning.level
-            ):
+            elif len(self._running) < self._slots:
+                slot = min(set(range(self._slots)) - self._running.keys())
+                trial.start(self._resolved, self._cohort, index, slot)
+                self._running[slot] = index
+
+    def _poll(self) -> None:
+        """Read what the programs report, and stop those that need not or may not continue."""
+        changed = poll(self._running_trials())
+        for slot, index in list(self._running.items()):
+            if self._trials[index] in changed:
+                self._lower_cap(index)
+            if self._trials[index].process is None:
+                del self._running[slot]
+                self._after_exit(index)
+        others_wait = bool(self._waiting())
+        for index in self._running.values():
+            trial = self._trials[index]
+            waits = others_wait and trial.step >= self._pruning.level
+            if trial.end is None and trial.is_decided(self._rules):
+                trial.conclude()
+            elif waits or index in self._pruning.dropped:
                 trial.stop()
 
-    def _note(self, index: int) -> None:
+    def _after_exit(self, index: int) -> None:
+        """Keep what a program printed; its trial may run again unless it has ended."""
+        trial, point = self._trials[index], self._cohort.points[index]
+        size, checkpoint = self._cohort.batch_size, self._checkpoint
+        if checkpoint is not None:
+            name = f"{OUTPUT}/b{size:05d}-{point.role}-{point.trial:03d}.log"
+            checkpoint.write_beside(name, trial.output.kept())
+        why = trial.allow_restart()
+        if why and checkpoint is not None:
+            which = f"trial {point.trial} of batch size {size}"
+            checkpoint.notes.append(f"{which} was started again: {why}")
+        if why or trial.end is None:  # it resumes from what it reported while it ended
+            self._trials[index] = ProgramTrial(self._command, self._folders[index], self._rules)
+            self._lower_cap(index)
+
+    def _lower_cap(self, index: int) -> None:
         """Lower the cap if a trial has reached the target, and no rung may drop it."""
         if self._trials[index].step >= 0 and index not in self._pruning.dropped:
             steps = judge(self._trials[index].run(), self._rules)[1].steps
-            if steps is not None and self._pruning.settled(steps):
+            if steps is not None and self._pruning.is_settled(steps):
                 self._rules = self._rules.after_reaching(steps)
 
     def _judge_rungs(self) -> None:
         """Judge the rungs that every trial has passed."""
         while math.isfinite(self._pruning.level) and all(
-            self._trials[index].step >= self._pruning.level for index in self._open()
+            self._trials[index].step >= self._pruning.level for index in self._unended()
         ):
             self._pruning.judge([trial.run() for trial in self._trials], self._rules)
             for index in range(len(self._trials)):
-                self._note(index)
+                self._lower_cap(index)
 
-    def _keep_output(self, index: int) -> None:
-        point = self._cohort.points[index]
-        name = f"{OUTPUT}/b{self._cohort.batch_size:05d}-{point.role}-{point.trial:03d}.log"
-        if self._checkpoint is not None:
-            self._checkpoint.write_beside(name, self._trials[index].output.kept())
-
-    def _end_all(self, running: Collection[ProgramTrial]) -> None:
-        """End the programs, which may save themselves, and raise `SavedError`."""
-        deadline = time.monotonic() + STOPPING_SECONDS
+    def _stop_all(self) -> None:
+        """Stop the programs, with time to save their state, and raise `SavedError`."""
+        deadline, running = time.monotonic() + STOPPING_SECONDS, self._running_trials()
         for trial in running:
             trial.stop(grace=STOPPING_SECONDS)
         while any(trial.process for trial in running) and time.monotonic() < deadline + 1:
-            look_at(running)
+            poll(running)
         raise SavedError
 
     def _result(self, index: int) -> TrialResult:
         trial = self._trials[index]
-        # one that broke down past the cap would have been ended there, had the cap been known
-        past = index in self._pruning.dropped or trial.past(self._rules)
-        if trial.end and trial.end.message and not past:
+        # one that failed past the cap would have been stopped there, had the cap been known
+        too_late = index in self._pruning.dropped or trial.is_decided(self._rules)
+        if trial.end and trial.end.message and not too_late:
             return trial_result(self._cohort, index, message=trial.end.message)
         run = self._pruning.cut(index, trial.run())
         execution = Execution(PROGRAM, self._slots, self._resolved.micro_batch)
         return trial_result(self._cohort, index, judge(run, self._rules), execution)
 
 
-def look_at(trials: Collection[ProgramTrial]) -> list[ProgramTrial]:
-    """Wait a moment for programs to report; return the trials of which there is anything new."""
+def poll(trials: Collection[ProgramTrial]) -> list[ProgramTrial]:
+    """Wait a moment for programs to report; return the trials with anything new."""
     time.sleep(_TICK)
-    return [trial for trial in trials if trial.look()]
+    return [trial for trial in trials if trial.poll()]
 
 
 def _folder(resolved: ResolvedStudy, cohort: Cohort, point: Point) -> str:
-    """Return the name of a trial's folder, which no other trial of any study has."""
-    whose = json.dumps([resolved.digest(), cohort.batch_size, asdict(point)], sort_keys=True)
-    return f"trial-{hashlib.sha256(whose.encode()).hexdigest()[:16]}"
+    """Return the name of a trial's folder, unique to it among the trials of all studies."""
+    identity = json.dumps([resolved.digest(), cohort.batch_size, asdict(point)], sort_keys=True)
+    return f"trial-{hashlib.sha256(identity.encode()).hexdigest()[:16]}"

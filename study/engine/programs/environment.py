@@ -1,4 +1,4 @@
-"""What a program is told: its placeholders and its environment."""
+"""A program's inputs: values for its placeholders, and its environment."""
 
 import json
 import os
@@ -16,7 +16,7 @@ _NUMBERS = ("batch_size", "micro_batch", "seed", "max_steps", "max_examples")
 def placeholder_values(
     resolved: ResolvedStudy, cohort: Cohort, index: int, checkpoint: Path
 ) -> dict[str, str]:
-    """Return what the placeholders of a trial are filled with; floats as Python reads them back."""
+    """Return the values of a trial's placeholders; floats round-trip through Python."""
     size, point = cohort.batch_size, cohort.points[index]
     budget = resolved.budget(size)
     return {name: repr(float(value)) for name, value in point.values.items()} | {
@@ -33,27 +33,27 @@ def placeholder_values(
 def environment(
     command: Command, point: Point, values: Mapping[str, str], slot: int
 ) -> dict[str, str]:
-    """Return the variables of a program: its worker's, what batchscale tells it, and its own.
+    """Return a program's environment: the worker's, batchscale's, and the workload's own variables.
 
-    `slot` is the place of its worker that it runs in, from 0.
+    `slot` is the worker's slot that it runs in, from 0.
     """
-    told: dict[str, object] = {name: int(values[name]) for name in _NUMBERS}
-    told |= {"hyperparameters": dict(point.values), "checkpoint": values["checkpoint"]}
+    trial: dict[str, object] = {name: int(values[name]) for name in _NUMBERS}
+    trial |= {"hyperparameters": dict(point.values), "checkpoint": values["checkpoint"]}
     return {
         **os.environ,
         "OMP_NUM_THREADS": str(command.options.cpus),
         "CUDA_VISIBLE_DEVICES": _devices(command.options.gpus, slot),
         "PYTHONUNBUFFERED": "1",  # else measurements wait in Python's buffer
-        "BATCHSCALE_TRIAL": json.dumps(told),
+        "BATCHSCALE_TRIAL": json.dumps(trial),
         **command.environment(values),
     }
 
 
 def _devices(gpus: float, slot: int) -> str:
-    """Return the GPUs of a slot, out of those that the worker has, as CUDA_VISIBLE_DEVICES."""
+    """Return the slot's share of the worker's GPUs, as CUDA_VISIBLE_DEVICES."""
     if not gpus:
         return ""
-    there = os.environ.get("CUDA_VISIBLE_DEVICES")
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
     first, count = int(slot * gpus), max(1, int(gpus))
-    names = there.split(",") if there else [str(n) for n in range(first + count)]
+    names = visible.split(",") if visible else [str(n) for n in range(first + count)]
     return ",".join(names[first : first + count])

@@ -1,4 +1,4 @@
-"""Measurements that a program reports, one JSON object on a line."""
+"""Measurements reported by a program, one JSON object per line."""
 
 import contextlib
 import json
@@ -11,15 +11,15 @@ from analysis.tables.nested import leaves, unique_keys
 from study.errors import shown
 from workloads.command import Command
 
-_LONGEST = 2**24
-"""Bytes of a line beyond which it is no measurement."""
+_MAX_LINE = 2**24
+"""Bytes beyond which a line cannot be a measurement."""
 
 _NOT_FINITE = re.compile(r":\s*[-+]?(?:nan|inf|infinity)\s*(?=[,}])", re.IGNORECASE)
-"""What C's printf and Python's f-strings write where a number is not finite; JSON has no word."""
+"""Numbers that are not finite as C's printf and Python's f-strings write them, unlike JSON."""
 
 
 class BadLineError(Exception):
-    """A program reported what cannot be a measurement; the message says what."""
+    """A program reported something that cannot be a measurement; the message says what."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,27 +30,26 @@ class Measurement:
     train_loss: float
     val_loss: float
     val_error: float
-    finite: bool  # False where a reported loss or error is NaN or infinite
-    further: tuple[float, ...] = ()  # those of `workload_options.quantities`
+    finite: bool  # False if a reported loss or error is NaN or infinite
+    further: tuple[float, ...] = ()  # the values of `workload_options.quantities`
 
 
 class Lines:
-    """Splits what a program prints, piece by piece, into lines."""
+    """Splits the output of a program into lines, piece by piece."""
 
     def __init__(self) -> None:
-        """Start with nothing read."""
         self._rest = b""
 
     def add(self, piece: bytes) -> list[str]:
         """Return the lines that a piece completes; a carriage return ends one too."""
         *whole, rest = (self._rest + piece).replace(b"\r", b"\n").split(b"\n")
-        self._rest = rest[: _LONGEST + 1]
-        return [_text(line) for line in whole if len(line) <= _LONGEST]
+        self._rest = rest[: _MAX_LINE + 1]
+        return [_text(line) for line in whole if len(line) <= _MAX_LINE]
 
     def end(self) -> list[str]:
-        """Return the last line, which lacks its line break; none where nothing whole is left."""
+        """Return the last line, which has no line break; empty if it is missing or incomplete."""
         rest, self._rest = _text(self._rest), b""
-        # a program that was killed tears its last line
+        # a program that is killed may leave half a line
         torn = rest.count("{") > rest.count("}")
         return [rest] if rest and not torn else []
 
@@ -63,27 +62,26 @@ class Reader:
     """Reads the measurements of one program by the keys that its workload names."""
 
     def __init__(self, command: Command) -> None:
-        """Read by the keys of a program's workload."""
         self._options, self._measured = command.options, command.measured
-        self._fraction = command.target.quantity == "error"
-        # of the JSON objects that were no measurements, to say what was there instead
+        self._is_fraction = command.target.quantity == "error"
+        # keys of JSON objects that were not measurements, for messages
         self.keys: set[str] = set()
-        # step of the null with which the measurements end, as many languages write NaN
+        # step of the first null after the last measurement: many languages write NaN as null
         self.null_at: int | None = None
-        self._sparse = False
+        self._has_gaps = False  # whether a measurement followed a null, which then was not NaN
 
     def read(self, line: str, *, only_json: bool) -> Measurement | None:
         """Return the measurement in a line; None for other output, and for other JSON.
 
-        Progress bars, loggers and terminals may put something around it. `only_json` refuses lines
-        that are no JSON objects.
+        Progress bars, loggers and terminals may put text around it. `only_json` refuses lines that
+        are not JSON objects.
 
         Raises:
-            BadLineError: it must be a measurement and is none.
+            BadLineError: the line must be a measurement and is not.
         """
-        found = _object(line)
-        if found is None:
-            if self._looks_like_one(line):
+        fields = _object(line)
+        if fields is None:
+            if self._resembles_measurement(line):
                 raise BadLineError(
                     f"a line with the keys {self._options.step} and {self._measured} must be one "
                     f"JSON object with each key once, got {shown(line)}; print each line whole, "
@@ -95,59 +93,58 @@ class Reader:
                     f'{{"{self._options.step}": 100, "{self._measured}": 0.31}}, got {shown(line)}'
                 )
             return None
-        step = found.get(self._options.step)
-        if step is None or found.get(self._measured) is None:
-            self.keys.update(found)
-            if isinstance(step, int) and self._measured in found and not self._sparse:
+        step = fields.get(self._options.step)
+        if step is None or fields.get(self._measured) is None:
+            self.keys.update(fields)
+            if isinstance(step, int) and self._measured in fields and not self._has_gaps:
                 self.null_at = step if self.null_at is None else self.null_at
             return None
-        self._sparse |= self.null_at is not None
+        self._has_gaps |= self.null_at is not None
         self.null_at = None
-        return self._measurement(found)
+        return self._measurement(fields)
 
-    def _looks_like_one(self, line: str) -> bool:
-        """Return whether a line was meant as a measurement, which must not be passed over."""
+    def _resembles_measurement(self, line: str) -> bool:
+        """Return whether a line was meant as a measurement, which must not be ignored."""
         keys = (self._options.step, self._measured)
         return "{" in line and all(json.dumps(key) in line for key in keys)
 
-    def _measurement(self, found: dict[str, Any]) -> Measurement:
-        step = _number(self._options.step, found)
+    def _measurement(self, fields: dict[str, Any]) -> Measurement:
+        step = _number(self._options.step, fields)
         if not (step >= 0 and step.is_integer() and step < 2**53):
             raise BadLineError(
                 f"{self._options.step} must be a whole number of at least 0, got "
-                f"{shown(found[self._options.step])}"
+                f"{shown(fields[self._options.step])}"
             )
         keys = (self._options.train_loss, self._options.loss, self._measured)
-        reported = {key: _number(key, found) for key in keys if found.get(key) is not None}
-        error = reported[self._measured]
-        if self._fraction and not (0 <= error <= 1 or not math.isfinite(error)):
+        train_loss, val_loss, error = (_number(key, fields) for key in keys)
+        if self._is_fraction and not (0 <= error <= 1 or not math.isfinite(error)):
             raise BadLineError(
                 f"{self._measured} must be a fraction from 0 to 1, got {error:g}; divide it, or "
-                'set workload_options.quantity = "loss" where the target is on a loss'
+                'set workload_options.quantity = "loss" if the target is on a loss'
             )
-        train_loss, val_loss, val_error = (reported.get(key, math.nan) for key in keys)
-        finite = all(map(math.isfinite, reported.values()))
-        further = tuple(
-            value if math.isfinite(value) else math.nan
-            for key in self._options.quantities
-            for value in [math.nan if found.get(key) is None else _number(key, found)]
-        )
-        return Measurement(int(step), train_loss, val_loss, val_error, finite, further)
+        reported = [key for key in keys if fields.get(key) is not None]
+        finite = all(math.isfinite(_number(key, fields)) for key in reported)
+        further = [_number(key, fields) for key in self._options.quantities]
+        further = [value if math.isfinite(value) else math.nan for value in further]
+        return Measurement(int(step), train_loss, val_loss, error, finite, tuple(further))
 
 
 def _object(line: str) -> dict[str, Any] | None:
-    """Return the JSON object in a line, nested ones by dotted keys."""
+    """Return the JSON object in a line, with dotted keys for nested ones."""
     if "{" not in line:
         return None
     text = line[line.find("{") : line.rfind("}") + 1]
-    for form in (text, _NOT_FINITE.sub(": NaN", text)):
+    for candidate in (text, _NOT_FINITE.sub(": NaN", text)):
         with contextlib.suppress(ValueError, RecursionError):
-            return dict(leaves(json.loads(form, object_pairs_hook=unique_keys)))
+            return dict(leaves(json.loads(candidate, object_pairs_hook=unique_keys)))
     return None
 
 
-def _number(key: str, found: dict[str, Any]) -> float:
-    value = found[key]
+def _number(key: str, fields: dict[str, Any]) -> float:
+    """Return a field as a float; NaN if it is missing or null."""
+    value = fields.get(key)
+    if value is None:
+        return math.nan
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise BadLineError(f"{key} must be a number, got {shown(value)}")
     try:

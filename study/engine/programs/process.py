@@ -1,4 +1,4 @@
-"""A running program, of which nothing outlives this process, and what it printed."""
+"""A running program, no part of which outlives this process, and its output."""
 
 import contextlib
 import os
@@ -13,10 +13,10 @@ _MARK = "BATCHSCALE_PROGRAM"
 _HEAD, _TAIL = 2**13, 3 * 2**13
 _LINES, _CHARACTERS = 12, 1500
 Printed = tuple[Path, Path]
-"""Files of a program's output and of its errors."""
-# The guard reads a pipe whose other end this process alone holds. So it wakes when the program is
-# to be killed, and also when this process dies, however that happens. `torchrun` starts sessions of
-# its own, hence the mark, which all that a program starts inherit.
+"""Files for a program's output and for its errors."""
+# The guard reads a pipe whose other end is open in this process alone. So it wakes when the program
+# must be killed, and also when this process dies, however that happens. `torchrun` starts sessions
+# of its own, hence the mark in the environment, which every process of a program inherits.
 _GUARD = """
 read -r group || exit
 read -r end
@@ -32,15 +32,15 @@ done
 
 
 class Process:
-    """A program in a process group of its own, with all that it starts."""
+    """A program in a process group of its own, with every process that it starts."""
 
     def __init__(
         self, words: Sequence[str], environment: Mapping[str, str], folder: Path, printed: Printed
     ) -> None:
         """Start the program in a folder.
 
-        Its output and its errors go to two files, so that nothing of them is lost with this
-        process. An `OSError` says that it cannot be started.
+        Its output and its errors go to two files, which keep them if this process dies. An
+        `OSError` says that it cannot be started.
         """
         self._mark = f"{_MARK}={uuid4().hex}"
         self._guard = subprocess.Popen(
@@ -71,11 +71,11 @@ class Process:
 
     @property
     def exit_code(self) -> int | None:
-        """Exit code, or less than 0 for a signal; None while it runs."""
+        """Exit code, less than 0 for a signal; None while the program runs."""
         return self._program.poll()
 
     def memory(self) -> int:
-        """Return the peak bytes of each process of the program, added up; 0 where unknown."""
+        """Return the sum of the peak bytes of the program's processes; 0 if unknown."""
         total = 0
         for process in Path("/proc").glob("[0-9]*"):
             with contextlib.suppress(OSError):  # another user's, or it has ended
@@ -86,7 +86,7 @@ class Process:
         return total
 
     def end_softly(self, grace: float) -> None:
-        """Ask the program to end itself within some seconds >= 0."""
+        """Ask the program to end itself within `grace` >= 0 seconds."""
         if self._kill_at is None:
             self._kill_at = time.monotonic() + grace
             with contextlib.suppress(ProcessLookupError):
@@ -95,20 +95,19 @@ class Process:
     @property
     def overdue(self) -> bool:
         """Whether it still runs although its time to end itself is over."""
-        over = self._kill_at is not None and time.monotonic() >= self._kill_at
-        return over and self.exit_code is None
+        expired = self._kill_at is not None and time.monotonic() >= self._kill_at
+        return expired and self.exit_code is None
 
     def close(self) -> None:
-        """Kill what is left of the program and of all that it started."""
+        """Kill what remains of the program and of the processes it started."""
         self._guard.communicate()
         self._program.wait()
 
 
 class Output:
-    """The output and the errors of a program as they came, at most 32 KiB of them."""
+    """The output and the errors of a program in order of arrival, at most 32 KiB of them."""
 
     def __init__(self) -> None:
-        """Start with nothing printed."""
         self._head, self._tail, self._left_out = b"", b"", 0
 
     def add(self, piece: bytes) -> None:
@@ -120,14 +119,14 @@ class Output:
         self._tail = tail[-_TAIL:]
 
     def kept(self) -> bytes:
-        """Return what was kept, with a line where something was left out."""
+        """Return what was kept, with a line in place of any gap."""
         if not self._left_out:
             return self._head + self._tail
         gap = f"\n[... {self._left_out:,} bytes left out ...]\n".encode()
         return self._head + gap + self._tail
 
     def last_lines(self) -> str:
-        """Return the last line, and on lines of their own those before it, for a message."""
+        """Return the last line and, on separate lines, those before it, for a message."""
         text = self.kept().decode("utf-8", errors="replace").replace("\r", "\n")
         lines = [line.rstrip() for line in text.splitlines() if line.strip()]
         if not lines:

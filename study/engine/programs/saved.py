@@ -1,4 +1,4 @@
-"""What is known of a trial of a program, as files that outlive its worker."""
+"""The files of a program's trial, which outlive its worker."""
 
 import contextlib
 import json
@@ -8,21 +8,21 @@ from pathlib import Path
 from batchscale.files import replacing
 
 Row = tuple[float, ...]
-"""The values of `CURVE_FIELDS` in one measurement, then those of the program's own quantities."""
+"""A measurement: the values of `CURVE_FIELDS`, then of the program's own quantities."""
 
 
 @dataclass(frozen=True, slots=True)
 class End:
     """How a program's run ended, besides its measurements."""
 
-    message: str = ""  # why the trial failed; empty where it did not
+    message: str = ""  # why the trial failed; empty if it did not
     diverged_at: int | None = None  # step of a measurement that was not finite
     finished: bool = False  # whether the program took all its steps, the last ones unmeasured
-    killed: int = 0  # how often the program has been killed from outside, where that ended it
+    killed: int = 0  # if a kill from outside ended it, how often that has happened
 
 
 def read_end(path: Path) -> End | None:
-    """Return how a run ended; None where it has not."""
+    """Return how a run ended; None if it has not."""
     try:
         return End(**json.loads(path.read_text(encoding="utf-8")))
     except (OSError, ValueError, TypeError):  # no file, or a damaged one
@@ -30,7 +30,7 @@ def read_end(path: Path) -> End | None:
 
 
 def read_rows(path: Path) -> list[Row]:
-    """Return the measurements of a file, which may lack or have a torn last line."""
+    """Return the measurements in a file, which may be missing or end in an incomplete line."""
     rows: list[Row] = []
     with contextlib.suppress(OSError, ValueError):
         for line in path.read_text(encoding="utf-8").splitlines():
@@ -40,11 +40,11 @@ def read_rows(path: Path) -> list[Row]:
 
 
 def line_of(row: Row) -> str:
-    """Return a measurement as a line of the file that `read_rows` reads."""
+    """Return a measurement as a line for `read_rows`."""
     return json.dumps(row) + "\n"
 
 
 def write(path: Path, text: str) -> None:
-    """Write a file, whole or not at all, in a folder that need not exist."""
+    """Write a file, completely or not at all, in a folder that need not exist."""
     with replacing(path) as file:
         file.write(text.encode())

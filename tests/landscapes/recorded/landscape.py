@@ -14,7 +14,7 @@ import pandas as pd
 
 from study.config.space import Range
 from study.engine.outcomes import Run
-from study.engine.stopping_rules import PLAINLY, measured_steps
+from study.engine.stopping_rules import DIVERGED_FACTOR, measured_steps
 from study.records import Curve
 from tests.landscapes.judge import headline
 from tests.landscapes.quadratic import fewest_steps
@@ -155,7 +155,7 @@ class _Lane:
         if self.lost:
             blown = None if np.isinf(self.blew_up) else int(self.blew_up)
             steps = steps[steps < self.blew_up]
-            errors = np.where(steps >= self.diverged, 2 * PLAINLY, 1.5) * levels[0]
+            errors = np.where(steps >= self.diverged, 2 * DIVERGED_FACTOR, 1.5) * levels[0]
             errors[0] = levels[0]
             return _measured(steps, errors, blown)
         # just below each level at its passage; not followed past the target

@@ -25,7 +25,7 @@ import numpy as np
 import batchscale
 from analysis.tables.folder import ResultsFolder
 from analysis.tables.study import read_study
-from study.engine.stopping_rules import PLAINLY, has_diverged
+from study.engine.stopping_rules import DIVERGED_FACTOR, has_diverged
 
 RECORDINGS = Path(__file__).with_name("recordings")
 LEVELS = 8
@@ -73,7 +73,8 @@ def recording(study):
     trained = curves.assign(before=before)[curves["step"] > 0].set_index(key)
     start = start.reindex(trained.index)
     now = (trained["val_loss"], trained["val_error"])
-    plainly = has_diverged((start["val_loss"], start["val_error"]), now, study.target, PLAINLY)
+    initial = start["val_loss"], start["val_error"]
+    plainly = has_diverged(initial, now, study.target, DIVERGED_FACTOR)
     trials["diverged"] = trained["step"][plainly].groupby(key).first()
     for number, level in enumerate(levels):
         hit = trained[trained["val_error"] < level].groupby(key)[["step", "before"]].first()

@@ -8,7 +8,7 @@ import torch
 
 from analysis.tables.schema import AVERAGED_ERROR, RAW_ERROR
 from study.engine.cohort import build_lanes, run_cohort
-from study.engine.lanes import BESIDE_EVERY
+from study.engine.lanes import OTHER_WEIGHTS_INTERVAL
 from study.engine.networks.training import Layout, fresh_model
 from study.errors import StudyError
 from study.planning.resolve import resolve
@@ -51,7 +51,7 @@ COMPUTED = {
 
 
 @pytest.mark.parametrize(("kind", "changes"), COMPUTED.values(), ids=COMPUTED)
-def test_what_is_measured_is_the_exact_average(shared_training, averaging, kind, changes):
+def test_the_exact_average_is_measured(shared_training, averaging, kind, changes):
     study, made = averaging(**changes), shared_training(kind)
     lanes = build_lanes(study, made, cohort_of(study))
     means = lanes.parameters.double()
@@ -61,7 +61,7 @@ def test_what_is_measured_is_the_exact_average(shared_training, averaging, kind,
         means = decays * means + (1 - decays) * lanes.parameters.double()
     trained = lanes.parameters.clone()
     losses = lanes.measure()[0]
-    raw = lanes.beside(np.ones(3, dtype=bool))[RAW_ERROR]
+    raw = lanes.occasional_quantities(np.ones(3, dtype=bool))[RAW_ERROR]
     assert torch.equal(lanes.parameters, trained)
     model = fresh_model(made, 0).eval()
     for lane in range(3):
@@ -77,9 +77,7 @@ def test_what_is_measured_is_the_exact_average(shared_training, averaging, kind,
 
 @pytest.mark.parametrize("mode", ["packed", "looped"])
 @pytest.mark.parametrize("weights", ["averaged", "raw"])
-def test_what_is_measured_is_the_average_of_the_optimizer(
-    shared_training, make_study, mode, weights
-):
+def test_the_average_of_the_optimizer_is_measured(shared_training, make_study, mode, weights):
     """Without interpolation the average is the mean of all weights after the first step."""
     space, race = {"lr": 0.1, "interpolation": 0.0}, {"weights": weights}
     study = make_study(compute={"mode": mode}, search={"space": space}, race=race, **OWN)
@@ -96,7 +94,7 @@ def test_what_is_measured_is_the_average_of_the_optimizer(
     expected = means if weights == "averaged" else passed[-1]
     torch.testing.assert_close(parameters.double(), expected[1], rtol=1e-4, atol=1e-6)
     other = AVERAGED_ERROR if weights == "raw" else RAW_ERROR
-    assert lanes.beside(np.ones(1, dtype=bool)).keys() >= {other}
+    assert lanes.occasional_quantities(np.ones(1, dtype=bool)).keys() >= {other}
     torch.testing.assert_close(lanes.parameters[0].double(), passed[-1][1])
     model = fresh_model(made, 0).eval()
     model.load_state_dict(Layout(model).unflatten(parameters))
@@ -166,7 +164,9 @@ def test_training_never_sees_an_average(shared_training, make_study):
         averaged = one.curve.further[AVERAGED_ERROR]
         known = np.flatnonzero(np.isfinite(averaged))
         reached = [] if one.outcome.steps is None else [len(averaged) - 1]
-        assert known.tolist() == sorted({*range(0, len(averaged), BESIDE_EVERY), *reached})
+        assert known.tolist() == sorted(
+            {*range(0, len(averaged), OTHER_WEIGHTS_INTERVAL), *reached}
+        )
         assert same_curve(
             one.curve.until(len(averaged)),
             type(one.curve).of(
@@ -224,7 +224,7 @@ def test_faulty_averaging_is_refused(changes, match):
         resolve({"workload": f"{BLOBS}:Blobs", "batch_sizes": [4], **changes})
 
 
-def test_the_study_records_what_is_measured_beside():
+def test_the_study_records_the_other_weights_too():
     decay = {"search": {"space": {"ema_decay": 0.9}}}
     study = {"workload": f"{BLOBS}:MeasuredBlobs", "batch_sizes": [4], **decay}
     own = ("accuracy", "surely wrong")

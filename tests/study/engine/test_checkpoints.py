@@ -166,7 +166,7 @@ def test_python_state_is_never_resumed_without(make_slow, place):
     assert_same(trained, run_cohort(study, made, cohort))
 
 
-def test_the_state_holds_compacted_lanes(training, make_slow, place):
+def test_the_state_has_only_the_compacted_lanes(training, make_slow, place):
     study, made = make_slow(), training()
     cohort = cohort_of(study)
     killed(place, study, made, cohort)
@@ -273,7 +273,7 @@ def test_a_folder_that_cannot_be_written_does_not_end_the_race(training, make_sl
 
 
 @pytest.mark.parametrize("kind", ["plain", "dropout", "batch norm"])
-def test_a_race_that_is_stopped_is_saved_and_goes_on(training, make_slow, place, kind):
+def test_a_race_that_is_stopped_is_saved_and_resumed(training, make_slow, place, kind):
     study, made = make_slow(mode="looped", max_steps=40), training(kind)
     cohort, asked = cohort_of(study), iter([False] * 9)
     stopped = checkpoint_of(place, study, cohort)

@@ -66,7 +66,7 @@ def test_trees_are_packed(workload):
 
 
 @pytest.mark.parametrize("workload", LOOPED, ids=lambda kind: kind.__name__)
-def test_what_is_loaded_is_looped_and_each_worker_reads_it_itself(workload):
+def test_loaded_items_are_looped_and_each_worker_reads_them_itself(workload):
     made = load(workload(), CPU)
     assert admit(made) == "its training examples are loaded batch by batch"
     assert shared_data(made) == (None, None)
@@ -85,7 +85,7 @@ def test_random_items_follow_from_the_trial_alone(make_study):
     assert lanes.advance(6) == results[0][0][1]
 
 
-def test_random_items_go_on_from_a_saved_state(make_study):
+def test_random_items_resume_from_a_saved_state(make_study):
     study = make_study(compute={"mode": "looped"})
     made = load(containers.LoadedNoisily(), CPU)
     whole, cut, resumed = (build_lanes(study, made, COHORT) for _ in range(3))

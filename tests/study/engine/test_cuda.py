@@ -128,7 +128,7 @@ def test_captured_lanes_resume_bit_for_bit(training):
     assert torch.equal(again.parameters, full.parameters)
 
 
-def test_captured_batch_statistics_are_those_of_the_cpu(training):
+def test_captured_batch_statistics_equal_the_ones_on_the_cpu(training):
     workload = training("batch norm").workload
     cpu, gpu = (lanes_on(device, workload) for device in ("cpu", DEVICE))
     np.testing.assert_allclose(gpu.advance(20), cpu.advance(20), rtol=1e-3)
@@ -206,7 +206,7 @@ def test_memory_that_really_runs_out_is_recovered(training):
     assert greedy.micro_batch < 16
 
 
-def test_federated_rounds_are_those_of_the_cpu(training):
+def test_federated_rounds_equal_the_ones_on_the_cpu(training):
     def on(device):
         plain = lanes_on(device, training().workload)
         made = load(training().workload, torch.device(device))
@@ -219,7 +219,7 @@ def test_federated_rounds_are_those_of_the_cpu(training):
 
 
 @pytest.mark.parametrize("kind", ["plain", "batch norm", "dropout"])
-def test_a_killed_race_goes_on_to_the_same_end(training, make_study, tmp_path, kind):
+def test_a_killed_race_resumes_to_the_same_end(training, make_study, tmp_path, kind):
     study = make_study(compute={"pack": {"lanes": 5}}, race={"target": 1e-9, "max_steps": 60})
     made = load(training(kind).workload, torch.device(DEVICE))
     place, cohort = ResultsFolder.at(tmp_path), cohort_of(study)

@@ -97,7 +97,7 @@ def test_one_local_step_on_equal_shards_is_sgd_on_the_union_of_batches(training,
 
 @pytest.mark.parametrize("networks", [packed, looped])
 @pytest.mark.parametrize("optimizer", THEIRS)
-def test_rounds_equal_those_of_a_handwritten_loop(training, networks, optimizer):
+def test_rounds_equal_the_ones_of_a_handwritten_loop(training, networks, optimizer):
     """Algorithm 1 of McMahan et al. 2017, with a new optimizer per client and round."""
     made, settings = training(), settings_of(optimizer, 4)
     lanes = federated(made, networks, UNEQUAL, local_steps=3, settings=settings)

@@ -229,7 +229,7 @@ def test_a_batch_that_exceeds_memory_is_split(training, networks):
     torch.testing.assert_close(lanes.parameters, plenty.parameters, rtol=1e-4, atol=1e-6)
 
 
-def test_batch_statistics_are_never_those_of_a_micro_batch(training):
+def test_batch_statistics_never_come_from_a_micro_batch(training):
     made = training("batch norm")
     assert made.mixing is not None
     little = replace(made, workload=LittleMemory(made.workload, holds=4))

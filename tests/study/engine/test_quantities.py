@@ -1,4 +1,4 @@
-"""What is measured besides loss and error: in every mode, in parts and tables."""
+"""Quantities measured besides loss and error: in every mode, in parts and tables."""
 
 from dataclasses import replace
 
@@ -51,11 +51,11 @@ def test_each_measurement_has_them_and_the_end_a_test_error(shared_training, mak
 
 
 @pytest.mark.parametrize("mode", ["packed", "looped"])
-def test_the_test_error_is_that_of_the_trained_model(shared_training, make_study, mode):
+def test_the_test_error_belongs_to_the_trained_model(shared_training, make_study, mode):
     made = shared_training("measured")
     lanes = build_lanes(make_study(**FURTHER, compute={"mode": mode}), made, COHORT)
     lanes.advance(3)
-    found = lanes.beside(np.array([True, False, False, True]))[TEST_ERROR]
+    found = lanes.occasional_quantities(np.array([True, False, False, True]))[TEST_ERROR]
     assert np.isnan(found).tolist() == [False, True, True, False]
     for lane in (0, 3):
         model, layout = fresh_model(made, 0), Layout(fresh_model(made, 0))

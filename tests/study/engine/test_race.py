@@ -71,7 +71,7 @@ def test_the_other_lanes_run_to_slack_times_the_fewest_steps(scripted):
     assert lanes.step == third.stopped_at
 
 
-def test_a_cap_of_other_cohorts_holds_from_the_start(scripted):
+def test_a_cap_from_other_cohorts_applies_from_the_start(scripted):
     lanes = scripted([falling(500)])
     ((_, outcome),) = judged(lanes, 1, rules(best_steps=20))
     assert outcome.status is Status.CAPPED
@@ -164,7 +164,7 @@ def test_lanes_that_do_not_share_a_cap_do_not_stop_each_other(scripted):
     assert 400 <= third.stopped_at <= 412
 
 
-def test_a_race_tells_after_each_lap_how_far_it_is(scripted, monkeypatch):
+def test_a_race_reports_its_progress_after_each_lap(scripted, monkeypatch):
     told = []
     monkeypatch.setattr(Race, "after_lap", lambda race: told.append((race.step, race.share)))
     race(scripted([lambda step: 0.9 * 0.9**step, lambda step: 2.0]), 2, rules(slack=2.0))
@@ -201,7 +201,7 @@ def test_a_rung_drops_the_worse_half_of_the_lanes_left(scripted):
     assert pruned == [25, None, 50, None, 50, 25, 25, 25]
 
 
-def test_lanes_that_are_done_count_among_those_kept(scripted):
+def test_lanes_that_are_done_count_among_the_kept_ones(scripted):
     lanes = scripted([falling(20), falling(22), falling(300), falling(400)])
     outcomes = [outcome for _, outcome in judged(lanes, 4, pruned_at(30.0))]
     assert [outcome.status for outcome in outcomes] == [Status.REACHED] * 2 + [Status.PRUNED] * 2

@@ -4,7 +4,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from study.engine.shards import dirichlet_shards, iid_shards, log_proportions, shares
+from study.engine.data_order import ClientOrder
+from study.engine.shards import dirichlet_shards, iid_shards, log_proportions
 
 LABELS = torch.arange(600) % 5
 SKEWED = torch.cat([torch.zeros(500), torch.ones(90), torch.full((10,), 7)]).long()
@@ -30,7 +31,7 @@ def test_shards_partition_the_training_set(examples, clients, alpha, classes, se
         sizes = [len(shard) for shard in shards]
         assert len(sizes) == clients
         assert max(sizes) - min(sizes) <= 1
-        assert sum(shares(shards)) == pytest.approx(1)
+        assert sum(ClientOrder([0], shards, 1, 1).shares) == pytest.approx(1)
 
 
 def test_shards_depend_on_study_seed_and_number_of_clients():
@@ -88,4 +89,5 @@ def test_the_last_client_is_not_left_with_the_leftovers():
 
 
 def test_shares_are_sizes_over_all_examples():
-    assert shares([torch.arange(1), torch.arange(2), torch.arange(5)]) == [0.125, 0.25, 0.625]
+    shards = [torch.arange(1), torch.arange(2), torch.arange(5)]
+    assert ClientOrder([0], shards, 1, 1).shares == [0.125, 0.25, 0.625]

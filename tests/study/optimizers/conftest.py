@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from study.optimizers import OPTIMIZERS, Step
-from study.optimizers.parameters import unnamed
+from study.optimizers.parameters import tensors_of_shapes
 
 SHAPES = ((), (3,), (4, 3), (2, 3, 2, 2), (5,), (3, 2))
 ZEROS = (4, 5)
@@ -26,7 +26,7 @@ class Setting:
     def moved(self):
         """Return each lane's tensors after all steps, and their averages if the rule has some."""
         optimizer = OPTIMIZERS[self.name]
-        step = Step.of(optimizer, unnamed(SHAPES), self.values)
+        step = Step.of(optimizer, tensors_of_shapes(SHAPES), self.values)
         flat = _flat(self.start)
         buffers = optimizer.zeros(flat, step.described)
         values = {

@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from study.optimizers import OPTIMIZERS, Step
-from study.optimizers.parameters import parameter_tensors, unnamed
+from study.optimizers.parameters import parameter_tensors, tensors_of_shapes
 
 MOMENTUM = {"lr": [0.1, 0.02], "momentum": [0.9, 0.5]}
 ONE_STEP = {"max_iter": 1, "tolerance_grad": 0.0, "tolerance_change": 0.0}
@@ -177,7 +177,7 @@ def test_lbfgs_takes_the_steps_of_torch_on_quadratics_that_fill_its_history():
             tensor.grad = curvatures * tensor.detach() * (number != rest)
             optimizer.step(lambda: 0.0)
         theirs.append(tensor.detach())
-    step = on_flat("lbfgs", lanes, unnamed([(30,)]), values)
+    step = on_flat("lbfgs", lanes, tensors_of_shapes([(30,)]), values)
     for number in range(25):
         step(lanes, curvatures * lanes * (number != rest))
     torch.testing.assert_close(lanes, torch.stack(theirs), rtol=1e-6, atol=1e-8)

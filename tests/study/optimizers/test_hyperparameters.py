@@ -73,7 +73,10 @@ def declaring(**entries):
             declaring(batch={"default": 0, "low": 0}),
             "must take 'batch'.*as a keyword with a default",
         ),
-        (declaring(smoothing={"default": 0, "low": 0}), "must be that of.* got 0 and 0.1; make"),
+        (
+            declaring(smoothing={"default": 0, "low": 0}),
+            "must equal its default in.* got 0 and 0.1",
+        ),
     ],
 )
 def test_a_malformed_declaration_is_refused(workload, message):

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from study.optimizers import OPTIMIZERS, Step
-from study.optimizers.parameters import unnamed
+from study.optimizers.parameters import tensors_of_shapes
 
 LARS = {
     "lr": [30.0, 2.0],
@@ -96,7 +96,7 @@ def first_step(name, weights, gradient, **values):
     optimizer = OPTIMIZERS[name]
     flat = weights.flatten()[None].clone()
     columns = {n: torch.full((1, 1), v, dtype=flat.dtype) for n, v in values.items()}
-    step = Step.of(optimizer, unnamed((tuple(weights.shape),)), values)
+    step = Step.of(optimizer, tensors_of_shapes((tuple(weights.shape),)), values)
     step(flat, gradient.flatten()[None].clone(), optimizer.zeros(flat, step.described), columns)
     return flat.view(weights.shape)
 
@@ -134,10 +134,10 @@ def test_the_learning_rate_of_lars_is_inside_the_buffer():
     """After a step at rate 1 and one at rate 0, the second moves by m times the first."""
     optimizer = OPTIMIZERS["lars"]
     flat = torch.tensor([[1.0, 2.0]], dtype=torch.float64)
-    start, buffers = flat.clone(), optimizer.zeros(flat, unnamed(((2,),)))
+    start, buffers = flat.clone(), optimizer.zeros(flat, tensors_of_shapes(((2,),)))
     values = {"momentum": 0.5, "trust_coefficient": 1.0, "weight_decay": 0.0}
     columns = {n: torch.full((1, 1), v, dtype=flat.dtype) for n, v in values.items()}
-    step = Step.of(optimizer, unnamed(((2,),)), columns)
+    step = Step.of(optimizer, tensors_of_shapes(((2,),)), columns)
     moves = []
     for rate in (0.1, 0.0):
         before = flat.clone()

@@ -118,7 +118,7 @@ FAULTS = {
     ),
     "a bare number": (["hyperparameters = {'lr': 0.1}"], "each be a .*Hyperparameter, got 0.1"),
     "no learning rate": (["hyperparameters = {}"], "must have a hyperparameter lr"),
-    "a name twice": (["buffers = ('lr',)"], "names of their own, got 'lr'"),
+    "a name twice": (["buffers = ('lr',)"], "distinct names, got 'lr'"),
     "a taken name": (["hyperparameters = {'lr': RATE, 'ema_decay': RATE}"], "got 'ema_decay'"),
     "a blank": (["hyperparameters = {'lr': RATE, 'my rate': RATE}"], "letters, digits and any of"),
     "a column": (["hyperparameters = {'lr': RATE, 'steps': RATE}"], "got 'steps'"),

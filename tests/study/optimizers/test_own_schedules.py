@@ -36,7 +36,7 @@ class Halving:
 
 
 class TestInheritedKit(ScheduleContract):
-    """What the author of a schedule writes."""
+    """A schedule as its author writes it."""
 
     def make(self):
         return Halving
@@ -106,15 +106,15 @@ def counting_for_later(step, length, values):
     [
         (lambda step, length, values: values["b"], "one factor per lane, got KeyError: 'b'"),
         (lambda step, length, values: values["a"][:1].repeat(2), "one factor per lane, got Value"),
-        (lambda step, length, values: values["a"] - 2, "must be numbers from 0, got"),
-        (lambda step, length, values: values["a"] / step, "must be numbers from 0, got"),
+        (lambda step, length, values: values["a"] - 2, "must be finite and at least 0, got"),
+        (lambda step, length, values: values["a"] / step, "must be finite and at least 0, got"),
         (lambda step, length, values: values["a"] / values["a"].sum(), "each lane's factor from"),
         (counting, "each lane's factor from"),
-        (counting_for_later, "keep nothing from call to call.*<global STATE>"),
+        (counting_for_later, "keep no state between calls.*<global STATE>"),
         (lambda step, length, values: values["a"].__imul__(0.9), "a change of its values"),
     ],
 )
-def test_what_is_no_function_of_a_lane_is_refused(factor, message):
+def test_a_factor_that_is_not_a_function_of_a_lane_is_refused(factor, message):
     with np.errstate(divide="ignore"), pytest.raises(StudyError, match=message):
         require_sound_schedule("it", Schedule(hyperparameters=ONE, factor=factor))
 

@@ -68,7 +68,7 @@ def test_a_model_says_where_it_is_built_otherwise():
 @pytest.mark.parametrize(
     ("declared", "message"),
     [
-        (["head.weight"], "must map names of parameters to roles, got"),
+        (["head.weight"], "must map parameter names to roles, got"),
         ({"head.wieght": "head"}, "must be one of .*, got 'head.wieght'; did you mean 'head.wei"),
         ({"head.weight": "output"}, "must be one of matrix, embedding, head, vector, got 'output'"),
     ],

@@ -93,7 +93,7 @@ def rates_of_torch(make, steps):
         ),
     ],
 )
-def test_a_schedule_equals_that_of_torch(name, values, theirs):
+def test_a_schedule_equals_the_one_in_torch(name, values, theirs):
     decay = {} if name == "constant" else {"decay_fraction": 0.8}
     ours = factors(name, range(81), (100, None), **decay, **values)
     assert ours == pytest.approx(rates_of_torch(theirs, 81), abs=1e-9)

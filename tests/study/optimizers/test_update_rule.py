@@ -3,9 +3,9 @@ import torch
 
 from study.config.space import Range
 from study.optimizers import OPTIMIZERS, Step
-from study.optimizers.parameters import unnamed
+from study.optimizers.parameters import tensors_of_shapes
 
-TENSORS = unnamed(((2, 2), (2,)))
+TENSORS = tensors_of_shapes(((2, 2), (2,)))
 
 
 def middle(entry):
@@ -71,9 +71,9 @@ def test_clipping_and_decay_that_a_study_does_not_name_are_left_out():
 def test_equal_steps_find_the_same_trace():
     one, same = (Step.of(OPTIMIZERS["lamb"], TENSORS, ["lr"]) for _ in range(2))
     assert {one: "trace"}[same] == "trace"
-    assert one != Step.of(OPTIMIZERS["lamb"], unnamed(((3, 2),)), ["lr"])
+    assert one != Step.of(OPTIMIZERS["lamb"], tensors_of_shapes(((3, 2),)), ["lr"])
     assert one != Step.of(OPTIMIZERS["lamb"], TENSORS, ["lr", "clip_norm"])
 
 
 def test_a_scalar_tensor_counts_as_a_vector_of_one():
-    assert Step.of(OPTIMIZERS["sgd"], unnamed(((), (2,))), []).described[0].shape == (1,)
+    assert Step.of(OPTIMIZERS["sgd"], tensors_of_shapes(((), (2,))), []).described[0].shape == (1,)

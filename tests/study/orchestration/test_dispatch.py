@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from analysis.tables.folder import ResultsFolder
-from study.engine.cohort import failed
+from study.engine.cohort import failed_results
 from study.orchestration.dispatch import Dispatch
 from study.orchestration.progress import Progress
 from study.orchestration.worker import Report
@@ -69,7 +69,7 @@ def test_a_part_that_could_not_be_written_stops_the_sweep_and_is_reported_once(d
 
 
 def test_a_journal_that_cannot_be_written_stops_the_sweep(dispatch, cohort, make_study, tmp_path):
-    write_part(ResultsFolder.at(tmp_path), make_study(), failed(cohort, "no"), "here")
+    write_part(ResultsFolder.at(tmp_path), make_study(), failed_results(cohort, "no"), "here")
     (tmp_path / "optuna.log").unlink(missing_ok=True)
     (tmp_path / "optuna.log").mkdir()
     dispatch.ended(cohort, Report(), None)
@@ -84,7 +84,9 @@ def test_a_folder_that_was_moved_away_stops_the_sweep(make_study, tmp_path):
     dispatch = dispatching(folder, study)
     cohort = dispatch.queue.take()
     (tmp_path / "here").rename(tmp_path / "there")
-    write_part(folder, study, failed(cohort, "no"), "a worker")  # which makes the folder anew
+    write_part(
+        folder, study, failed_results(cohort, "no"), "a worker"
+    )  # which makes the folder anew
     dispatch.ended(cohort, Report(), None)
     assert not dispatch.in_place()  # as before the tables are written; told once
     (error,) = dispatch.errors
@@ -99,7 +101,7 @@ def test_a_sweep_stops_when_its_first_batch_sizes_only_fail(
     dispatch = dispatching(folder, study)
     for expected in stopped:
         cohort = dispatch.queue.take()
-        write_part(folder, study, failed(cohort, "RuntimeError: no"), "here")
+        write_part(folder, study, failed_results(cohort, "RuntimeError: no"), "here")
         dispatch.ended(cohort, Report(), None)
         assert dispatch.queue.empty is expected
     assert dispatch.errors == [

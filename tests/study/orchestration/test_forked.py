@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from analysis.tables.folder import ResultsFolder
-from study.engine.cohort import failed
+from study.engine.cohort import failed_results
 from study.orchestration.dispatch import Dispatch
 from study.orchestration.forked import ForkedWorkers
 from study.orchestration.progress import Progress
@@ -34,7 +34,7 @@ class Acting(Worker):
         said = self.act(self, cohort.batch_size)
         if said == "saved":
             return Report(saved=True, notes=("saved",))
-        write_part(self.folder, self.resolved, failed(cohort, str(said)), node)
+        write_part(self.folder, self.resolved, failed_results(cohort, str(said)), node)
         return Report(notes=(str(said),))
 
 

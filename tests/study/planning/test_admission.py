@@ -80,7 +80,7 @@ REFUSED = {
     strange.Regression: r"same shape, got \(13, 1\) and \(13,\)",
     strange.RegressionByFunction: r"same shape, got \(13, 1\) and \(13,\)",
     strange.BroadcastError: r"same shape, got \(13, 1\) and \(13,\)",
-    strange_losses.SumInTraining: "mean over the batch, .* holds each example twice",
+    strange_losses.SumInTraining: "mean over the batch, .* with each example twice",
     strange_losses.GoesBackward: "must leave backward.* got a gradient in 0.weight; use",
     strange_losses.Freezing: "freeze parameters in model.*, got a change of 0.weight",
     strange_losses.OneMemory: "must not share memory, got 0.weight and 2.weight; tie them as",
@@ -167,5 +167,5 @@ def test_an_item_that_is_no_number_is_named_where_it_is_trained_on():
 def test_state_that_only_larger_batches_change_is_refused_where_it_would_be_frozen():
     networks = PackedNetworks(load(strange.blobs_of(strange_parameters.LargeBatches)(), CPU), [0])
     networks.gradients(torch.arange(13)[None])
-    with pytest.raises(WorkloadError, match=r"model.calls changes with batches .*looped"):
+    with pytest.raises(WorkloadError, match=r"model.calls changes only with batches .*looped"):
         networks.gradients(torch.arange(14)[None])

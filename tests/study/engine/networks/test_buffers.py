@@ -85,7 +85,7 @@ def test_a_pack_changes_buffers_as_its_lanes_do_alone(workload):
         )
 
 
-def test_a_pack_goes_on_with_its_buffers_after_it_is_cut_and_restored():
+def test_a_pack_continues_with_its_buffers_after_it_is_cut_and_restored():
     made = load(BatchNormBlobs(), torch.device("cpu"))
     batches = [batch(step) for step in range(4)]
     whole, begun, resumed = (PackedNetworks(made, SEEDS) for _ in range(3))

@@ -65,7 +65,7 @@ def test_a_pack_draws_what_its_lanes_draw_alone(workload):
     torch.testing.assert_close(single, together[:1], rtol=1e-5, atol=1e-7)
 
 
-def test_a_pack_goes_on_drawing_after_it_is_cut_and_restored():
+def test_a_pack_draws_the_same_numbers_after_it_is_cut_and_restored():
     made = load(DropoutBlobs(), torch.device("cpu"))
     batches = [batch(step) for step in range(4)]
     whole = trained(PackedNetworks(made, SEEDS), batches)

@@ -127,7 +127,7 @@ def test_a_softmax_over_few_classes_moves_to_the_other_axis():
     assert "aten.contiguous.default" not in operations(wide_softmax)
 
 
-def test_equal_operations_stay_apart_where_one_result_is_changed_in_place():
+def test_equal_operations_are_not_shared_if_one_result_is_changed_in_place():
     assert operations(with_a_change_in_place).count("aten.zeros_like.default") == 2
 
 

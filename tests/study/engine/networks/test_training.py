@@ -166,7 +166,7 @@ def test_validation_examples_written_into_late_end_the_training():
         lanes.measure()
 
 
-def test_what_is_trained_may_not_change_in_the_middle_of_a_trial():
+def test_the_trained_parameters_must_not_change_during_a_trial():
     lanes = lanes_of(load(strange_losses.ThawingLate(), CPU), lambda made: LoopedNetwork(made, 1))
     lanes.advance(10)
     with pytest.raises(WorkloadError, match="what is trained must stay the same through a trial"):

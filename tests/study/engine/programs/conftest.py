@@ -84,7 +84,7 @@ def programs(tmp_path, monkeypatch):
 
 @pytest.fixture
 def alive():
-    """Return what gives the processes whose environment has a marker."""
+    """Return a function that lists the processes with a marker in their environment."""
 
     def having(marker):
         found = []

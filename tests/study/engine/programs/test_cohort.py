@@ -8,6 +8,7 @@ import pytest
 from study.engine.checkpoints import SavedError
 from study.engine.programs import trial
 from study.engine.race import Race
+from study.engine.stopping_rules import StoppingRules
 from study.errors import StudyError
 from study.storage import trial_rows
 from study.storage.curve_columns import curve_table
@@ -24,7 +25,7 @@ def outcome(result):
     return found.status, found.steps, found.steps_before, found.stopped_at
 
 
-def test_steps_and_bracket_are_those_that_the_program_measured(programs):
+def test_steps_and_bracket_are_as_the_program_measured_them(programs):
     result = programs.one("for step in (0, 7, 19, 40, 55): say(step, 0.9 - step / 50)\nwait()")
     assert outcome(result) == ("reached", 40, 19, 40)
     assert result.curve.step.tolist() == [0, 7, 19, 40]
@@ -32,7 +33,7 @@ def test_steps_and_bracket_are_those_that_the_program_measured(programs):
     assert (result.curve.seconds >= 0).all()
 
 
-def test_programs_tell_while_they_run_how_far_they_are(programs, monkeypatch):
+def test_programs_report_their_progress_while_they_run(programs, monkeypatch):
     told = []
     monkeypatch.setattr(Race, "after_lap", lambda p: told.append((p.step, p.share, p.least_loss)))
     programs.race |= {"slack": 2.0}
@@ -114,11 +115,14 @@ def test_how_a_trial_above_the_target_ends(programs, body, expected):
         ),
         ("print({'step': 1, 'val_error': 0.5})", "in double quotes, .*; it printed last: {'step'"),
         ('print(\'{"step": 1, "error": 0.5}\')', "got JSON with the keys error, step"),
-        ('print(\'{"step": 1, "val_error": null}\')', "got them null, or on lines apart; print"),
+        (
+            'print(\'{"step": 1, "val_error": null}\')',
+            "got keys that are null or on separate lines",
+        ),
         (
             "import shutil; shutil.rmtree(os.path.dirname(os.environ['BATCHSCALE_CHECKPOINT']))\n"
             "say(10, 0.5)",
-            "a program must leave the folder of its trial, got .* No such file",
+            "a program must not remove the folder of its trial, got .* No such file",
         ),
         ("say(10, 0.5); say(5, 0.4)", "step must rise .* got 5 after 10"),
         ("say(10, 0.5); say(10, 0.5)", "got 10 after 10; of several processes, let one report"),
@@ -271,7 +275,7 @@ for step in range(step, steps + 1, 10):
 """
 
 
-def test_a_trial_that_was_stopped_goes_on_from_its_checkpoint(programs):
+def test_a_trial_that_was_stopped_resumes_from_its_checkpoint(programs):
     begun = time.monotonic()
     step = programs.folder / "results/checkpoints/b00008-c000"
     programs.stopping = lambda: (
@@ -307,7 +311,17 @@ def test_what_a_program_reports_after_its_worker_has_died_is_not_lost(programs):
     assert result.curve.step.tolist() == [0, 10, 20, 30, 40, 50, 60, 70]
 
 
-def test_a_trial_without_a_checkpoint_begins_anew_after_a_stop(programs):
+def test_an_incomplete_line_does_not_damage_the_next_measurement(programs):
+    _, command = programs.resolved("")
+    (programs.folder / "curve.jsonl").write_text("[0, NaN, NaN, 0.9, 0.0]\n[10, NaN")
+    for reported in ('{"step": 20, "val_error": 0.5}\n', ""):
+        (programs.folder / "output").write_text(reported)
+        rules = StoppingRules(target=0.3, max_steps=100, slack=1.5, resolution=0.03)
+        run = trial.ProgramTrial(command, programs.folder, rules).run()
+        assert run.curve.step.tolist() == [0, 20]
+
+
+def test_a_trial_without_a_checkpoint_starts_again_after_a_stop(programs):
     body = RESUMES.replace('open(path, "w")', "open(os.devnull, 'w')").replace("wait()", "pass")
     stuck = body.replace("pass", "wait()")
     begun = time.monotonic()
@@ -349,7 +363,7 @@ def test_what_the_trials_saved_is_removed_with_the_checkpoint(programs):
     assert not checkpoint.place.exists()
 
 
-def test_a_program_is_told_its_trial(programs):
+def test_a_program_gets_its_trial_in_its_environment(programs):
     programs.options = {"environment": {"MINE": "{lr}-{batch_size}"}, "cpus": 3}
     body = """
     told = json.loads(os.environ["BATCHSCALE_TRIAL"])

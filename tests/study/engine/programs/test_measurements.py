@@ -70,7 +70,7 @@ def test_a_last_line_counts_without_its_break_unless_it_is_torn():
         b'\xff\x00{"step": 7, "val_error": 0.5}\x00\n',
     ],
 )
-def test_a_measurement_is_found_among_what_bars_loggers_and_terminals_print(reader, line):
+def test_a_measurement_is_read_among_the_output_of_bars_loggers_and_terminals(reader, line):
     found = [read(reader, text) for text in Lines().add(line)]
     assert [(m.step, m.val_error) for m in found if m] == [(7, 0.5)]
 

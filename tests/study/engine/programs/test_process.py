@@ -78,7 +78,7 @@ def test_a_program_that_is_missing_leaves_nothing(tmp_path, alive):
     assert not alive(f"TEST_MARK={tmp_path}")
 
 
-def test_its_memory_is_that_of_all_its_processes(stubborn):
+def test_its_memory_is_the_sum_over_all_its_processes(stubborn):
     process = start([sys.executable, "-IS", str(stubborn)], dict(os.environ), stubborn.parent)
     try:
         until(lambda: process.memory() > 10_000_000)  # two interpreters

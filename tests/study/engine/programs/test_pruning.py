@@ -50,14 +50,14 @@ def ends(found):
 
 @pytest.mark.parametrize("at_once", [1, 4])
 @pytest.mark.parametrize("lrs", [(4.0, 2.0, 1.0, 0.1), (0.1, 1.0, 2.0, 4.0)])
-def test_what_is_dropped_does_not_depend_on_which_trial_runs_first(pruned, lrs, at_once):
+def test_the_dropped_trials_do_not_depend_on_which_trial_runs_first(pruned, lrs, at_once):
     pruned.at_once = at_once
     found = pruned.run(FALLS, lrs)
     assert ends(found) == DROPPED
     assert found[1.0].curve.step.tolist() == [0, 5]
 
 
-def test_a_trial_that_is_held_at_a_rung_goes_on_from_its_checkpoint(pruned):
+def test_a_trial_that_waits_at_a_rung_resumes_from_its_checkpoint(pruned):
     assert ends(pruned.run(WAITS, (0.1, 4.0, 1.0, 2.0), kept=True)) == DROPPED
     lines = (pruned.folder / "trained").read_text().splitlines()
     trained = {
