@@ -22,9 +22,9 @@ from analysis.figures.drawing.series import (
     MEASURED,
     NOT_REACHED,
     PERFECT,
-    bracket_note,
     curve_sizes,
     draw_series,
+    fit_note,
     perfect_line,
     series_keys,
     series_rows,
@@ -180,7 +180,7 @@ def _draw_b_crit(axes: Axes, studies: Sequence[Compared]) -> None:
 def _legend(data: pd.DataFrame, comparison: Comparison) -> list[Line2D]:
     medians = "median over fresh seeds, 95% interval"
     measured = medians if comparison.medians else "fewest steps over trials"
-    band = bracket_note(*(study.points for study in comparison.studies))
+    band = fit_note(*(study.fits for study in comparison.studies if study.fits is not None))
     band += ", 95% band" if len(comparison.studies) <= _MOST_BANDS else ""
     studies = comparison.studies
     named = _study_keys(studies, _study_styles(studies))

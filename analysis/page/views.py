@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from analysis.figures.drawing.series import LEFT_OUT, bound_rows, bracket_note, curve_sizes
+from analysis.figures.drawing.series import LEFT_OUT, bound_rows, curve_sizes, fit_note
 from analysis.fitting.critical import critical_batch_sizes
 from analysis.fitting.fit import Fits
 from analysis.fitting.models import Floats
@@ -54,13 +54,13 @@ def shortened(values: "Floats | pd.Series[float]") -> list[float | None]:
 
 def _view(target: float, of: str, table: pd.DataFrame, fits: Fits | None) -> dict[str, Any]:
     at = curve_points(table["batch_size"])
-    fitted: dict[str, Any] = {"chosen": None, "level": None, "through": ""}
+    fitted: dict[str, Any] = {"chosen": None, "level": None, "note": ""}
     fitted |= {"fits": {}, "critical": {}, "regimes": []}
     if fits is not None:
         fitted = {
             "chosen": fits.best.model.name,
             "level": fits.best.level,
-            "through": bracket_note(fits.best.points),
+            "note": fit_note(fits),
             "fits": dict(_curves(fits, at)),
             "critical": critical_record(critical_batch_sizes(fits)),
             "regimes": [

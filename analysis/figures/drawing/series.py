@@ -16,6 +16,7 @@ from analysis.figures.drawing.colors import ink, pale, paper
 from analysis.figures.drawing.marks import bound_mark, tip_mark
 from analysis.figures.drawing.sheet import bound_key, key
 from analysis.figures.drawing.ticks import log_axis
+from analysis.fitting.fit import Fits
 from analysis.fitting.models import Floats
 from analysis.fitting.points import Points
 from analysis.measures.replicates import fitted_points
@@ -149,7 +150,7 @@ def draw_series(
 def series_keys(shown: Collection[str], measured: str, band: str = "") -> list[Line2D]:
     """Return the legend entries of the series shown.
 
-    `measured` labels the points; `band` follows the name of the fit (see `bracket_note`).
+    `measured` labels the points; `band` follows the name of the fit (see `fit_note`).
     """
     keys = {
         MEASURED: key(measured, ls="", color=ink(), marker="o"),
@@ -164,6 +165,14 @@ def series_keys(shown: Collection[str], measured: str, band: str = "") -> list[L
 def bracket_note(*fitted: Points) -> str:
     """Return what follows the name of fits in a legend if they run through brackets."""
     return " through brackets" if any(points.bracketed.any() for points in fitted) else ""
+
+
+def fit_note(*fits: Fits) -> str:
+    """Return what follows the name of fits in a legend: why their curves do not pass the marks."""
+    corrected = [one.found is not None for one in fits]
+    if not any(corrected):
+        return bracket_note(*(one["hyperbola"].points for one in fits))
+    return " of the optimum" if all(corrected) else " of the optimum where known"
 
 
 def perfect_line() -> dict[str, Any]:

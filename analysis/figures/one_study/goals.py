@@ -14,9 +14,9 @@ from analysis.figures.drawing.series import (
     FIT,
     MEASURED,
     bound_rows,
-    bracket_note,
     curve_sizes,
     draw_series,
+    fit_note,
     series_keys,
     series_rows,
     steps_axis_scale,
@@ -75,8 +75,7 @@ def _draw_goals(sheet: Sheet, data: pd.DataFrame, analysis: Analysis) -> None:
     label_axis(axes.yaxis, steps_axis([analysis.study.config]))
     sheet.title(f"{analysis.subject}, validation {analysis.quantity}")
     fits = [goal.fits for goal in analysis.goals if goal.fits is not None]
-    brackets = bracket_note(*(own["hyperbola"].points for own in fits))
-    keys = series_keys(set(data["series"]), "fewest steps over trials", brackets)
+    keys = series_keys(set(data["series"]), "fewest steps over trials", fit_note(*fits))
     sheet.legend([*handles, *keys])
 
 

@@ -23,11 +23,11 @@ from analysis.figures.drawing.series import (
     PERFECT,
     PERFECT_LINE,
     bound_rows,
-    bracket_note,
     by_series,
     curve_sizes,
     draw_bounds,
     draw_points,
+    fit_note,
     left_out_color,
     perfect_line,
     series_rows,
@@ -98,7 +98,6 @@ def steps_data(analysis: Analysis) -> pd.DataFrame:
 def _draw(sheet: Sheet, data: pd.DataFrame, analysis: Analysis) -> None:
     tokens = analysis.study.config.get(TOKENS)
     axes = sheet.axes(_HEIGHT + (_MORE if tokens else 0))
-    fits = _drawn_fits(analysis)
     points = data[data["series"].isin([MEASURED, MEDIAN, NOT_REACHED, LEFT_OUT])]
     batch_size_axis(axes, points["batch_size"])
     row = _ROW * matplotlib.rcParams["font.size"] / 72 / inches(axes.yaxis)
@@ -107,7 +106,7 @@ def _draw(sheet: Sheet, data: pd.DataFrame, analysis: Analysis) -> None:
     top = steps_axis_scale(axes, points, above=free)
     handles = [
         *_draw_points(axes, data, top, analysis),
-        *_draw_curves(axes, data, top, fits),
+        *_draw_curves(axes, data, top, analysis),
         *_draw_regimes(axes, analysis, 1 - free),
     ]
     for place, mark in enumerate(marks):
@@ -164,15 +163,13 @@ def _draw_points(
 
 
 def _draw_curves(
-    axes: Axes,
-    data: pd.DataFrame,
-    top: float,
-    fits: Sequence[tuple[ScalingFit, dict[str, Any]]],
+    axes: Axes, data: pd.DataFrame, top: float, analysis: Analysis
 ) -> Sequence[Artist]:
     series = by_series(data)
     handles: list[Artist] = []
-    for name, (fit, style) in zip((FIT, HYPERBOLA), fits, strict=False):
-        curve, label = series[name], f"{fit.model.name} fit{bracket_note(fit.points)}"
+    note = "" if analysis.fits is None else fit_note(analysis.fits)
+    for name, (fit, style) in zip((FIT, HYPERBOLA), _drawn_fits(analysis), strict=False):
+        curve, label = series[name], f"{fit.model.name} fit{note}"
         if name == FIT:
             low, high = (_cut(curve[end], top) for end in ("low", "high"))
             shade = {"color": style["color"], "alpha": 0.22}

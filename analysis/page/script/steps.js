@@ -37,7 +37,7 @@ function stepsChart(section, study, key, now, choose) {
     const view = study.views[now.view];
     const curves = Object.keys(view.fits).map((name) => ({
       name,
-      label: `${name} fit${view.through}${name === view.chosen ? `, ${100 * view.level}% band` : ""}`,
+      label: `${name} fit${view.note}${name === view.chosen ? `, ${100 * view.level}% band` : ""}`,
       mark: `line ${name}`,
       on: name === view.chosen,
     }));

@@ -198,3 +198,14 @@ def test_the_legend_names_the_bars_that_are_drawn(made, known):
     figure = draw(analyze(replace(study, trials=trials, curves=curves)), "steps_vs_batch")
     texts = [text.get_text() for text in figure.findobj(Text)]
     assert any("bar: evaluation" in text.replace("\n", " ") for text in texts) is known
+
+
+def test_the_legend_says_that_a_corrected_curve_is_of_the_optimum(analyzed):
+    def labels(analysis):
+        (legend,) = draw(analysis).legends
+        return [text.get_text() for text in legend.get_texts()]
+
+    assert analyzed.fits.found is not None
+    assert any("fit of the optimum, 95% band" in label for label in labels(analyzed))
+    plain = replace(analyzed, fits=analyzed.fits.found)
+    assert not any("optimum" in label for label in labels(plain))
