@@ -64,10 +64,12 @@ class Terminal(Console):
             self.print(f"\n{text}", style="bold")
 
     def places(self, files: Iterable[object], *suffixes: str) -> None:
-        """Print the paths of the files that end in one of the suffixes."""
-        for file in map(str, files):
-            if file.endswith(suffixes):
-                self.print(file)
+        """Print the paths of the files that end in one of the suffixes, below a heading."""
+        paths = [path for path in map(str, files) if path.endswith(suffixes)]
+        if paths:
+            self.print("\nFiles", style="bold")
+        for path in paths:
+            self.print(path)
 
     def clause(self, name: str, passed: bool | None, detail: str) -> None:
         """Print the result of a check; `passed` is None where it could not be made."""

@@ -80,7 +80,7 @@ WRONG = {
     ),
     "no address": (["--address", "nowhere"], "--address must be `auto` or host:port"),
     "no time": (["--seconds", "0"], "0.01"),
-    "no table": (["--step-times", "missing.csv"], "must be a file that can be read"),
+    "no table": (["--step-times", "missing.csv"], "must be a readable file"),
     "other sizes": (["--step-times", "other.csv"], "must be of batch sizes of the study"),
     "a tight target": (["--target", "0.01"], "must not be below the one raced to"),
 }
