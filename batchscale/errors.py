@@ -4,8 +4,8 @@ import difflib
 import re
 from collections.abc import Iterable
 
-_MOST_CHARACTERS = 500
-_MOST_LINES = 50
+_MAX_CHARACTERS = 500
+_MAX_LINES = 50
 _KEPT_END = 200
 """Characters kept from the end of a long line, which is where the remedy is."""
 
@@ -32,9 +32,9 @@ def presentable(message: str) -> str:
     A long line loses its middle, as it starts with the rule and ends with the remedy.
     """
     lines = [_cut(redacted(line)) for line in message.split("\n")]
-    if len(lines) > _MOST_LINES:
-        left_out = len(lines) - _MOST_LINES + 1
-        lines = [*lines[: _MOST_LINES - 1], f"and {left_out:,} more lines"]
+    if len(lines) > _MAX_LINES:
+        left_out = len(lines) - _MAX_LINES + 1
+        lines = [*lines[: _MAX_LINES - 1], f"and {left_out:,} more lines"]
     return "\n".join(lines)
 
 
@@ -65,9 +65,9 @@ def redacted(text: str) -> str:
 
 
 def _cut(line: str) -> str:
-    if len(line) <= _MOST_CHARACTERS:
+    if len(line) <= _MAX_CHARACTERS:
         return line
-    return f"{line[: _MOST_CHARACTERS - _KEPT_END - 5]} ... {line[-_KEPT_END:]}"
+    return f"{line[: _MAX_CHARACTERS - _KEPT_END - 5]} ... {line[-_KEPT_END:]}"
 
 
 def _without_secrets(word: str) -> str:

@@ -8,7 +8,7 @@ from torch import Tensor
 from workloads.trees import leaves
 from workloads.workload import Data, Split
 
-_MOST_COMPARED = 2**26
+_MAX_COMPARED = 2**26
 """Splits with more elements are not compared."""
 _SUSPICIOUS_SHARE = 0.5
 """Share of validation examples that are also in the training set, too large to be chance."""
@@ -22,7 +22,7 @@ def remarks(data: Data) -> list[str]:
     """
     train, validation = data.train, data.validation
     sizes = [sum(tensor.numel() for tensor in part.tensors) for part in (train, validation)]
-    if min(sizes) == 0 or max(sizes) > _MOST_COMPARED:
+    if min(sizes) == 0 or max(sizes) > _MAX_COMPARED:
         return []
     phrases = []
     trained, validated = set(_rows(train)), _rows(validation)

@@ -23,7 +23,7 @@ from analysis.archive.source import ArchiveFile
 from analysis.archive.spaces import check_parameter, is_finite
 from analysis.errors import AnalysisError
 
-_MOST_STEPS = 2**53
+_MAX_STEPS = 2**53
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -177,7 +177,7 @@ def _read_metadata(place: Place, content: bytes) -> dict[str, Any]:
 
 
 def _is_count(value: Any) -> bool:
-    return is_finite(value) and 0 <= value <= _MOST_STEPS and value == int(value)
+    return is_finite(value) and 0 <= value <= _MAX_STEPS and value == int(value)
 
 
 def _read_measurements(place: Place, content: bytes) -> pa.Table:

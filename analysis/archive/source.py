@@ -24,11 +24,11 @@ from analysis.errors import AnalysisError
 from batchscale.files import checked_size
 
 # the published archive has 0.5 million entries and some 10 GB of text
-MOST_FILES = 2_000_000
-MOST_BYTES_IN_A_FILE = 64 * 2**20
-MOST_BYTES = 64 * 2**30
-_MOST_HEADER = 2**20
-_MOST_PADDING = 16 * 2**20
+MAX_FILES = 2_000_000
+MAX_BYTES_IN_A_FILE = 64 * 2**20
+MAX_BYTES = 64 * 2**30
+_MAX_HEADER = 2**20
+_MAX_PADDING = 16 * 2**20
 
 _OPENERS: Mapping[bytes, Callable[..., Any]] = {
     b"BZh": bz2.open,
@@ -88,7 +88,7 @@ def origin(archive: Path) -> Origin:
 
 def _check_tar(archive: Path) -> None:
     """Refuse a file that is not a tar before all of it is read."""
-    checked_size(archive, MOST_BYTES)
+    checked_size(archive, MAX_BYTES)
     with _decompressed(archive) as stream:
         block = stream.read(tarfile.BLOCKSIZE)
     try:
@@ -106,9 +106,9 @@ def files(archive: Path) -> Iterator[ArchiveFile]:
     found = _folder_files(archive, ()) if archive.is_dir() else _tar_files(archive)
     with _read_errors(archive):
         for count, file in enumerate(found, start=1):
-            if count > MOST_FILES:
+            if count > MAX_FILES:
                 raise AnalysisError(
-                    f"an archive must hold at most {MOST_FILES:,} files, got more in {archive}; "
+                    f"an archive must hold at most {MAX_FILES:,} files, got more in {archive}; "
                     "check that it is the right one"
                 )
             yield ArchiveFile(file.parts, partial(_read, archive, file))
@@ -161,11 +161,11 @@ def _tar_files(archive: Path) -> Iterator[ArchiveFile]:
                 total += member.size
                 _check_size(member.name, member.size, total, entries)
                 parts = _safe_parts(member)
-                meter.allow(member.size + _MOST_HEADER)
+                meter.allow(member.size + _MAX_HEADER)
                 if member.isfile():
                     yield ArchiveFile(parts, partial(_content, tar, member))
-        meter.allow(_MOST_PADDING)
-        while meter.read(_MOST_HEADER):
+        meter.allow(_MAX_PADDING)
+        while meter.read(_MAX_HEADER):
             pass  # to the end, where the checksum of the compressed data is
 
 
@@ -192,7 +192,7 @@ class _Meter:
 
     def __init__(self, stream: IO[bytes]) -> None:
         self._stream = stream
-        self._left = _MOST_HEADER
+        self._left = _MAX_HEADER
 
     def allow(self, count: int) -> None:
         self._left = count
@@ -202,8 +202,8 @@ class _Meter:
         self._left -= len(content)
         if self._left < 0:
             raise AnalysisError(
-                f"a tar must have headers of at most {_MOST_HEADER:,} bytes and "
-                f"{_MOST_PADDING:,} bytes after its end, got more; check that it is the right one"
+                f"a tar must have headers of at most {_MAX_HEADER:,} bytes and "
+                f"{_MAX_PADDING:,} bytes after its end, got more; check that it is the right one"
             )
         return content
 
@@ -221,14 +221,14 @@ def _safe_parts(member: tarfile.TarInfo) -> tuple[str, ...]:
 
 
 def _check_size(name: str, size: int, total: int = 0, entries: int = 0) -> None:
-    if size > MOST_BYTES_IN_A_FILE or size < 0:
+    if size > MAX_BYTES_IN_A_FILE or size < 0:
         raise AnalysisError(
-            f"a file of an archive must have at most {MOST_BYTES_IN_A_FILE:,} bytes, got "
+            f"a file of an archive must have at most {MAX_BYTES_IN_A_FILE:,} bytes, got "
             f"{size:,} in {name!r}; check that it is the right archive"
         )
-    if total > MOST_BYTES or entries > MOST_FILES:
+    if total > MAX_BYTES or entries > MAX_FILES:
         raise AnalysisError(
-            f"an archive must hold at most {MOST_BYTES:,} bytes in {MOST_FILES:,} files, got more "
+            f"an archive must hold at most {MAX_BYTES:,} bytes in {MAX_FILES:,} files, got more "
             f"at {name!r}; check that it is the right one"
         )
 

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from analysis.comparison.b_crit_ratios import EqualityTest, b_crit_ratio, equal_b_crit
-from analysis.comparison.labels import LEAST_STUDIES, labels
+from analysis.comparison.labels import MIN_STUDIES, labels
 from analysis.errors import AnalysisError
 from analysis.fitting.critical import CriticalBatchSize, critical_batch_sizes
 from analysis.fitting.estimates import Estimate
@@ -153,7 +153,7 @@ def compare(
         medians=medians,
         table=pd.concat([_rows(study, normalisation) for study in compared], ignore_index=True),
         normalisation=normalisation,
-        equality=equal_b_crit(list(deviates.values())) if len(deviates) >= LEAST_STUDIES else None,
+        equality=equal_b_crit(list(deviates.values())) if len(deviates) >= MIN_STUDIES else None,
         ratios=tuple(
             Ratio(over=over, under=under, estimate=b_crit_ratio(deviates[over], deviates[under]))
             for under, over in combinations(deviates, 2)

@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 
 from analysis.comparison.compare import Compared, Comparison
-from analysis.comparison.labels import LEAST_STUDIES
+from analysis.comparison.labels import MIN_STUDIES
 from analysis.fitting.estimates import percent
 from analysis.fitting.models import Floats
 from analysis.measures.batch_plan import BatchPlan
@@ -48,7 +48,7 @@ def fixed_epochs(comparison: Comparison) -> pd.DataFrame:
     """
     budgets = {study: epochs for study in comparison.studies if (epochs := _epochs(study))}
     rows: list[tuple[object, ...]] = []
-    if len(budgets) >= LEAST_STUDIES:
+    if len(budgets) >= MIN_STUDIES:
         rows = [row for study in budgets for row in _rows(study, min(budgets.values()))]
     return pd.DataFrame(rows, columns=list(_TYPES)).astype(_TYPES)
 

@@ -11,7 +11,7 @@ from analysis.measures.federated import clients_text
 from analysis.tables.folder import ResultsFolder
 from analysis.tables.nested import leaves
 
-LEAST_STUDIES = 2
+MIN_STUDIES = 2
 _ABSENT = {"mode": "search", "race.weights": "raw"}
 """Defaults of keys that a recorded study file may lack."""
 _WITH_DEFAULTS = ("workload_options", "compute")
@@ -42,7 +42,7 @@ _LEFT_OUT = (
     "examples",
     "imported",
 )
-_MOST_KEYS = 2
+_MAX_KEYS = 2
 _LONGEST = 60
 """Characters beyond which the name of the folder is a better label."""
 
@@ -53,9 +53,9 @@ def study_folders(locations: Sequence[str]) -> Mapping[str, ResultsFolder]:
     Raises:
         AnalysisError: there are fewer than two, or one is given twice.
     """
-    if len(locations) < LEAST_STUDIES:
+    if len(locations) < MIN_STUDIES:
         raise AnalysisError(
-            f"a comparison needs {LEAST_STUDIES} or more results folders, got {len(locations)}; "
+            f"a comparison needs {MIN_STUDIES} or more results folders, got {len(locations)}; "
             "add one"
         )
     folders: dict[str, ResultsFolder] = {}
@@ -102,7 +102,7 @@ def labels(configs: Sequence[Mapping[str, Any]], names: Sequence[str]) -> tuple[
     ]
     if len(differing) > 1:  # where a study lacks a key, another key says what it has instead
         differing = [key for key in differing if all(_has_value(config, key) for config in flat)]
-    for count in range(1, _MOST_KEYS + 1):
+    for count in range(1, _MAX_KEYS + 1):
         for chosen in combinations(differing, count):
             made = tuple(
                 ", ".join(f"{key} = {_value(config, key)}" for key in chosen) for config in flat

@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from analysis.cost.estimates import exact, product, ratio
-from analysis.cost.step_costs import MOST, StepCosts
+from analysis.cost.step_costs import MAXIMUM, StepCosts
 from analysis.errors import AnalysisError
 from analysis.fitting.estimates import Estimate
 
@@ -40,8 +40,8 @@ class Link:
             raise AnalysisError(
                 f"--bandwidth must be at least 1 byte/s, got {self.bandwidth:g} bytes/s"
             )
-        if not 0 <= self.latency <= MOST:
-            raise AnalysisError(f"--latency must be 0 to {MOST:g} s, got {self.latency:g} s")
+        if not 0 <= self.latency <= MAXIMUM:
+            raise AnalysisError(f"--latency must be 0 to {MAXIMUM:g} s, got {self.latency:g} s")
         if self.parameters is not None and self.parameters < 1:
             raise AnalysisError(f"--parameters must be 1 or more, got {self.parameters}")
 

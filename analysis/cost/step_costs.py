@@ -25,7 +25,7 @@ DISTURBED = 0.1
 """Cores lacking per thread beyond which step times count as disturbed."""
 MEASURED = "measured"
 """Source of step times that batchscale measured itself."""
-LEAST, MOST = 1e-15, 1e15
+MINIMUM, MAXIMUM = 1e-15, 1e15
 """Bounds of a time in seconds, an energy in joules and a price, so that no product overflows."""
 _LACKING = "cores_lacking"
 _OPTIONAL = (*("repeats", "evaluation_seconds", "memory", "micro_batch", "step_joules", _LACKING),)
@@ -102,7 +102,7 @@ def read_costs(folder: ResultsFolder) -> StepCosts | None:
             ("a row", table.empty),
             ("each batch size once", table["batch_size"].duplicated().any()),
             (
-                f"numbers from {LEAST:g} to {MOST:g}",
+                f"numbers from {MINIMUM:g} to {MAXIMUM:g}",
                 any(_out_of_range(table[name].dropna()).any() for name in _NUMBERS),
             ),
             ("the time of a step within its interval", _outside(table).any()),
@@ -184,13 +184,13 @@ def _positive(rows: Rows, column: str, needed: bool) -> "pd.Series[float]":
     if wrong.any():
         first = values[wrong].iloc[0]
         got = f"{first:g}" if given[wrong].iloc[0] else "none"
-        rule = f"{column} must be a number from {LEAST:g} to {MOST:g}"
+        rule = f"{column} must be a number from {MINIMUM:g} to {MAXIMUM:g}"
         rows.refuse(rule, got, list(values.index[wrong]))
     return values
 
 
 def _out_of_range(values: "pd.Series[float]") -> "pd.Series[bool]":
-    return ~values.between(LEAST, MOST)  # NaN is not between
+    return ~values.between(MINIMUM, MAXIMUM)  # NaN is not between
 
 
 def _outside(table: pd.DataFrame) -> "pd.Series[bool]":

@@ -22,7 +22,7 @@ from analysis.measures.replicates import all_have_replicates, fitted_points
 from analysis.report.fits import ALIKE
 from analysis.report.summary import Analysis
 
-_LEAST_SCALE = 1e-9
+_MIN_SCALE = 1e-9
 
 
 def steps_of(analysis: Analysis) -> tuple[dict[int, Estimate], tuple[str, ...]]:
@@ -61,7 +61,7 @@ def with_gap(found: Estimate, gap: TuningGap) -> Estimate:
     if found.low <= 0:
         return found
     tail = (1 - LEVEL) / 2
-    scale = max(math.log(found.value / found.low) / -float(ndtri(tail)), _LEAST_SCALE)
+    scale = max(math.log(found.value / found.low) / -float(ndtri(tail)), _MIN_SCALE)
 
     def below(log_ratio: float) -> float:
         return float(gap.weights @ ndtr((log_ratio + GAPS) / scale)) - tail

@@ -11,7 +11,7 @@ from pydantic import TypeAdapter
 from analysis.cost.devices import DeviceCost, Link, scaled
 from analysis.cost.estimates import ratio
 from analysis.cost.rows import CostRow
-from analysis.cost.step_costs import LEAST, MOST, StepCosts, read_costs
+from analysis.cost.step_costs import MAXIMUM, MINIMUM, StepCosts, read_costs
 from analysis.cost.steps import found_steps, steps_of
 from analysis.errors import AnalysisError
 from analysis.fitting.critical import FORM
@@ -22,10 +22,10 @@ from analysis.tables.files import as_written, read_file
 from analysis.tables.folder import ResultsFolder
 from analysis.tables.schema import COST_SUMMARY_FILE
 
-MOST_DEVICES = 10**9
+MAX_DEVICES = 10**9
 NEAR = 1.1
 """Factor from the least time, or the highest throughput, within which a batch size is near it."""
-_LEAST_EFFICIENCY = 0.5
+_MIN_EFFICIENCY = 0.5
 """Efficiency below which strong scaling is said to have ended."""
 
 
@@ -39,14 +39,14 @@ class Terms:
 
     def __post_init__(self) -> None:
         """Refuse an impossible price or number of devices, and devices without a link."""
-        if self.price is not None and not LEAST <= self.price <= MOST:
+        if self.price is not None and not MINIMUM <= self.price <= MAXIMUM:
             raise AnalysisError(
-                f"--price must be a number from {LEAST:g} to {MOST:g}, got {self.price:g}"
+                f"--price must be a number from {MINIMUM:g} to {MAXIMUM:g}, got {self.price:g}"
             )
-        wrong = [count for count in self.devices if not 1 <= count <= MOST_DEVICES]
+        wrong = [count for count in self.devices if not 1 <= count <= MAX_DEVICES]
         if wrong:
             raise AnalysisError(
-                f"--devices must be 1 to {MOST_DEVICES:,} each, got {wrong[0]}; leave it out"
+                f"--devices must be 1 to {MAX_DEVICES:,} each, got {wrong[0]}; leave it out"
             )
         if self.link is None and any(count > 1 for count in self.devices):
             raise AnalysisError(
@@ -138,7 +138,7 @@ class StudyCost:
     @property
     def ended(self) -> DeviceCost | None:
         """The least number of devices with less than half of a perfect speed-up."""
-        return next((row for row in self.scaling if row.efficiency < _LEAST_EFFICIENCY), None)
+        return next((row for row in self.scaling if row.efficiency < _MIN_EFFICIENCY), None)
 
     @property
     def cheapest_near(self) -> DeviceCost | None:

@@ -38,7 +38,7 @@ B_CRIT = "b_crit"
 _HEIGHT = 3.8
 _EPOCHS_HEIGHT, _EPOCHS_MARGIN = 3.6, 1.2
 _ROW, _AXIS = 0.32, 0.5
-_MOST_BANDS = 4  # bands of more studies would hide each other
+_MAX_BANDS = 4  # bands of more studies would hide each other
 _BELOW = 0.25  # share of a row below the bar
 _MARKERS = "osDvp"
 _SPREAD = 0.2  # of all studies' points, as a share of the distance between two batch sizes
@@ -143,7 +143,7 @@ def _draw_curves(axes: Axes, data: pd.DataFrame, comparison: Comparison) -> None
     top = steps_axis_scale(axes, points)
     shifts = _side_by_side([study.name for study in studies], points["batch_size"])
     for name, mark in _study_styles(studies).items():
-        own, band = data[data["study"] == name], len(studies) <= _MOST_BANDS
+        own, band = data[data["study"] == name], len(studies) <= _MAX_BANDS
         draw_series(axes, own, top, band, shifts[name], **mark)
     line = data[data["series"] == PERFECT]
     axes.plot(line["batch_size"], line["steps"], **perfect_line())
@@ -181,7 +181,7 @@ def _legend(data: pd.DataFrame, comparison: Comparison) -> list[Line2D]:
     medians = "median over fresh seeds, 95% interval"
     measured = medians if comparison.medians else "fewest steps over trials"
     band = fit_note(*(study.fits for study in comparison.studies if study.fits is not None))
-    band += ", 95% band" if len(comparison.studies) <= _MOST_BANDS else ""
+    band += ", 95% band" if len(comparison.studies) <= _MAX_BANDS else ""
     studies = comparison.studies
     named = _study_keys(studies, _study_styles(studies))
     return [*named, *series_keys(set(data["series"]), measured, band)]

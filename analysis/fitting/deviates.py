@@ -22,7 +22,7 @@ from analysis.fitting.models import Floats
 BEYOND = 60.0
 """Log that represents an infinite value; its negative represents 0."""
 # keeps deviates finite
-_LEAST_PROBABILITY = 1e-300
+_MIN_PROBABILITY = 1e-300
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -55,7 +55,7 @@ class Deviates:
         keep = np.append(np.diff(values) > 0, True)
         freedom = observed - parameters
         f_statistic = freedom * np.expm1(2 * np.minimum(fall, 300.0) / observed)
-        p_value = np.maximum(fdtrc(1, freedom, f_statistic), _LEAST_PROBABILITY)
+        p_value = np.maximum(fdtrc(1, freedom, f_statistic), _MIN_PROBABILITY)
         size = -ndtri(p_value / 2)
         return cls(log_values=values[keep], deviates=np.where(above, size, -size)[keep])
 
@@ -65,7 +65,7 @@ class Deviates:
         grid = np.unique(np.concatenate([model.log_values for model in models]))
         each = np.array([model.at(grid) for model in models])
         below, above = weights @ ndtr(each), weights @ ndtr(-each)
-        tail = ndtri(np.maximum(np.minimum(below, above), _LEAST_PROBABILITY))
+        tail = ndtri(np.maximum(np.minimum(below, above), _MIN_PROBABILITY))
         deviates = np.where(below < above, tail, -tail)
         return cls(log_values=grid, deviates=np.maximum.accumulate(deviates))
 

@@ -29,13 +29,13 @@ from analysis.fitting.models import Floats, Mask
 from analysis.fitting.noises import Derivatives, Noise
 
 # At sigma = 0, values without scatter would have an infinite likelihood, and all curves through all
-# brackets would be equally likely. A penalty keeps sigma above about _LEAST_SCALE, and above about
+# brackets would be equally likely. A penalty keeps sigma above about _MIN_SCALE, and above about
 # _SHARE of the brackets' width, where a width counts up to _WIDE.
-_LEAST_SCALE = 1e-6
+_MIN_SCALE = 1e-6
 _SHARE = 0.1
 _WIDE = 0.2
 # a bracket from step 0, which has no logarithm, begins at this share of the steps
-_LEAST_BEGINNING = 1e-3
+_MIN_BEGINNING = 1e-3
 _MAX_ITERATIONS = 60
 _CONVERGED = 1e-6
 _NEGLIGIBLE = 1e-10
@@ -67,7 +67,7 @@ class Censoring:
             missed: which are lower bounds, shape (n,).
             before: where the bracket of each begins, >= 0, shape (n,); not used where missed.
         """
-        begins = np.where(missed, steps, np.maximum(before, _LEAST_BEGINNING * steps))
+        begins = np.where(missed, steps, np.maximum(before, _MIN_BEGINNING * steps))
         return cls(missed=missed, widths=np.log(steps / begins))
 
     @cached_property
@@ -90,7 +90,7 @@ class Censoring:
     def least_scale(self) -> float:
         """The approximate lower bound that the penalty sets for sigma."""
         wide = np.minimum(self.widths[~self.missed], _WIDE)
-        return math.hypot(_LEAST_SCALE, _SHARE * float(np.sqrt(np.mean(wide**2))))
+        return math.hypot(_MIN_SCALE, _SHARE * float(np.sqrt(np.mean(wide**2))))
 
 
 class _Rows:

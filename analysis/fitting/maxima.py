@@ -6,7 +6,7 @@ import numpy as np
 
 from analysis.fitting.models import Floats, Mask
 
-_MOST_LEVELS = 12
+_MAX_LEVELS = 12
 _FINER = 16
 _STENCIL = np.arange(-2.0, 3.0)
 _QUARTERS = np.array([1, 2, 3])
@@ -30,7 +30,7 @@ def maximize_rows(
     step = np.full(grid.shape[0], 1.0 / (grid.shape[-1] - 1))
     finest = step / _FINER**levels
     place, best, beyond = _tops(grid, heights, step)
-    for _ in range(_MOST_LEVELS):
+    for _ in range(_MAX_LEVELS):
         if not beyond.any() and (step == finest).all():
             break
         # a maximum beyond the stencil is searched for on a coarser one

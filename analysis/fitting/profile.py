@@ -7,7 +7,7 @@ limit, and only a profile yields an interval that is open there.
 
 Shapes lie in the unit square. `knee` maps monotonically to log b_crit: 0 is a pure plateau and 1
 pure perfect scaling, both included, and 0.15 to 0.85 covers the measured batch sizes. `sharpness`
-is the place of the log exponent between those of `LEAST_EXPONENT` and `GREATEST_EXPONENT`.
+is the place of the log exponent between those of `MIN_EXPONENT` and `GREATEST_EXPONENT`.
 """
 
 import math
@@ -23,7 +23,7 @@ from analysis.fitting.models import Floats, Mask, Model
 from analysis.fitting.noises import Noise
 from analysis.fitting.points import Points
 
-LEAST_EXPONENT = 0.2
+MIN_EXPONENT = 0.2
 GREATEST_EXPONENT = 20.0
 """An exponent at these counts as 0, or as infinite."""
 
@@ -105,7 +105,7 @@ class ProfileLikelihood:
     @classmethod
     def of(cls, points: Points, model: Model, noise: Noise) -> "ProfileLikelihood":
         """Return the profile likelihood of a model; without an exponent, sharpness is fixed."""
-        fixed = math.log(1 / LEAST_EXPONENT) / math.log(GREATEST_EXPONENT / LEAST_EXPONENT)
+        fixed = math.log(1 / MIN_EXPONENT) / math.log(GREATEST_EXPONENT / MIN_EXPONENT)
         sharpnesses = np.linspace(0.0, 1.0, _SHARPNESSES) if model.exponent else np.array([fixed])
         return cls(points=points, model=model, noise=noise, sharpnesses=sharpnesses)
 
@@ -227,10 +227,10 @@ class ProfileLikelihood:
 
 def sharpness_of(exponent: float) -> float:
     """Return the place of an exponent in [0, 1]."""
-    ratio = GREATEST_EXPONENT / LEAST_EXPONENT
-    return round(math.log(exponent / LEAST_EXPONENT) / math.log(ratio), 12)
+    ratio = GREATEST_EXPONENT / MIN_EXPONENT
+    return round(math.log(exponent / MIN_EXPONENT) / math.log(ratio), 12)
 
 
 def _exponent(sharpness: Floats | float) -> Floats:
-    ratio = GREATEST_EXPONENT / LEAST_EXPONENT
-    return np.asarray(LEAST_EXPONENT * ratio ** np.asarray(sharpness))
+    ratio = GREATEST_EXPONENT / MIN_EXPONENT
+    return np.asarray(MIN_EXPONENT * ratio ** np.asarray(sharpness))

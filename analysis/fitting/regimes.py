@@ -18,7 +18,7 @@ from analysis.fitting.fit import Fits
 from analysis.fitting.models import Floats
 from analysis.fitting.shapes import average_of
 
-LEAST_SEEN = 2
+MIN_SEEN = 2
 """Measured batch sizes that a regime needs to be seen."""
 
 _ALIKE = (-math.inf, math.inf)
@@ -213,7 +213,7 @@ def _verdicts(
     )
     verdicts = {}
     for regime, is_confirmed, is_excluded in zip(ORDER, confirmed, excluded, strict=True):
-        seen = is_confirmed and len(members[regime]) >= LEAST_SEEN
+        seen = is_confirmed and len(members[regime]) >= MIN_SEEN
         present = Verdict.SEEN if seen else Verdict.NOT_RESOLVED
         verdicts[regime] = Verdict.NONE if is_excluded else present
     return verdicts

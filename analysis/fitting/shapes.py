@@ -17,10 +17,10 @@ from analysis.fitting.estimates import Estimate
 from analysis.fitting.fit import Fits, ScalingFit
 from analysis.fitting.models import Floats, Model
 from analysis.fitting.points import Points
-from analysis.fitting.profile import GREATEST_EXPONENT, LEAST_EXPONENT, LIMIT, NEAR
+from analysis.fitting.profile import GREATEST_EXPONENT, LIMIT, MIN_EXPONENT, NEAR
 
 # exponents tried at each b_crit, then factors of the best one so far
-_EXPONENTS = np.geomspace(LEAST_EXPONENT, GREATEST_EXPONENT, 9)
+_EXPONENTS = np.geomspace(MIN_EXPONENT, GREATEST_EXPONENT, 9)
 _FINER = (_EXPONENTS[1] / _EXPONENTS[0]) ** np.linspace(-0.7, 0.7, 5)
 _REFINEMENTS = (_FINER, _FINER ** (1 / 3))
 # of shapes about the best one: log b_crit less its own, and exponents over its own
@@ -148,7 +148,7 @@ def _scanned(
     steepest = GREATEST_EXPONENT if fit.model.counts_examples else 1.0
     tried = []
     for factors in [np.ones(1)] if fit.model.exponent is None else refinements:
-        rows = np.clip(factors[:, None] * exponents, LEAST_EXPONENT, steepest)
+        rows = np.clip(factors[:, None] * exponents, MIN_EXPONENT, steepest)
         heights = fit.log_likelihood_of(fit.points.log_plateaus(fit.model, knees, rows))
         tried.append(np.stack([np.broadcast_to(knees, rows.shape), rows, heights]).reshape(3, -1))
         exponents = np.take_along_axis(rows, heights.argmax(axis=0)[None], axis=0)[0]

@@ -33,7 +33,7 @@ _COARSE = np.linspace(-3.0, 1.5, 10)
 _FINE = np.linspace(-1.0, 1.0, 7)
 _ZOOMS = 4
 _DISTANCES = np.append(0.0, np.geomspace(2e-3, 4.0, 40))  # from the best location to the ends
-_LEAST_DENSITY = 1e-300
+_MIN_DENSITY = 1e-300
 
 
 def fit_best(points: Points, gaps: Mapping[float, TuningGap], level: float = LEVEL) -> Fits:
@@ -179,7 +179,7 @@ class _Likelihood:
                 tables[:, point] = _mean_below(tables[:, point], width)
         starts = np.arange(tables[..., 0].size, dtype=np.intp).reshape(tables.shape[:2])
         return cls(
-            tables=np.log(np.maximum(tables, _LEAST_DENSITY)).ravel(),
+            tables=np.log(np.maximum(tables, _MIN_DENSITY)).ravel(),
             starts=starts * len(_RESIDUALS),
             weights=weights,
             noise=noise,
@@ -234,7 +234,7 @@ class _Likelihood:
         """Return the expected gap of each point, given how far it lies above the curve."""
         likely = self.noise.density((above[:, None] - GAPS) / scale)[0]
         weights = self.weights * np.exp(likely - likely.max(axis=1, keepdims=True))
-        mean: Floats = weights @ GAPS / np.maximum(weights.sum(axis=1), _LEAST_DENSITY)
+        mean: Floats = weights @ GAPS / np.maximum(weights.sum(axis=1), _MIN_DENSITY)
         return mean
 
     def _heights(self, values: Floats, locations: Floats) -> Floats:

@@ -8,11 +8,11 @@ Statist. 10, 556) and Smith 1985 (Biometrika 72, 67). Trials that were capped, d
 show that no others lie below the cap.
 
 The gap's distribution follows by integrating out alpha and c: alpha is uniform from d / 4 to d, the
-gap uniform, and c has the density 1 / c of a scale, from `LEAST_SHARE`^d on. Nothing is sampled.
+gap uniform, and c has the density 1 / c of a scale, from `MIN_SHARE`^d on. Nothing is sampled.
 
 The trials of one search over all batch sizes crowd around its estimate of the optimum, and miss it
 alike at neighboring batch sizes. Their gap follows the law above, blurred and at least
-`LEAST_COMMON`. Being common to batch sizes, it is not noise of each point but shifts the curve.
+`MIN_COMMON`. Being common to batch sizes, it is not noise of each point but shifts the curve.
 """
 
 import math
@@ -26,11 +26,11 @@ from analysis.fitting.models import Floats
 
 NEAR = 1.5
 """Multiple of the fewest steps up to which trials follow the power law; the slack of a race."""
-LEAST_SHARE = 1 / 20
+MIN_SHARE = 1 / 20
 """Least share of each hyperparameter's range that takes at most e times the fewest steps: it bounds
 the gap if only one trial came near the optimum."""
 
-BLUR, LEAST_COMMON = 0.9, 0.045
+BLUR, MIN_COMMON = 0.9, 0.045
 """For a search over all batch sizes: standard deviation of the log of the gap that its trials show,
 and least gap in log steps for each searched hyperparameter.
 
@@ -38,12 +38,12 @@ Its trials crowd, so true gaps are 2 to 5 times as great as shown. But gaps belo
 are alike and move it in opposite directions, so most of the error cancels."""
 MARGIN = 0.75
 """Quantile of common gaps that the interval of b_crit covers. On 120 studies of quadratics used for
-tuning, 119 intervals hold the truth; with a `LEAST_COMMON` of 0.03, 116."""
+tuning, 119 intervals hold the truth; with a `MIN_COMMON` of 0.03, 116."""
 
 GAPS: Floats = np.geomspace(1e-3, 8.0, 100)
 """Grid of gaps in log steps; a `TuningGap` has a weight for each."""
 _INDICES = 7
-_LEAST_WINDOW = 1e-3
+_MIN_WINDOW = 1e-3
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -66,7 +66,7 @@ class TuningGap:
         logs = np.log(GAPS)
         spread = np.exp(-((np.subtract.outer(logs, logs) / BLUR) ** 2) / 2)
         weights = spread / spread.sum(axis=0) @ self.weights
-        least = int(np.searchsorted(GAPS, searched * LEAST_COMMON))
+        least = int(np.searchsorted(GAPS, searched * MIN_COMMON))
         weights[least] += weights[:least].sum()
         weights[:least] = 0.0
         return TuningGap(weights=weights, common=True)
@@ -98,12 +98,12 @@ def tuning_gap(
             point came from another search.
         bound: log steps within which no trial that missed can have reached the target.
     """
-    end = max(min(bound, log_steps[0] + math.log(NEAR)), log_steps[0] + _LEAST_WINDOW)
+    end = max(min(bound, log_steps[0] + math.log(NEAR)), log_steps[0] + _MIN_WINDOW)
     above = np.add.outer(GAPS, log_steps[log_steps <= end] - best)
     count, window = above.shape[1], GAPS + end - best
     indices = np.linspace(searched / 4, searched, _INDICES)[:, None]
     # the integral over c of c^(count - 1) exp(-c window^alpha), from the least c on
-    least = trials * LEAST_SHARE**searched * window**indices
+    least = trials * MIN_SHARE**searched * window**indices
     heights = (
         count * np.log(indices)
         + (indices - 1) * np.log(above).sum(axis=1)

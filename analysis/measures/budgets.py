@@ -23,10 +23,10 @@ from analysis.measures.targets import by_trial, competing_trials
 from analysis.tables.schema import TRIAL_KEY
 from analysis.tables.study import StudyTables
 
-MOST_BUDGETS = 4
+MAX_BUDGETS = 4
 GROWTH = 4
 """Factor between one chosen budget and the next."""
-_LEAST_EXACT = 3
+_MIN_EXACT = 3
 """Batch sizes at which the largest chosen budget is exact; fewer make no curve."""
 _NEAR = 0.05
 """Relative distance from the least error at which a batch size is near-optimal (arXiv 2607.01487).
@@ -109,12 +109,12 @@ def choose_budgets(study: StudyTables) -> tuple[Budget, ...]:
         plans = {b: BatchPlan.of(study.config, b) for b in best}
         used = {b: plan.examples if unit is Unit.EXAMPLES else int for b, plan in plans.items()}
         gains = sorted(int(used[b](curve.last_gain())) for b, curve in best.items())
-        most = gains[-_LEAST_EXACT] if len(gains) >= _LEAST_EXACT else min(gains, default=0)
+        most = gains[-_MIN_EXACT] if len(gains) >= _MIN_EXACT else min(gains, default=0)
         if most < 1:
             continue
         least = min(int(used[b](1)) for b in best)
         most = max(int(two_digits(most, down=True)), least)
-        amounts = {most, *(int(two_digits(most / GROWTH**k)) for k in range(1, MOST_BUDGETS))}
+        amounts = {most, *(int(two_digits(most / GROWTH**k)) for k in range(1, MAX_BUDGETS))}
         chosen += [Budget(unit=unit, amount=n) for n in sorted(amounts) if n >= least]
     return tuple(chosen)
 
@@ -174,7 +174,7 @@ def best_batch_size_sentences(
         return []
     amounts = sorted({row["budget"] for row in rows})
     within = [[row for row in rows if row["budget"] == amount] for amount in amounts]
-    return [_best_of(same, quantity, tokens or 0) for same in within if len(same) >= _LEAST_EXACT]
+    return [_best_of(same, quantity, tokens or 0) for same in within if len(same) >= _MIN_EXACT]
 
 
 def _best_of(rows: Sequence[Mapping[str, Any]], quantity: str, tokens: int) -> str:

@@ -39,7 +39,7 @@ _CAVEAT = (
     "out, and it changes during training (McCandlish et al. 2018; the ratios in their table 1 are "
     "0.05 to 8)."
 )
-_LEAST_TREND = 5
+_MIN_TREND = 5
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -246,7 +246,7 @@ def _against(start: str, rows: pd.DataFrame) -> str:
     if len(rows) == 1:
         return f"{text}."
     text += f" and {last['value']:.2g} at B = {last['batch_size']:.0f}"
-    if len(rows) < _LEAST_TREND or rows["value"].nunique() == 1:
+    if len(rows) < _MIN_TREND or rows["value"].nunique() == 1:
         return f"{text}."
     trend = spearmanr(rows["batch_size"].astype(float), rows["value"])
     return f"{text}, the rank correlation with B {trend.statistic:.2f} (p = {trend.pvalue:.2g})."

@@ -18,7 +18,7 @@ from analysis.tables.schema import TRIAL_KEY
 from analysis.tables.study import StudyTables, json_rows
 
 LEVEL = 0.05
-_LEAST_SEEDS = 2
+_MIN_SEEDS = 2
 _TYPES = {
     "batch_size": "int64",
     "seeds": "int64",
@@ -46,7 +46,7 @@ def mean_records(study: StudyTables, target: float) -> list[dict[str, Any]]:
     rows = []
     for size, group in representative_runs(study).groupby("batch_size", sort=True):
         ends_there = (group["steps"] == group["stopped_at"]).any()
-        if len(group) >= _LEAST_SEEDS and not (ends_there and group["stopped_at"].nunique() > 1):
+        if len(group) >= _MIN_SEEDS and not (ends_there and group["stopped_at"].nunique() > 1):
             steps, mean, p_value = _first_below(_errors(study, group), target)
             plan = BatchPlan.of(study.config, int(str(size)))
             used = None if steps is None else int(plan.examples(steps))

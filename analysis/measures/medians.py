@@ -11,9 +11,9 @@ from analysis.fitting.likelihood import Censoring, accepted_locations, maximize,
 from analysis.fitting.models import Floats, Mask
 from analysis.fitting.noises import NOISES
 
-LEAST_VALUES = 2
+MIN_VALUES = 2
 """Fewest values that give an interval if they are log-normal."""
-LEAST_FREE = 6
+MIN_FREE = 6
 """Fewest values that give a 95 % interval of the median without assuming a distribution: the range
 of six misses the median in 1 of 32 cases."""
 
@@ -25,7 +25,7 @@ def median_interval(values: Floats, missed: Mask, before: Floats | None = None) 
     contains the median of any continuous distribution with a probability of at least `LEVEL`.
 
     Args:
-        values: at least `LEAST_FREE`, rising, misses last.
+        values: at least `MIN_FREE`, rising, misses last.
         missed: which are only lower bounds; they count as slower than all others.
         before: where the bracket of each begins, rising; None for exact values.
     """
@@ -60,7 +60,7 @@ def estimate_median(
     """
     numbers, misses = np.asarray(values, dtype=np.float64), np.asarray(missed, dtype=np.bool_)
     observed = int((~misses).sum())
-    if observed < LEAST_VALUES:
+    if observed < MIN_VALUES:
         return NOT_IDENTIFIED
     begins = numbers if before is None else np.asarray(before, dtype=np.float64)
     logs, noise = np.log(numbers), NOISES["log-normal"]

@@ -13,7 +13,7 @@ import pandas as pd
 from analysis.fitting.estimates import NOT_IDENTIFIED, Estimate
 from analysis.fitting.models import Floats, Mask
 from analysis.fitting.points import Points
-from analysis.measures.medians import LEAST_FREE, LEAST_VALUES, estimate_median, median_interval
+from analysis.measures.medians import MIN_FREE, MIN_VALUES, estimate_median, median_interval
 from analysis.measures.recipes import follows_rule, recipe_runs
 from analysis.measures.targets import trials_at
 from analysis.tables.study import StudyTables
@@ -87,11 +87,11 @@ def unbiased_runs(runs: pd.DataFrame, planned: int = 0) -> pd.DataFrame:
         return points[0]
     counts = list(map(len, points))
     # a single extra seed was not given by choice: another run failed
-    most = max(counts) - LEAST_VALUES
+    most = max(counts) - MIN_VALUES
     choosing = max((n for n in (*counts, planned) if n <= most), default=0)
     points = [group.iloc[choosing:] for group in points if len(group) > choosing]
     seeds = min(map(len, points))
-    if len(points) == 1 or seeds < LEAST_VALUES:
+    if len(points) == 1 or seeds < MIN_VALUES:
         return points[0]
     log_steps = np.log([_steps(group)[:seeds] for group in points])
     best = [
@@ -219,7 +219,7 @@ def _middle(steps: Floats, missed: Mask) -> list[int]:
 def _interval(steps: Floats, missed: Mask, before: Floats, median: float | None) -> Estimate:
     """Return the 95 % interval of the median, which contains the sample median.
 
-    From `LEAST_FREE` seeds on it assumes no distribution (`median_interval`); with fewer, steps are
+    From `MIN_FREE` seeds on it assumes no distribution (`median_interval`); with fewer, steps are
     assumed to be log-normal (`estimate_median`).
 
     Args:
@@ -228,9 +228,9 @@ def _interval(steps: Floats, missed: Mask, before: Floats, median: float | None)
         before: where their brackets begin, rising.
         median: sample median; None if half or more missed.
     """
-    if len(steps) < LEAST_VALUES:
+    if len(steps) < MIN_VALUES:
         return NOT_IDENTIFIED
-    free = len(steps) >= LEAST_FREE
+    free = len(steps) >= MIN_FREE
     estimate = (median_interval if free else estimate_median)(steps, missed, before)
     if median is None:
         return estimate

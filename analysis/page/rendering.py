@@ -21,7 +21,7 @@ from analysis.escaping import printable
 from analysis.page.record import Page, page_record, thinned_sentences
 from analysis.page.searches import Room
 
-MOST_BYTES = 1_000_000
+MAX_BYTES = 1_000_000
 """The size that no page exceeds."""
 ROOM = Room(trials=10_000, curves=1_200)
 _SHARES = (1.0, 0.7, 0.5, 0.3, 0.15, 0.07, 0.03)
@@ -46,17 +46,17 @@ _IN_JSON = {ord(char): f"\\u{ord(char):04x}" for char in "<>&"}
 
 
 def page_html(page: Page) -> str:
-    """Return a page as HTML, of at most `MOST_BYTES`.
+    """Return a page as HTML, of at most `MAX_BYTES`.
 
     Raises:
         AnalysisError: there are so many studies that not even the smallest share fits.
     """
     for share in _SHARES:
         html = _render(page, page_record(page, ROOM.scaled(share)))
-        if len(html.encode()) < MOST_BYTES:
+        if len(html.encode()) < MAX_BYTES:
             return html
     raise AnalysisError(
-        f"a page must have fewer than {MOST_BYTES:,} bytes, got more for {len(page.studies)} "
+        f"a page must have fewer than {MAX_BYTES:,} bytes, got more for {len(page.studies)} "
         "studies; report fewer studies at once, or fewer batch sizes"
     )
 

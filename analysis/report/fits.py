@@ -9,7 +9,7 @@ from analysis.fitting.estimates import Estimate, Interval, counted, list_text, p
 from analysis.fitting.fit import Fits, ScalingFit
 from analysis.fitting.models import MODELS
 from analysis.fitting.points import OUT_OF_REACH
-from analysis.fitting.regimes import LEAST_SEEN, ORDER, Regime, Verdict
+from analysis.fitting.regimes import MIN_SEEN, ORDER, Regime, Verdict
 
 ALIKE = 2.0
 """Models within this AICc of the lowest fit about equally well (Burnham and Anderson 2002, 2.6)."""
@@ -262,7 +262,7 @@ def _regime(regime: Regime, record: _Record, bounds: Sequence[float]) -> str:
         return f"{name} {verb} not resolved: {_reason(regime, candidates, sizes[-1], pronoun)}."
     name = name.removeprefix("The ").capitalize()
     inside = [size for size, regime_there in record["of"].items() if regime_there == regime]
-    if len(inside) < LEAST_SEEN:
+    if len(inside) < MIN_SEEN:
         return f"{name} at B = {inside[0]}, where at a sharp knee the other regime holds too."
     where = "over the whole measured range," if len(inside) == len(sizes) else "from"
     first, last = float(inside[0]), float(inside[-1])
@@ -272,7 +272,7 @@ def _regime(regime: Regime, record: _Record, bounds: Sequence[float]) -> str:
 
 
 def _reason(regime: Regime, candidates: list[str], last: str, pronoun: str) -> str:
-    if len(candidates) >= LEAST_SEEN:
+    if len(candidates) >= MIN_SEEN:
         return (
             f"the noise leaves open whether B = {candidates[0]} to {candidates[-1]} lie in "
             f"{pronoun}"

@@ -29,16 +29,16 @@ from analysis.measures.targets import steps_to_target
 from analysis.search_quality.tuning import tuning_of
 from analysis.tables.study import StudyTables, json_rows
 
-MOST_TARGETS = 5
-LEAST_POINTS = MODELS["hyperbola"].least_points
-LEAST_STEPS = 5
+MAX_TARGETS = 5
+MIN_POINTS = MODELS["hyperbola"].least_points
+MIN_STEPS = 5
 """At a target that takes fewer steps, one step is more than a fifth of them."""
 GOALS_NOTE = (
-    f"Targets that some batch size reaches in fewer than {LEAST_STEPS} steps are left out, since "
+    f"Targets that some batch size reaches in fewer than {MIN_STEPS} steps are left out, since "
     "small counts are coarse. All rows come from the same trials, so neighboring rows are "
     "correlated."
 )
-_LEAST_RATIO = 1.15
+_MIN_RATIO = 1.15
 """Least ratio of neighboring targets; closer ones are redundant."""
 _ALL_STEPS = 2**62
 _RECORDED = ("batch_size", "steps", "steps_before", "examples", "stopped_at")
@@ -74,7 +74,7 @@ def fits_at(study: StudyTables, target: float, table: pd.DataFrame) -> Fits | No
     """
     points = fitted_points(table)
     points = points.without(points.out_of_reach())
-    if points.distinct < LEAST_POINTS:
+    if points.distinct < MIN_POINTS:
         return None
     # cached: the study's own target is also one of its goals
     key = ("fits", target, all_have_replicates(table))
@@ -90,14 +90,14 @@ def choose_targets(study: StudyTables) -> tuple[float, ...]:
     together, and none if there is no room for two.
     """
     # a target needs at least n steps if no error was below it within n - 1
-    early = best_errors(study, [Budget(unit=Unit.STEPS, amount=LEAST_STEPS - 1)])
+    early = best_errors(study, [Budget(unit=Unit.STEPS, amount=MIN_STEPS - 1)])
     loosest = float(early["best_error"].min()) if len(early) else 0.0
     tightest = study.target if study.raced else _reached_by_all(study)
     if not 0 < tightest < loosest:
         return ()
     loosest = two_digits(loosest, down=True)
-    room = math.log(loosest / tightest) / math.log(_LEAST_RATIO)
-    count = min(MOST_TARGETS, 1 + math.floor(room))
+    room = math.log(loosest / tightest) / math.log(_MIN_RATIO)
+    count = min(MAX_TARGETS, 1 + math.floor(room))
     if count < 2:
         return ()
     between = [two_digits(error) for error in np.geomspace(tightest, loosest, count)[1:-1]]
@@ -159,7 +159,7 @@ def goals_table(goals: Sequence[Goal]) -> pd.DataFrame:
         steps = goal.table["steps"].dropna()
         missed = len(goal.table) - len(steps)
         span = span_text(steps.max(), steps.min()) if len(steps) else "-"
-        no_fit = f"no fit: fewer than {LEAST_POINTS} batch sizes reached it"
+        no_fit = f"no fit: fewer than {MIN_POINTS} batch sizes reached it"
         b_crit = no_fit if goal.b_crit is None else goal.b_crit.text()
         rows.append((f"{goal.target:g}", f"{span}, {missed} missed" if missed else span, b_crit))
     steps_name = f"{goals[0].of}, from the largest to the smallest"

@@ -3,12 +3,12 @@
 import pandas as pd
 
 from analysis.fitting.estimates import Interval, span_text
-from analysis.measures.medians import LEAST_FREE, LEAST_VALUES
+from analysis.measures.medians import MIN_FREE, MIN_VALUES
 from analysis.measures.replicates import all_have_replicates
 
 _MISSED = "Fresh seeds that missed the target, ranked as slower than all that reached it"
 _ASSUMED = (
-    f"Intervals of medians over fewer than {LEAST_FREE} seeds assume log-normal steps, because so "
+    f"Intervals of medians over fewer than {MIN_FREE} seeds assume log-normal steps, because so "
     "few seeds allow no 95% interval without assumptions."
 )
 
@@ -70,7 +70,7 @@ def seed_sentences(table: pd.DataFrame) -> tuple[str, ...]:
         for row in missed.to_dict("records")
     )
     unbounded = known[known["interval"] != Interval.CLOSED]
-    few = known[known["seeds"].between(LEAST_VALUES, LEAST_FREE - 1)]
+    few = known[known["seeds"].between(MIN_VALUES, MIN_FREE - 1)]
     return (
         *([_ASSUMED] if len(few) else []),
         *([f"{_MISSED}: {listed}."] if listed else []),

@@ -22,7 +22,7 @@ from analysis.runs.measurements import curves_of, ends_blank, outcomes, statuses
 from analysis.runs.rows import Rows
 from analysis.runs.run_table import ATTEMPT, RunTable
 from analysis.tables.schema import CURVE_COLUMNS, QUANTITIES, RESERVED_COLUMNS
-from analysis.tables.validation import MOST_FURTHER, is_name, is_quantity
+from analysis.tables.validation import MAX_FURTHER, is_name, is_quantity
 
 _SHOWN = 8
 """Columns that a remark lists."""
@@ -201,5 +201,5 @@ def _settings_and_quantities(
             settings.append(name)  # refused later if it differs within a run
         else:
             left_out.append(name)
-    left_out += quantities[MOST_FURTHER:]
-    return tuple(dict.fromkeys(settings)), tuple(dict.fromkeys(quantities[:MOST_FURTHER])), left_out
+    left_out += quantities[MAX_FURTHER:]
+    return tuple(dict.fromkeys(settings)), tuple(dict.fromkeys(quantities[:MAX_FURTHER])), left_out

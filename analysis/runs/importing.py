@@ -29,7 +29,7 @@ from analysis.tables.imported import NO_OPTIMIZER, Imported, check_new, status_c
 from analysis.tables.schema import COLUMNS, STATUSES, STUDY_FILE, TRIALS_FILE
 from analysis.tables.validation import check_config, check_table
 
-_MOST_BYTES = 100  # of a folder's name
+_MAX_BYTES = 100  # of a folder's name
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -172,7 +172,7 @@ def _stem(source: str) -> str:
 def _folder_name(text: str) -> str:
     """Return a text as a folder name that any file system allows."""
     name = re.sub(r"[^\w.+-]+", "-", unicodedata.normalize("NFC", text)).strip("-.")
-    return name.encode()[:_MOST_BYTES].decode(errors="ignore") or "runs"
+    return name.encode()[:_MAX_BYTES].decode(errors="ignore") or "runs"
 
 
 def _study_runs(runs: Runs, part: pd.DataFrame) -> Runs:

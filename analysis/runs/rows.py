@@ -11,7 +11,7 @@ import pandas as pd
 
 from analysis.errors import AnalysisError
 
-MOST_CELLS = 2**28
+MAX_CELLS = 2**28
 _NULLS = frozenset({"", "none", "null", "n/a", "na", "<na>"})
 """Words for "not measured"; `nan` is a measurement that was not a number."""
 

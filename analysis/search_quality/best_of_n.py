@@ -27,10 +27,10 @@ as 1 / n^2, a third of that. Simulated searches of 32 to 96 even points in two d
 called settled in at least 99.7 % of cases at an expected excess of 1 or 2 %, in 61 % at 5 %, in at
 most 12 % at 10 %, and never at 25 %. The criterion errs towards more trials: with SGD on the noisy
 quadratic, in one dimension, 100 trials are 3 % above the truth and still called falling."""
-LEAST_REACH = 0.95
+MIN_REACH = 0.95
 """Least probability, for a search to be settled, that half its trials include one that reached:
 below it, the gain is too loose a bound. Five trials that reached suffice."""
-MOST_NUMBERS = 500
+MAX_NUMBERS = 500
 """Most numbers of trials on a best-of-N curve: more would look the same."""
 
 
@@ -111,7 +111,7 @@ class SearchSample:
         gain = self.gain
         if gain is not None and gain >= SETTLED_GAIN:
             return SearchVerdict.FALLING
-        if gain is None or self.reach(self.trials // 2) < LEAST_REACH:
+        if gain is None or self.reach(self.trials // 2) < MIN_REACH:
             return SearchVerdict.UNKNOWN
         return SearchVerdict.SETTLED
 
@@ -144,14 +144,14 @@ def spread_numbers(trials: int, most: int) -> list[int]:
 def best_of_n(sample: SearchSample, sizes: Sequence[int] = ()) -> pd.DataFrame:
     """Return the best-of-N curve at some numbers of trials.
 
-    By default at all from 1 on, or at `spread_numbers` if there are more than `MOST_NUMBERS`.
+    By default at all from 1 on, or at `spread_numbers` if there are more than `MAX_NUMBERS`.
 
     Returns:
         One row for each n: n, reach, steps (geometric mean, a lower bound where reach is below 1;
         null if no trial reached), median (null if over half the subsets miss).
     """
     every = range(1, sample.trials + 1)
-    default = every if len(every) <= MOST_NUMBERS else spread_numbers(len(every), MOST_NUMBERS)
+    default = every if len(every) <= MAX_NUMBERS else spread_numbers(len(every), MAX_NUMBERS)
     rows = [sample.row(n) for n in sizes or default]
     names = ["n", "reach", "steps", "median"]
     return pd.DataFrame(rows, columns=names).astype({"steps": "Float64", "median": "Float64"})

@@ -28,7 +28,7 @@ from analysis.tables.scales import positions
 
 BEST_SHARE = 0.1
 FEW_BEST = 5
-LEAST_BEST = 3
+MIN_BEST = 3
 """The best tenth of the trials, but at least 5; of fewer than 30 trials a sixth, but at least 3."""
 MARGIN = 0.2
 CHANCE = 0.06
@@ -37,7 +37,7 @@ searches: 3 of 3 to 5, 4 of 6 to 8, 5 of 9 or 10. A tenth would miss an optimum 
 the best tenth of a two-dimensional box extends over a quarter of the range (half a disk of area 0.1
 has radius 0.25)."""
 WALL_SHARE = 0.9
-LEAST_BEYOND = 3
+MIN_BEYOND = 3
 """Beyond a wall lie at least 3 trials, of which at least 9 in 10 diverged."""
 
 EFFECTIVE_LR = "effective_lr"
@@ -123,10 +123,10 @@ def _best(steps: Floats, diverged: Mask, errors: ArrayLike) -> NDArray[np.intp] 
     """Return the indices of the best tenth; None if too few trials can be ranked."""
     ranking_errors = np.where(diverged, np.nan, np.asarray(errors, dtype=np.float64))
     ranked = int((np.isfinite(steps) | np.isfinite(ranking_errors)).sum())
-    if ranked < LEAST_BEST:
+    if ranked < MIN_BEST:
         return None
     trials = len(steps)
-    count = min(max(LEAST_BEST, min(FEW_BEST, trials // 6), math.ceil(BEST_SHARE * trials)), ranked)
+    count = min(max(MIN_BEST, min(FEW_BEST, trials // 6), math.ceil(BEST_SHARE * trials)), ranked)
     # NaN sorts last: first those that reached by steps, then the others by error
     return np.lexsort((ranking_errors, steps))[:count]
 
@@ -147,7 +147,7 @@ def _wall_verdict(inward: Floats, best: NDArray[np.intp] | None, diverged: Mask)
     outermost = np.argsort(inward, kind="stable")
     share = np.cumsum(diverged[outermost]) / np.arange(1, len(diverged) + 1)
     beyond = np.flatnonzero(diverged[outermost] & (share >= WALL_SHARE)) + 1
-    if not len(beyond) or beyond[-1] < LEAST_BEYOND:
+    if not len(beyond) or beyond[-1] < MIN_BEYOND:
         return EdgeVerdict.INTERIOR
     limit = inward[outermost[beyond[-1] - 1]]
     survivors = np.sort(inward[(inward > limit) & ~diverged])

@@ -24,10 +24,10 @@ from batchscale.files import replacing
 LOCK_FILE = ".lock"
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 _LEFTOVERS = re.compile(r"\.lock|\..*\.tmp|study\.toml\.sha256")
-_MOST_BYTES = {"parquet": 2**32}
-_MOST_BYTES_OF_TEXT = 2**26
+_MAX_BYTES = {"parquet": 2**32}
+_MAX_BYTES_OF_TEXT = 2**26
 """Sizes that no table and no other file of a study exceeds."""
-_MOST_SUGGESTIONS = 20
+_MAX_SUGGESTIONS = 20
 _STALE_SECONDS = 60.0
 
 
@@ -110,7 +110,7 @@ class ResultsFolder:
             if self.filesystem.get_file_info(self.base).is_file:
                 raise AnalysisError(f"results must be a folder, got the file {self}; give a folder")
             inside = sorted(info.base_name for info in self._inside("") if not info.is_file)
-            folders = [self / folder for folder in inside[:_MOST_SUGGESTIONS]]
+            folders = [self / folder for folder in inside[:_MAX_SUGGESTIONS]]
             studies = [str(folder) for folder in folders if folder.exists(name)]
             raise AnalysisError(
                 f"a results folder must hold {name}, got none in {self}; give the folder of one "
@@ -233,7 +233,7 @@ class ResultsFolder:
                 f"{name} must be a regular file, got {what} in {self}; remove it, or give the "
                 "folder of one study, such as results/<study>"
             )
-        most = _MOST_BYTES.get(name.rpartition(".")[2], _MOST_BYTES_OF_TEXT)
+        most = _MAX_BYTES.get(name.rpartition(".")[2], _MAX_BYTES_OF_TEXT)
         if info.size > most:
             raise AnalysisError(
                 f"{name} must have at most {most:,} bytes, got {info.size:,} in {self}; restore it"

@@ -27,19 +27,19 @@ from analysis.tables.nested import leaves
 from analysis.tables.scales import SCALES
 from analysis.tables.schema import OPTIONAL_TRIAL_COLUMNS, ROLES, STATUSES
 
-MOST_VALUES = 2**28
+MAX_VALUES = 2**28
 """Limit on the values in one file; the largest published workload has about 2^25."""
-MOST_FURTHER = 100
+MAX_FURTHER = 100
 """Limit on the hyperparameters, or measured quantities, in a table."""
 _CHOICES: Mapping[str, Collection[str]] = {"status": STATUSES, "role": ROLES, "scale": SCALES}
 _FROM_0 = ("trial", "steps_before", "stopped_at", "seconds", "region", "step", "memory")
 _FROM_1 = ("batch_size", "steps", "max_steps", "repeats", "parameters", "threads")
-_LEAST = dict.fromkeys((*_FROM_0, "micro_batch"), 0) | dict.fromkeys(_FROM_1, 1)
+_MINIMUM = dict.fromkeys((*_FROM_0, "micro_batch"), 0) | dict.fromkeys(_FROM_1, 1)
 _NEEDED = (
     *("batch_size", "trial", "role", "status", "stopped_at", "step", "val_error", "region"),
     *("hyperparameter", "scale", "step_seconds", "device", "source"),
 )
-_MOST = 2**53
+_MAXIMUM = 2**53
 _NAME = re.compile(r"\w[\w.+-]{0,99}")
 _MEASUREMENT = re.compile(r"[\w/][\w/.+ -]{0,199}")
 BROKEN_PARQUET = (pa.ArrowException, OSError, MemoryError)
@@ -135,13 +135,13 @@ def read_parquet(content: bytes, columns: Collection[str] | None = None) -> pa.T
     """Return the table in untrusted bytes, or those of the columns that exist, with valid UTF-8.
 
     Raises:
-        ArrowInvalid: the file has more than `MOST_VALUES` values, or two columns of one name.
+        ArrowInvalid: the file has more than `MAX_VALUES` values, or two columns of one name.
     """
     file = pq.ParquetFile(pa.BufferReader(content))
     groups = [file.metadata.row_group(number) for number in range(file.metadata.num_row_groups)]
     values = sum(group.column(n).num_values for group in groups for n in range(group.num_columns))
-    if values > MOST_VALUES:
-        raise pa.ArrowInvalid(f"{values:,} values, more than {MOST_VALUES:,}")
+    if values > MAX_VALUES:
+        raise pa.ArrowInvalid(f"{values:,} values, more than {MAX_VALUES:,}")
     # there are many small parts: threads would cost more than they save
     table = file.read(None if columns is None else list(columns), use_threads=False)
     if len(set(table.column_names)) != table.num_columns:
@@ -184,8 +184,8 @@ def is_quantity(text: str) -> bool:
 
 
 def _check_names(where: str, names: list[str], form: re.Pattern[str]) -> None:
-    if len(names) > MOST_FURTHER:
-        _refuse(where, f"at most {MOST_FURTHER} further columns", len(names))
+    if len(names) > MAX_FURTHER:
+        _refuse(where, f"at most {MAX_FURTHER} further columns", len(names))
     for name in names:
         if not form.fullmatch(name):
             _refuse(where, "names of letters, digits and any of _ . + -", repr(name))
@@ -202,11 +202,11 @@ def _check_values(where: str, name: str, column: pa.ChunkedArray) -> None:
         _check_names(where, pc.unique(column).to_pylist(), _NAME)
     if pa.types.is_floating(column.type) and pc.any(pc.invert(pc.is_finite(column))).as_py():
         _refuse(where, f"a finite {name} or none", "NaN or infinity")
-    if name in _LEAST:
+    if name in _MINIMUM:
         ends = pc.min_max(column).as_py()
         low, high = ends["min"], ends["max"]
-        if low is not None and not _LEAST[name] <= low <= high <= _MOST:
-            _refuse(where, f"a {name} from {_LEAST[name]} to {_MOST}", f"{low} to {high}")
+        if low is not None and not _MINIMUM[name] <= low <= high <= _MAXIMUM:
+            _refuse(where, f"a {name} from {_MINIMUM[name]} to {_MAXIMUM}", f"{low} to {high}")
 
 
 def _check_steps(where: str, table: pa.Table) -> None:

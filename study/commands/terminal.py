@@ -23,7 +23,7 @@ _PLAIN = {
     ord("\N{RIGHTWARDS ARROW}"): "->",
     ord("\N{MICRO SIGN}"): "u",
 }
-_LEAST_WIDTH = 50
+_MIN_WIDTH = 50
 """Narrower tables would cut digits off numbers, so the terminal wraps their lines instead."""
 _MARKS = {True: ("ok  ", "green"), False: ("FAIL", "red"), None: ("-   ", "default")}
 
@@ -48,7 +48,7 @@ class Terminal(Console):
     def options(self) -> ConsoleOptions:
         """How text is laid out; `COLUMNS=0` would show nothing."""
         options = super().options
-        return options.update(max_width=max(options.max_width, _LEAST_WIDTH))
+        return options.update(max_width=max(options.max_width, _MIN_WIDTH))
 
     def render_str(self, text: str, **options: object) -> Text:
         """Convert a string to text; every printed string passes here, table cells too."""

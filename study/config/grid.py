@@ -27,7 +27,7 @@ from study.config.study_file import (
 from study.errors import StudyError, shown
 
 LONGEST_NAME = 100
-MOST_STUDIES = 10_000
+MAX_STUDIES = 10_000
 _TABLES = {"workload_options", "search.space", *SECTIONS}
 """Tables of a study file whose keys are set one by one; other tables are values."""
 _OTHER_CHARACTERS = re.compile(r"[^A-Za-z0-9._+-]+")
@@ -113,9 +113,9 @@ def _combinations(grid: Mapping[str, Any]) -> list[_Choice]:
                 f"{key} = [...], or use [[grid]] for settings that go together"
             )
     count = math.prod(map(len, lists.values()))
-    if count > MOST_STUDIES:
+    if count > MAX_STUDIES:
         raise StudyError(
-            f"a grid must make at most {MOST_STUDIES:,} studies, got {shown(count)} combinations "
+            f"a grid must make at most {MAX_STUDIES:,} studies, got {shown(count)} combinations "
             f"of {', '.join(lists)}; list fewer values, or name settings that go together under "
             "[[grid]]"
         )

@@ -37,9 +37,9 @@ def kind_of(value: object) -> str:
     return f"<{value!r}>" if isinstance(value, str) else "<number>"
 
 
-MOST = 2**53
+MAXIMUM = 2**53
 """Largest number up to which floating-point numbers represent every integer."""
-Positive = Annotated[int, Field(ge=1, le=MOST, strict=True)]
+Positive = Annotated[int, Field(ge=1, le=MAXIMUM, strict=True)]
 BatchSize = Positive
 Count = Annotated[int, Field(ge=1, le=1_000_000, strict=True)]
 NonNegativeCount = Annotated[int, Field(ge=0, le=1_000_000, strict=True)]
@@ -194,7 +194,7 @@ class RaceConfig(Section):
         if isinstance(steps, MeasuredSteps):
             raise ValueError("a resolved study has step budgets; build it with study.resolve")
         if not isinstance(steps, int):
-            steps = min(MOST, interpolated(batch_size, {int(k): v for k, v in steps.items()}))
+            steps = min(MAXIMUM, interpolated(batch_size, {int(k): v for k, v in steps.items()}))
         if self.max_epochs is not None and examples is not None:
             steps = min(steps, int(self.max_epochs * examples / per_step))
         if self.max_examples is not None:

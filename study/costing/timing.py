@@ -16,7 +16,7 @@ import numpy as np
 import torch
 
 from analysis.cost.step_costs import MEASURED
-from analysis.measures.medians import LEAST_FREE, median_interval
+from analysis.measures.medians import MIN_FREE, median_interval
 from study.config.study import ResolvedStudy
 from study.costing.energy import energy_since
 from study.engine.cohort import build_lanes
@@ -30,7 +30,7 @@ from study.replay.trial import with_execution
 from workloads.command import Command
 from workloads.workload import Lanes
 
-REPEATS, LEAST_REPEATS = 21, 7
+REPEATS, MIN_REPEATS = 21, 7
 """Timed repeats of fast steps, and of steps that take longer than the time allowed."""
 _EVALUATIONS = 3
 _CPU_INFO = Path("/proc/cpuinfo")
@@ -160,7 +160,7 @@ def _repeats(lanes: Lanes, steps: int, seconds: float) -> tuple[list[float], lis
     """Return the seconds of a step, and of a measurement, in each repeat."""
     times: list[float] = []
     evaluations: list[float] = []
-    while len(times) < LEAST_REPEATS or (len(times) < REPEATS and steps * sum(times) < seconds):
+    while len(times) < MIN_REPEATS or (len(times) < REPEATS and steps * sum(times) < seconds):
         times.append(_timed(lanes, steps))
         if len(evaluations) < _EVALUATIONS:  # after training steps, as in a run
             started = time.perf_counter()
@@ -192,7 +192,7 @@ def _spread(
     rising = np.sort(np.asarray(times, dtype=np.float64))
     value = float(np.median(rising)) if value is None else value
     row = {"batch_size": batch_size, "step_seconds": value, "repeats": max(1, len(rising))}
-    if len(rising) < LEAST_FREE:
+    if len(rising) < MIN_FREE:
         return row
     interval = median_interval(rising, np.zeros(len(rising), bool))
     ends = {"step_seconds_low": min(interval.low, value)}

@@ -23,12 +23,12 @@ from study.errors import StudyError
 
 LONGEST_SOCKET = 103 if sys.platform == "darwin" else 107
 """Bytes in the path of a Unix socket."""
-LEAST_STORE = ray_constants.OBJECT_STORE_MINIMUM_MEMORY_BYTES
-LEAST_MEMORY = round(LEAST_STORE / ray_constants.DEFAULT_OBJECT_STORE_MEMORY_PROPORTION)
+MIN_STORE = ray_constants.OBJECT_STORE_MINIMUM_MEMORY_BYTES
+MIN_MEMORY = round(MIN_STORE / ray_constants.DEFAULT_OBJECT_STORE_MEMORY_PROPORTION)
 MEMORY_PER_WORKER = 100 * 2**20
 """Less than the private memory of a worker that has imported torch."""
-LEAST_DISK = 2**20
-LEAST_FILES, FILES_PER_WORKER = 48, 2
+MIN_DISK = 2**20
+MIN_FILES, FILES_PER_WORKER = 48, 2
 OTHER_ADDRESSES = 2**32
 """Address space that Ray needs besides its object store."""
 _FOLDER = "Ray's folder of temporary files"
@@ -60,7 +60,7 @@ class Machine:
             disk=_free(folder),
             shared=_free("/dev/shm") if has_shared else None,
             memory=memory,
-            store=resolve_object_store_memory(memory) if has_shared else LEAST_STORE,
+            store=resolve_object_store_memory(memory) if has_shared else MIN_STORE,
             open_files=_limit(resource.RLIMIT_NOFILE),
             address_space=_limit(resource.RLIMIT_AS),
         )
@@ -95,9 +95,9 @@ def _folder_problems(machine: Machine) -> Iterator[str]:
             f"{_FOLDER} must be writable, got {folder}: {error.strerror} in "
             f"{existing}{_owner(existing)}; {_ELSEWHERE}"
         )
-    if machine.disk is not None and machine.disk < LEAST_DISK:
+    if machine.disk is not None and machine.disk < MIN_DISK:
         yield (
-            f"{_FOLDER} must have {_size(LEAST_DISK)} free, got {_size(machine.disk)} in {folder}; "
+            f"{_FOLDER} must have {_size(MIN_DISK)} free, got {_size(machine.disk)} in {folder}; "
             f"free some space, or {_ELSEWHERE}"
         )
 
@@ -105,7 +105,7 @@ def _folder_problems(machine: Machine) -> Iterator[str]:
 def _shortages(machine: Machine) -> Iterator[str]:
     """Yield which resources are short, and what to do."""
     workers, disk, shared = machine.workers, machine.disk, machine.shared
-    memory = LEAST_MEMORY + MEMORY_PER_WORKER * workers
+    memory = MIN_MEMORY + MEMORY_PER_WORKER * workers
     if machine.memory < memory:
         yield (
             f"Ray and {workers} workers need {_size(memory)} of free memory, got "
@@ -114,13 +114,13 @@ def _shortages(machine: Machine) -> Iterator[str]:
         )
     # with less shared memory than its store needs, Ray keeps the store in its folder
     in_folder = shared is not None and shared < machine.store
-    if in_folder and disk is not None and LEAST_DISK <= disk < LEAST_STORE:
+    if in_folder and disk is not None and MIN_DISK <= disk < MIN_STORE:
         yield (
-            f"Ray needs {_size(LEAST_STORE)} for its object store, got {_size(shared or 0)} of "
+            f"Ray needs {_size(MIN_STORE)} for its object store, got {_size(shared or 0)} of "
             f"shared memory in /dev/shm and {_size(disk)} of disk in {machine.folder}; start a "
             f"container with --shm-size={machine.store // 2**20 + 1}m, or {_ELSEWHERE}"
         )
-    files = LEAST_FILES + FILES_PER_WORKER * workers
+    files = MIN_FILES + FILES_PER_WORKER * workers
     if machine.open_files is not None and machine.open_files < files:
         yield (
             f"Ray needs at least {files} open files for {workers} workers, got a limit of "

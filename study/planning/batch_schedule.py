@@ -13,7 +13,7 @@ from study.optimizers import schedule_named
 from workloads.command import Command
 from workloads.workload import Dynamics, Workload
 
-_MOST = 8.0
+_MAXIMUM = 8.0
 _BUDGET = 1_000_000
 """Budget at which the learning-rate schedule is evaluated: stages are shares of any budget."""
 _PROBES = range(0, _BUDGET, _BUDGET // 2_000)
@@ -49,7 +49,7 @@ def staged(config: StudyConfig, space: Space) -> BatchScheduleConfig | None:
         values[key] = np.array([entry])
     falls = np.array([float(np.min(factor(step, _BUDGET, values))) for step in _PROBES])
     stages = [(0.0, 1.0)]
-    for doubling in range(1, int(math.log2(given.most or _MOST)) + 1):
+    for doubling in range(1, int(math.log2(given.most or _MAXIMUM)) + 1):
         below = np.flatnonzero(falls <= 0.5**doubling)
         if not below.size:
             break

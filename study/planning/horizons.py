@@ -13,7 +13,7 @@ import numpy as np
 
 from analysis.errors import AnalysisError
 from analysis.tables.folder import ResultsFolder
-from study.config.sections import MOST, MeasuredSteps
+from study.config.sections import MAXIMUM, MeasuredSteps
 from study.config.space import ends
 from study.config.study import ResolvedStudy
 from study.errors import StudyError
@@ -47,7 +47,7 @@ def step_budgets(given: int | dict[str, int] | MeasuredSteps) -> int | dict[str,
             f"{given.of!r}, where no batch size did; give race.max_steps as a number or a table"
         )
     return {
-        str(size): min(MOST, math.ceil(given.times * steps))
+        str(size): min(MAXIMUM, math.ceil(given.times * steps))
         for size, steps in zip(reached["batch_size"], reached["steps"], strict=True)
     }
 

@@ -8,7 +8,7 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from analysis.tables.schema import AVERAGED_ERROR, RAW_ERROR, RESERVED_COLUMNS
-from analysis.tables.validation import MOST_FURTHER, is_name, is_quantity
+from analysis.tables.validation import MAX_FURTHER, is_name, is_quantity
 from batchscale.errors import not_among
 from study.config.coordinates import COORDINATES, EXAMPLES, replaced
 from study.config.space import Hyperparameter, Range, Space, ends
@@ -110,9 +110,9 @@ def refuse_names(quantities: Sequence[str], space: Space, allowed: Collection[st
     Raises:
         StudyError: a name is malformed, given twice, or taken.
     """
-    if len(quantities) > MOST_FURTHER:
+    if len(quantities) > MAX_FURTHER:
         raise StudyError(
-            f"a workload may measure at most {MOST_FURTHER} quantities besides loss and error, got "
+            f"a workload may measure at most {MAX_FURTHER} quantities besides loss and error, got "
             f"{len(quantities)}; measure fewer"
         )
     taken = (RESERVED_COLUMNS | space.keys()) - set(allowed)

@@ -26,7 +26,7 @@ from study.config.until import Grant
 MORE = 0.5
 """Seeds or trials granted at once, as a share of the present ones, so that few rounds are needed.
 """
-_MOST_SEEDS = 1000
+_MAX_SEEDS = 1000
 _NORMAL = 1.96  # of a 95 % interval
 _POOLED = 4
 """Number of seeds that the scatter pooled over batch sizes counts for at each of them."""
@@ -188,7 +188,7 @@ def _options_at(resolved: ResolvedStudy, row: Mapping[Any, Any]) -> Iterator[Opt
     """
     size, median, counted = row["batch_size"], float(row["steps_median"]), row["seeds"]
     trials, seeds = resolved.trials_at(size), resolved.seeds_at(size)
-    enough = min(row["choosing"] + math.ceil((1 + MORE) * counted), _MOST_SEEDS)
+    enough = min(row["choosing"] + math.ceil((1 + MORE) * counted), _MAX_SEEDS)
     more = enough - seeds - (resolved.replicates.confirm or 0)
     if more > 0:
         yield Option(

@@ -40,7 +40,7 @@ _NEARBY = 3.0
 """Standard deviation, in doublings, of the weight of other batch sizes."""
 _SLOPE_PENALTY = 1e-3
 """Ridge penalty on the slope of the line, for where the data hardly determine it."""
-_LEAST_SPREAD = 0.005
+_MIN_SPREAD = 0.005
 _WIDENING, _NARROWING = 1.6, 0.3
 """Factor on the elite's spread for drawing after the first 16 trials, and the power of the number
 of trials with which it falls."""
@@ -196,7 +196,7 @@ def _drawn(
     coefficients = np.linalg.solve(weighted @ design + penalty, weighted @ positions)
     residuals = positions - design @ coefficients
     covariance = (residuals.T * weights) @ residuals / weights.sum()
-    root = np.linalg.cholesky(covariance + _LEAST_SPREAD**2 * np.eye(len(covariance)))
+    root = np.linalg.cholesky(covariance + _MIN_SPREAD**2 * np.eye(len(covariance)))
     widening = _WIDENING * (max(known, 16) / 16) ** -_NARROWING
     centers = np.tile(coefficients[0], (_DRAWN * count, 1))
     own = [elite for elite in elites if elite.doublings == 0]

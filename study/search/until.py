@@ -37,7 +37,7 @@ _MISFIT = (
 )
 _TRIED = 4
 """Multiple of the planned trials or seeds after which a point that missed gets no more."""
-_LEAST_SHARE = 0.1
+_MIN_SHARE = 0.1
 """More seeds and trials are useless where they account for less than this share of the variance."""
 
 
@@ -103,7 +103,7 @@ def _chosen(narrowing: Narrowing, side: int, *, few: bool) -> list[Option]:
         return [option for option in new if few or side * (option.grant.batch_size - edge) > 0][:1]
     if censored := _for_censored(narrowing.resolved, narrowing.analysis):
         return censored[:AT_ONCE]
-    useful = narrowing.share_of_noise >= _LEAST_SHARE
+    useful = narrowing.share_of_noise >= _MIN_SHARE
     return _best([*new[:1], *(narrowing.at_measured_sizes() if useful else ())])
 
 

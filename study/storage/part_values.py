@@ -19,7 +19,7 @@ CORRUPT = (KeyError, TypeError, ValueError, RecursionError, OverflowError, NotIm
 """Raised on reading faulty values; the last by pyarrow, for a type that it cannot convert."""
 _ALWAYS = ("batch_size", "trial", "role", "cohort", "seed", "status", "stopped_at", "message")
 _CHOICES = {"role": Role, "status": Status, "source_role": Role, "rule": ScalingRule}
-_MOST = 2**53
+_MAXIMUM = 2**53
 
 
 class CorruptPartError(ValueError):
@@ -75,7 +75,7 @@ def _check_trials(table: pa.Table, resolved: ResolvedStudy) -> None:
         if others := set(pc.unique(table[name]).to_pylist()) - {*kind, None}:
             raise CorruptPartError(f"a {name} of {min(others)!r}")
     sizes, trials = (table[name].to_numpy() for name in ("batch_size", "trial"))
-    known = np.isin(sizes, resolved.batch_sizes) & (trials >= 0) & (trials <= _MOST)
+    known = np.isin(sizes, resolved.batch_sizes) & (trials >= 0) & (trials <= _MAXIMUM)
     if not known.all():
         row = np.argmin(known)
         raise CorruptPartError(f"trial {trials[row]} at batch size {sizes[row]}")

@@ -26,7 +26,7 @@ from study.tracking.tracker import FinishedRun
 if TYPE_CHECKING:
     from analysis.report.summary import Analysis
 
-MOST_SECONDS = 120.0
+MAX_SECONDS = 120.0
 """How long trackers may take after the sweep has ended."""
 
 
@@ -121,10 +121,10 @@ class Following:
         assert self._process is not None  # else there is a problem
         end = []
         try:
-            if code := self._process.wait(MOST_SECONDS):
+            if code := self._process.wait(MAX_SECONDS):
                 end = [f"the trackers ended with code {code}; they lack some runs"]
         except subprocess.TimeoutExpired:
-            end = [f"the trackers were ended after {MOST_SECONDS:.0f} s; they may lack some runs"]
+            end = [f"the trackers were ended after {MAX_SECONDS:.0f} s; they may lack some runs"]
         lines = self._failures.read_text(encoding="utf-8", errors="replace").splitlines()
         return [*(f"nothing more was tracked by {line}" for line in lines), *end]
 

@@ -9,7 +9,7 @@ from mlflow.tracking import MlflowClient
 
 from study.tracking.tracker import FinishedRun
 
-_MOST_METRICS, _MOST_PARAMETERS = 1000, 100
+_MAX_METRICS, _MAX_PARAMETERS = 1000, 100
 """Most entries that MLflow takes in one call."""
 
 
@@ -27,16 +27,16 @@ class MlflowRuns:
         """Log settings, measurements, and the outcome as metrics and tags."""
         run_id, now = self._start(run.name), int(time.time() * 1000)
         settings = [Param(key, str(value)) for key, value in run.config.items()]
-        for at in range(0, len(settings), _MOST_PARAMETERS):
-            self._client.log_batch(run_id, params=settings[at : at + _MOST_PARAMETERS])
+        for at in range(0, len(settings), _MAX_PARAMETERS):
+            self._client.log_batch(run_id, params=settings[at : at + _MAX_PARAMETERS])
         metrics = [
             Metric(key, float(value), now, step)
             for step, values in run.measurements
             for key, value in values.items()
         ]
         metrics += [Metric(f"outcome/{k}", float(v), now, 0) for k, v in run.numbers.items()]
-        for at in range(0, len(metrics), _MOST_METRICS):
-            self._client.log_batch(run_id, metrics=metrics[at : at + _MOST_METRICS])
+        for at in range(0, len(metrics), _MAX_METRICS):
+            self._client.log_batch(run_id, metrics=metrics[at : at + _MAX_METRICS])
         self._client.set_tag(run_id, "outcome", str(run.outcome.get("status")))
         self._client.set_terminated(run_id, "FAILED" if run.failed else "FINISHED")
 

@@ -28,7 +28,7 @@ from tests.landscapes.races import run_study
 from tests.landscapes.recorded import landscape as recorded
 
 TABLES = Path(__file__).parents[2] / "docs" / "tables"
-STUDIES, LEAST = 201, 5
+STUDIES, MINIMUM = 201, 5
 """Studies in a row of the table, and the fewest for a row to be shown."""
 _COLUMNS = ("landscapes", "name", "search", "value", "low", "high", "fit", "cost", "steps", "most")
 _NAMES = {"sgd": "SGD", "heavy-ball": "heavy ball", "nesterov": "Nesterov"}
@@ -133,7 +133,7 @@ def table(path, bank):
     studies = pd.read_csv(path, names=names)
     rows = []
     for keys, found in studies.groupby(list(_COLUMNS[:3])):
-        if len(found) < LEAST:
+        if len(found) < MINIMUM:
             continue
         error, by_fit = ((found[name] - 1).abs().median() for name in ("value", "fit"))
         held = (found["low"] <= 1) & (found["high"] >= 1)

@@ -29,7 +29,7 @@ _SUBFOLDERS = ("cifar-10-batches-bin", "cifar-10-batches-py", "cifar10", "cifar-
 _BATCHES = [f"data_batch_{number}" for number in range(1, 6)]
 _PIXELS = 3 * 32 * 32
 
-_MOST_BYTES = 2**28
+_MAX_BYTES = 2**28
 """Upper bound on the size of a file; the real ones have 31 MB."""
 
 Arrays = tuple[NDArray[np.uint8], NDArray[np.integer]]
@@ -134,7 +134,7 @@ def _from_pickle(path: Path) -> Arrays:
 
 def _content(path: Path) -> bytes:
     try:
-        return read_file(path, _MOST_BYTES)
+        return read_file(path, _MAX_BYTES)
     except OSError as error:
         raise WorkloadError(
             f"a CIFAR-10 file must be readable, got {path}: {error}; fetch it again"

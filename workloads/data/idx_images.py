@@ -28,7 +28,7 @@ _MEAN_WITHIN = 0.001
 """Largest difference, of 255, from the mean pixel of a known set that identifies it."""
 
 _UNSIGNED_BYTES = 0x08
-_MOST_BYTES = 2**28
+_MAX_BYTES = 2**28
 """Upper bound on the size of a file; the largest known one has 47 MB."""
 
 Arrays = tuple[NDArray[np.uint8], NDArray[np.integer]]
@@ -187,9 +187,9 @@ def read_idx(path: Path) -> NDArray[np.uint8]:
 
 def _content(path: Path) -> bytes:
     try:
-        content = read_file(path, _MOST_BYTES)
+        content = read_file(path, _MAX_BYTES)
         if path.suffix == ".gz":
-            content = gunzipped(content, _MOST_BYTES)
+            content = gunzipped(content, _MAX_BYTES)
     except (OSError, EOFError, zlib.error) as error:
         raise WorkloadError(
             f"an idx file must be readable, got {path}: {error}; fetch it again"

@@ -20,7 +20,7 @@ _TRAIN = ("train", "training")
 _VALIDATION = (("val", "valid", "validation"), ("test", "testing"))
 """Names of the validation folder; the second group counts only without one of the first."""
 _SYSTEM_FOLDERS = frozenset({"__macosx", "@eadir", "$recycle.bin", "system volume information"})
-_MOST_LISTED = 8
+_MAX_LISTED = 8
 """Most classes that a message lists."""
 
 File = tuple[Path, int]
@@ -161,7 +161,7 @@ def _refuse_lacking_classes(
     lacking = [name for name in names if 0 in counts[name]]
     if not lacking:
         return
-    shown = [*lacking, *(name for name in names if name not in lacking)][:_MOST_LISTED]
+    shown = [*lacking, *(name for name in names if name not in lacking)][:_MAX_LISTED]
     listed = ", ".join(f"{name!r} {counts[name][0]} and {counts[name][1]}" for name in shown)
     more = f" and {len(names) - len(shown):,} more classes" if len(names) > len(shown) else ""
     raise WorkloadError(

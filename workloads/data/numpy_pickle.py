@@ -13,7 +13,7 @@ import numpy as np
 
 from workloads.errors import WorkloadError
 
-_MOST_OPERATIONS = 2**20
+_MAX_OPERATIONS = 2**20
 """A batch of CIFAR-10 takes some 60,000."""
 _MARK: Final = object()
 
@@ -222,7 +222,7 @@ def _result(content: bytes) -> Any:
     machine = _Machine(len(content))
     for count, (operation, argument, _) in enumerate(pickletools.genops(content)):
         perform = _OPERATIONS.get(operation.name)
-        if perform is None or count >= _MOST_OPERATIONS:
+        if perform is None or count >= _MAX_OPERATIONS:
             raise _UnfitError(operation.name if perform is None else "more operations than any has")
         perform(machine, argument)
     result = machine.pop()

@@ -28,7 +28,7 @@ EVERY = 10
 """Every tenth file, or the last tenth of a single file, is for validation."""
 IN_MEMORY = 2**28
 """Largest file that is read into memory, in bytes; larger ones are mapped."""
-MOST_IN_MEMORY, MOST_BYTES = 2**32, 2**42
+MAX_IN_MEMORY, MAX_BYTES = 2**32, 2**42
 """Most bytes of a folder of text, and of a single file, which is mapped if it is large."""
 
 _HUB = "hub:"
@@ -77,7 +77,7 @@ def text(path: str | None, context: int, vocabulary: int = BYTES) -> Text:
     elif place.is_dir():
         train, validation = _by_file(_files_in(place), None)
     else:
-        _check(place, MOST_BYTES)
+        _check(place, MAX_BYTES)
         train, validation, is_mapped = _by_position(place)
     if is_mapped and vocabulary != BYTES:
         raise WorkloadError(
@@ -133,10 +133,10 @@ def _files_in(folder: Path) -> list[Path]:
         if not file.is_dir()
         and not any(part.startswith(".") for part in file.relative_to(folder).parts)
     )
-    total = sum(_check(file, MOST_IN_MEMORY) for file in files)
-    if total > MOST_IN_MEMORY:
+    total = sum(_check(file, MAX_IN_MEMORY) for file in files)
+    if total > MAX_IN_MEMORY:
         raise WorkloadError(
-            f"the files of a text folder must have at most {MOST_IN_MEMORY:,} bytes, got {total:,} "
+            f"the files of a text folder must have at most {MAX_IN_MEMORY:,} bytes, got {total:,} "
             f"in {folder}; join them into one file, which may be larger than memory"
         )
     return files

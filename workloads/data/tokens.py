@@ -16,8 +16,8 @@ from workloads.errors import WorkloadError
 
 BYTES = 256
 """Tokens 0 to 255 are the bytes."""
-MOST_TOKENS = 32_768
-_LEAST_COUNT = 2
+MAX_TOKENS = 32_768
+_MIN_COUNT = 2
 """Occurrences that a pair needs to be merged."""
 _WORD = re.compile(rb" ?[A-Za-z_]+| ?[0-9]+| ?[^\sA-Za-z_0-9]+|\s+", re.DOTALL)
 
@@ -25,10 +25,10 @@ _Pair = tuple[int, int]
 
 
 def require_size(vocabulary: int) -> None:
-    """Refuse a number of tokens that is not an integer from 256 to `MOST_TOKENS`."""
-    if not isinstance(vocabulary, int) or not BYTES <= vocabulary <= MOST_TOKENS:
+    """Refuse a number of tokens that is not an integer from 256 to `MAX_TOKENS`."""
+    if not isinstance(vocabulary, int) or not BYTES <= vocabulary <= MAX_TOKENS:
         raise WorkloadError(
-            f"`vocabulary` must be an integer from {BYTES} (bytes) to {MOST_TOKENS:,}, got "
+            f"`vocabulary` must be an integer from {BYTES} (bytes) to {MAX_TOKENS:,}, got "
             f"{vocabulary!r}"
         )
 
@@ -42,7 +42,7 @@ class Tokenizer:
 
     @classmethod
     def learned(cls, text: bytes, tokens: int) -> "Tokenizer":
-        """Return the tokenizer of a text with at most `tokens` tokens, from 256 to `MOST_TOKENS`.
+        """Return the tokenizer of a text with at most `tokens` tokens, from 256 to `MAX_TOKENS`.
 
         Equally frequent pairs are merged in the order of their tokens.
         """
@@ -64,7 +64,7 @@ class Tokenizer:
         tokens = list(word)
         while len(tokens) > 1:
             pairs = zip(tokens, tokens[1:], strict=False)
-            pair = min(pairs, key=lambda pair: self._tokens.get(pair, MOST_TOKENS))
+            pair = min(pairs, key=lambda pair: self._tokens.get(pair, MAX_TOKENS))
             if pair not in self._tokens:
                 break
             tokens = _merged(tokens, pair, self._tokens[pair])
@@ -83,7 +83,7 @@ def _merges(counts: Counter[bytes], merges: int) -> list[_Pair]:
     learned: list[_Pair] = []
     while queue and len(learned) < merges:
         negative, pair = heapq.heappop(queue)
-        if -negative != pairs[pair] or negative > -_LEAST_COUNT:  # outdated, or too rare
+        if -negative != pairs[pair] or negative > -_MIN_COUNT:  # outdated, or too rare
             continue
         learned.append(pair)
         changed: set[_Pair] = set()

@@ -27,9 +27,9 @@ from workloads.examination.values import STATES
 Snapshot = Mapping[str, Any]
 """Values by path, for example `model.net.calls`; comparable with `==`."""
 
-_MOST_VALUES = 200_000
+_MAX_VALUES = 200_000
 """Most values in a snapshot."""
-UNSEEN = f"one of more than {_MOST_VALUES:,} values"
+UNSEEN = f"one of more than {_MAX_VALUES:,} values"
 """Path that stands for all further values; it always counts as changed."""
 CACHED = "<cached"
 """Prefix of the path step to a value in a function's cache."""
@@ -89,7 +89,7 @@ class _Walk:
         """Record a value, or follow its references."""
         if id(value) in self.seen:
             return
-        if len(self.values) >= _MOST_VALUES:
+        if len(self.values) >= _MAX_VALUES:
             self.values[UNSEEN] = object()
             return
         if isinstance(value, _PLAIN):

@@ -12,9 +12,9 @@ FEW = 13
 """A few examples: a prime number, so that it is seldom also a size of the model."""
 _RAREST = 8
 """Number of the rarest classes from which an example is taken."""
-_MOST_SEARCHED = 2**24
+_MAX_SEARCHED = 2**24
 """Elements of the largest tensor that is searched for extreme examples."""
-_MOST_COMPARED = 2**26
+_MAX_COMPARED = 2**26
 """Elements of the largest split that is compared whole."""
 _SAMPLE = 4096
 """Examples that are compared of a larger one."""
@@ -37,7 +37,7 @@ def compared(split: Split) -> Examples:
     if not split.tensors:
         return few(split)
     whole: Examples = split
-    if sum(tensor.numel() for tensor in split.tensors) <= _MOST_COMPARED:
+    if sum(tensor.numel() for tensor in split.tensors) <= _MAX_COMPARED:
         return whole
     return whole.rows(torch.arange(_SAMPLE) * split.size // _SAMPLE)
 
@@ -51,7 +51,7 @@ def with_extremes(split: Split) -> Examples:
     some = few(split)
     extreme: list[Tensor] = []
     for tensor in split.tensors:
-        if tensor.numel() > _MOST_SEARCHED:
+        if tensor.numel() > _MAX_SEARCHED:
             continue
         flat = tensor.reshape(split.size, -1)
         flat = torch.view_as_real(flat.resolve_conj()).flatten(1) if flat.is_complex() else flat

@@ -15,9 +15,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-_MOST_HASHED = 1 << 20
+_MAX_HASHED = 1 << 20
 """Tensors with more elements are compared by identity and version instead of content."""
-_MOST_COPIED = 1 << 24
+_MAX_COPIED = 1 << 24
 """Writeable arrays, which have no version, with more elements are compared by address."""
 _ITERATORS = (
     *(type(iter(kind())) for kind in (list, tuple, str, dict, set)),
@@ -44,9 +44,9 @@ def digest(value: Tensor | np.ndarray[Any, Any]) -> bytes:
 def _content(value: Any) -> tuple[Any, ...]:
     kind = (tuple(value.shape), value.dtype)
     if isinstance(value, Tensor):
-        if value.numel() > _MOST_HASHED or value.is_meta:
+        if value.numel() > _MAX_HASHED or value.is_meta:
             return (*kind, id(value), value._version)
-    elif value.size > (_MOST_COPIED if value.flags.writeable else _MOST_HASHED):
+    elif value.size > (_MAX_COPIED if value.flags.writeable else _MAX_HASHED):
         return (*kind, value.ctypes.data)
     elif value.dtype.hasobject:
         return (*kind, repr(value))
@@ -77,7 +77,7 @@ def _block(memory: Any) -> bytes | None:
     if isinstance(memory, mmap.mmap) and memory.closed:
         return None
     with memoryview(memory) as view:
-        return view.tobytes() if view.nbytes <= _MOST_COPIED else None
+        return view.tobytes() if view.nbytes <= _MAX_COPIED else None
 
 
 STATES: tuple[tuple[Any, Callable[[Any], Any]], ...] = (

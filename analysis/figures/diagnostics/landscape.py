@@ -11,7 +11,7 @@ from analysis.measures.diagnostics import Diagnosed
 
 _HEIGHT = 3.4
 _PANEL = (18, 18)
-_MOST_NAMED = 12
+_MAX_NAMED = 12
 _LEVELS = 9
 _LOSS = "Training loss"
 
@@ -36,7 +36,7 @@ def _draw_line(sheet: Sheet, data: pd.DataFrame, diagnosed: Diagnosed) -> None:
     axes.set_xlabel("Distance along the direction (lengths of each filter)")
     axes.set_ylabel(f"{_LOSS}, mean of directions")
     sheet.title(f"{diagnosed.of('landscape')}: around the solutions at the target")
-    named = sizes if len(sizes) <= _MOST_NAMED else [sizes[0], sizes[-1]]
+    named = sizes if len(sizes) <= _MAX_NAMED else [sizes[0], sizes[-1]]
     sheet.legend([key(f"B = {size}", color=shades[sizes.index(size)]) for size in named])
 
 

@@ -15,7 +15,7 @@ from analysis.figures.drawing.ticks import batch_size_axis, fitted_axis
 from analysis.measures.diagnostics import Diagnosed
 from analysis.measures.layers import ENDS, layer_table
 
-_MOST_NAMED = 10
+_MAX_NAMED = 10
 """With more layers, the legend names only the first and last, and full gradients are omitted."""
 _RATIO = r"Gradient norm / weight norm, $|g|\,/\,|w|$"
 # in font sizes
@@ -46,7 +46,7 @@ def _draw_vs_batch(sheet: Sheet, data: pd.DataFrame, diagnosed: Diagnosed) -> No
         for layer, own in rows.groupby("layer", sort=False):
             sizes, color = own["batch_size"], colors[layer]
             axes.plot(sizes, own["ratio"], lw=1.4, **_layer_style(str(layer), color))
-            if len(layers) <= _MOST_NAMED:
+            if len(layers) <= _MAX_NAMED:
                 axes.plot(sizes, own["full_ratio"], ":", color=color, lw=1.0)
         batch_size_axis(axes, data["batch_size"])
     fitted_axis(panels[0].yaxis, data[["ratio", "full_ratio"]])
@@ -68,7 +68,7 @@ def _layer_style(layer: str, color: str) -> dict[str, Any]:
 
 
 def _legend(layers: list[str], colors: dict[str, str]) -> list[Line2D]:
-    if len(layers) > _MOST_NAMED:
+    if len(layers) > _MAX_NAMED:
         named = {layers[0]: f"{layers[0]} (first)", layers[-1]: f"{layers[-1]} (last)"}
         return [key(label, **_layer_style(la, colors[la])) for la, label in named.items()]
     handles = [key(layer, **_layer_style(layer, colors[layer])) for layer in layers]

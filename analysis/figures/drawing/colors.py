@@ -12,7 +12,7 @@ OKABE_ITO = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#6E6E6E")
 INK = "#222222"
 STAR = "#F0E442"
 """Yellow, with an outline of ink."""
-LEAST_CONTRAST = 4.5
+MIN_CONTRAST = 4.5
 """Contrast of text with what is behind it (Web Content Accessibility Guidelines, 1.4.3)."""
 
 _SHARES = np.linspace(0, 1, 21)
@@ -42,7 +42,7 @@ def pale(share: float, base: str | None = None) -> str:
 def readable(base: str) -> str:
     """Return a color mixed with just enough ink to be readable as text on paper."""
     mixtures = (_mixed(base, ink(), float(share)) for share in _SHARES)
-    return next((one for one in mixtures if contrast(one, paper()) >= LEAST_CONTRAST), ink())
+    return next((one for one in mixtures if contrast(one, paper()) >= MIN_CONTRAST), ink())
 
 
 def contrast(one: str, other: str) -> float:

@@ -49,7 +49,7 @@ _NO_LAYOUT: Mapping[Any, Any] = dict.fromkeys(
     ("figure.autolayout", "figure.constrained_layout.use"), False
 )
 """Lets a figure have no layout engine; with "none", matplotlib would draw it once more."""
-_LEAST_LETTERS = 20  # in a line; narrower figures have no room for the axes beside their labels
+_MIN_LETTERS = 20  # in a line; narrower figures have no room for the axes beside their labels
 _SMALLEST, _LARGEST = 4.0, 40.0
 _POINTS = 72
 
@@ -77,7 +77,7 @@ class Look:
             raise AnalysisError(
                 f"the font size must be from {_SMALLEST:g} to {_LARGEST:g} points, got {size:g}"
             )
-        least = _LEAST_LETTERS * size / _POINTS
+        least = _MIN_LETTERS * size / _POINTS
         if not least <= width < math.inf:
             raise AnalysisError(
                 f"the width of a figure with text of {size:g} points must be at least "

@@ -22,11 +22,11 @@ from analysis.figures.drawing.marks import bound_mark
 _POINTS = 72
 # in font sizes: mean width of a letter; marker and margin of a legend entry
 _LETTER, _HANDLE = 0.55, 5
-_LEAST_LABEL = 36  # letters
+_MIN_LABEL = 36  # letters
 _BELOW = 3.8  # in font sizes: ticks, tick labels and label of an x axis
 _SMALL = 0.833
 _USUAL_WIDTH = 6.4
-_MOST_COLUMNS = 5
+_MAX_COLUMNS = 5
 _WIDEST_LEGEND = 0.98
 
 
@@ -81,7 +81,7 @@ class Sheet:
         """
         self._refuse_ax(len(names))
         size = matplotlib.rcParams["font.size"] / _POINTS
-        most = min(max(int(self.figure.get_figwidth() / (least[0] * size)), 1), _MOST_COLUMNS)
+        most = min(max(int(self.figure.get_figwidth() / (least[0] * size)), 1), _MAX_COLUMNS)
         rows = math.ceil(len(names) / most)
         columns = math.ceil(len(names) / rows)
         width = self.figure.get_figwidth() / columns
@@ -120,7 +120,7 @@ class Sheet:
         font = matplotlib.rcParams["font.size"]
         # a label may take half the width, or all of a narrow figure
         room = self.figure.get_figwidth() * _POINTS / (_SMALL * font * _LETTER) - _HANDLE
-        letters = int(max(room / 2, min(room, _LEAST_LABEL)))
+        letters = int(max(room / 2, min(room, _MIN_LABEL)))
         for handle in handles:
             lines = str(handle.get_label()).split("\n")
             handle.set_label("\n".join(textwrap.fill(line, letters) for line in lines))

@@ -33,7 +33,7 @@ _DIGITS: Sequence[Sequence[float]] = (
 _STRIDES = (6, 4, 3, 2)
 # in font sizes: width of a digit, gap between labels, height of a label, width of a letter
 _DIGIT, _BETWEEN, _LINE, _LETTER = 0.62, 0.9, 1.6, 0.55
-_LEAST_LABEL = 16  # letters
+_MIN_LABEL = 16  # letters
 _POINTS = 72
 
 
@@ -104,7 +104,7 @@ def label_axis(axis: Axis, text: str) -> None:
     size = float(FontProperties(size=matplotlib.rcParams["axes.labelsize"]).get_size_in_points())
     # the layout makes axes higher than in matplotlib's default place, but in a column no wider
     share = 1.0 if isinstance(axis, XAxis) else 1.1
-    letters = max(int(share * inches(axis) * _POINTS / (_LETTER * size)), _LEAST_LABEL)
+    letters = max(int(share * inches(axis) * _POINTS / (_LETTER * size)), _MIN_LABEL)
     axis.set_label_text("\n".join(textwrap.fill(line, letters) for line in text.split("\n")))
 
 

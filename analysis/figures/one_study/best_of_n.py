@@ -15,7 +15,7 @@ from analysis.figures.drawing.ticks import log_axis
 from analysis.fitting.estimates import percent
 from analysis.measures.targets import search_trials
 from analysis.report.summary import Analysis
-from analysis.search_quality.best_of_n import LEAST_REACH, SearchVerdict, best_of_n, search_sample
+from analysis.search_quality.best_of_n import MIN_REACH, SearchVerdict, best_of_n, search_sample
 from analysis.search_quality.table import EVEN_ROLES
 
 _PANEL = (11, 10)  # in font sizes
@@ -89,7 +89,7 @@ def _draw_panel(panel: Axes, data: pd.DataFrame, size: int, own: str) -> None:
     curve = data[data["batch_size"] == size]
     n, ratio = curve["n"].to_numpy(float), curve["ratio"].to_numpy(float)
     panel.axvspan(n[-1] / 2, n[-1], color=pale(0.93), lw=0, zorder=0)
-    sure = curve["reach"].to_numpy(float) >= LEAST_REACH
+    sure = curve["reach"].to_numpy(float) >= MIN_REACH
     joint = np.concatenate(([False], ~sure[:-1])) & sure  # of the dotted and the solid line
     panel.plot(n, np.where(sure & ~joint, np.nan, ratio), ":", color=own, zorder=3)
     panel.plot(n, np.where(sure, ratio, np.nan), color=own, zorder=3)
@@ -103,8 +103,8 @@ def _legend(data: pd.DataFrame, verdicts: pd.DataFrame) -> list[Artist]:
         for verdict, place in _PLACES.items()
         if str(verdict) in shown
     ]
-    if (data["reach"] < LEAST_REACH).any():
-        label = f"lower bound: < {LEAST_REACH:.0%} of samples reach the target"
+    if (data["reach"] < MIN_REACH).any():
+        label = f"lower bound: < {MIN_REACH:.0%} of samples reach the target"
         handles.append(key(label, color=ink(), ls=":"))
     handles.append(Patch(color=pale(0.93), label="last doubling of trials (+x%: steps without it)"))
     if data["batch_size"].nunique() > 1:

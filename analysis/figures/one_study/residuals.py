@@ -30,7 +30,7 @@ _STYLES: Mapping[str, tuple[int, str]] = {
     "smooth": (1, "D"),
 }
 """Index of a color in the cycle, and marker, by model."""
-_LEAST_SHOWN = 1.0  # percent
+_MIN_SHOWN = 1.0  # percent
 _EDGE = 0.5
 _PANEL, _ALONE = 1.5, 4.0
 """Height of a panel among others, and of a single one."""
@@ -93,7 +93,7 @@ def _draw(sheet: Sheet, data: pd.DataFrame, analysis: Analysis) -> None:
 def _limit(data: pd.DataFrame) -> float:
     """Return the largest percentage shown, set by the points; bounds may lie far beyond."""
     most = max(data.loc[~data["missed"], "residual"].abs().max(), data["sigma"].max())
-    return max(1.25 * float(_percent(most)), _LEAST_SHOWN)
+    return max(1.25 * float(_percent(most)), _MIN_SHOWN)
 
 
 def _draw_panel(axes: Axes, rows: pd.DataFrame, limit: float) -> None:

@@ -29,7 +29,7 @@ _MARKERS: Mapping[str, tuple[str, int | None, float, bool]] = {
 """Shape of a status, index of its color in the cycle (None for ink), size, and whether filled."""
 _PANEL = (11.3, 10.5)  # in font sizes
 _PAD = 0.04
-_MOST_DRAWN = 20_000
+_MAX_DRAWN = 20_000
 """With more markers, vector formats contain a bitmap of them, not megabytes of paths."""
 
 
@@ -84,7 +84,7 @@ def _draw(sheet: Sheet, data: pd.DataFrame, analysis: Analysis) -> None:
         _set_axis(panels[0], side, analysis.study.space.get(name), data[label])
     for panel, size in zip(panels, sizes, strict=True):
         own = data[data["batch_size"] == size]
-        _draw_panel(panel, own, analysis, pictured=len(data) > _MOST_DRAWN)
+        _draw_panel(panel, own, analysis, pictured=len(data) > _MAX_DRAWN)
     sheet.label_y(y)
     sheet.title(analysis.title)
     sheet.legend(_legend(data, analysis))

@@ -10,7 +10,7 @@ const MARKS = {
   failed: "M-4.4 0H4.4M0-4.4V4.4",
 };
 const STAR = "M0-8L2.2-2.6L8-2.2L3.5 1.4L5 7L0 4L-5 7L-3.5 1.4L-8-2.2L-2.2-2.6Z";
-const MOST_BEST = 5;
+const MAX_BEST = 5;
 
 /** Show the search at the chosen batch size; return a function that redraws it. */
 function searchCharts(section, study, key, now, choose) {
@@ -190,7 +190,7 @@ function drawTraining(frame, study, search, now) {
   const quantity = `Validation ${study.summary.quantity}`;
   axes(frame, x, y, [study.summary.unit === "rounds" ? "Round" : "Step", quantity]);
   const inside = clipped(frame);
-  const fastest = ranked(search, now).slice(0, MOST_BEST);
+  const fastest = ranked(search, now).slice(0, MAX_BEST);
   const line = (curve) => path(curve.points.map(([at, value]) => [at > 0 ? x.at(at) : NaN, value > 0 ? y.at(value) : null]).filter(([at]) => Number.isFinite(at)));
   const others = curves.filter((curve) => !fastest.includes(curve.index));
   drawn(inside, "path", { class: "line rest", d: others.map(line).join("") });

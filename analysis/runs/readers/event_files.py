@@ -15,8 +15,8 @@ from analysis.runs.readers.tracked import TrackedRun, tracked_rows, wanted
 from analysis.runs.rows import Rows
 from batchscale.files import read_file
 
-_MOST_BYTES = 2**31
-_MOST_CHECKED = 2**12
+_MAX_BYTES = 2**31
+_MAX_CHECKED = 2**12
 """Largest record in bytes whose checksum is verified; larger ones are images, which are skipped."""
 _HPARAMS = "hparams"
 _START = "_hparams_/session_start_info"
@@ -39,7 +39,7 @@ def read_event_files(folder: Path, mapping: Mapping[str, str]) -> Rows:
     for path in sorted(folder.rglob("*.tfevents.*")):
         events = folders.setdefault(path.parent, _Events())
         try:
-            for record in _records(read_file(path, _MOST_BYTES)):
+            for record in _records(read_file(path, _MAX_BYTES)):
                 events.add(Event.FromString(record), names)
         except Exception as error:  # protobuf has an error of its own
             raise AnalysisError(
@@ -74,7 +74,7 @@ def _records(content: bytes) -> Iterator[bytes]:
             return
         record = content[at + 12 : end]
         (of_record,) = struct.unpack_from("<I", content, end)
-        if length <= _MOST_CHECKED and masked_crc32c(record) != of_record:
+        if length <= _MAX_CHECKED and masked_crc32c(record) != of_record:
             raise ValueError(f"the checksum at byte {end:,} does not match")
         yield record
         at = end + 4

@@ -15,8 +15,8 @@ from analysis.runs.readers.tracked import Curve, TrackedRun, tracked_rows, wante
 from analysis.runs.rows import Rows
 from batchscale.files import checked_size, read_file
 
-_MOST_BYTES = 2**28
-_MOST_BYTES_OF_DATABASE = 2**36
+_MAX_BYTES = 2**28
+_MAX_BYTES_OF_DATABASE = 2**36
 _STATUSES = {"1": "running", "2": "scheduled", "3": "finished", "4": "failed", "5": "killed"}
 _LINE = re.compile(r"^(\w+): *(.*?) *$", re.MULTILINE)
 _DELETED = "deleted"
@@ -71,7 +71,7 @@ def _files(folder: Path) -> list[tuple[str, Path]]:
 
 
 def _text(path: Path) -> str:
-    return read_file(path, _MOST_BYTES).decode("utf-8")
+    return read_file(path, _MAX_BYTES).decode("utf-8")
 
 
 def _curve(path: Path) -> Curve:
@@ -105,7 +105,7 @@ def read_mlflow_database(file: Path, mapping: Mapping[str, str]) -> Rows:
         AnalysisError: the file is not such a database.
     """
     try:
-        checked_size(file, _MOST_BYTES_OF_DATABASE)
+        checked_size(file, _MAX_BYTES_OF_DATABASE)
         # read-only: the file is neither created nor migrated
         with closing(sqlite3.connect(f"{file.resolve().as_uri()}?mode=ro", uri=True)) as database:
             return tracked_rows(str(file), _of_database(database, mapping), mapping)

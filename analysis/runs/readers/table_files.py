@@ -11,12 +11,12 @@ from pathlib import Path
 import pandas as pd
 
 from analysis.errors import AnalysisError
-from analysis.runs.rows import MOST_CELLS, Rows, is_absent
+from analysis.runs.rows import MAX_CELLS, Rows, is_absent
 from analysis.tables.nested import leaves, unique_keys
 from analysis.tables.validation import BROKEN_PARQUET, read_parquet
 from batchscale.files import gunzipped, read_file
 
-MOST_BYTES = 2**31
+MAX_BYTES = 2**31
 _GZIP = b"\x1f\x8b"
 _COLUMN = re.compile(r"(?P<run>.+) - (?P<metric>.+?)(?P<bound>__MIN|__MAX)?")
 
@@ -29,9 +29,9 @@ def read_table_of_runs(path: Path) -> Rows:
     """
     suffix = next(s for s in reversed(path.suffixes) if s != ".gz")
     try:
-        content = read_file(path, MOST_BYTES)
+        content = read_file(path, MAX_BYTES)
         if content.startswith(_GZIP):
-            content = gunzipped(content, MOST_BYTES)
+            content = gunzipped(content, MAX_BYTES)
         return READERS[suffix](str(path), content)
     except (OSError, EOFError, zlib.error, UnicodeDecodeError) as error:
         raise AnalysisError(
@@ -98,8 +98,8 @@ def _read_json_lines(where: str, content: bytes) -> Rows:
         records.append(dict(leaves(record)))
         numbers.append(number)
     names = dict.fromkeys(name for record in records for name in record)
-    if len(names) * len(records) > MOST_CELLS:
-        raise AnalysisError(f"a table must have at most {MOST_CELLS:,} cells, got more in {where}")
+    if len(names) * len(records) > MAX_CELLS:
+        raise AnalysisError(f"a table must have at most {MAX_CELLS:,} cells, got more in {where}")
     columns = {name: [record.get(name) for record in records] for name in names}
     frame = pd.DataFrame(columns, dtype=object, index=pd.Index(numbers))
     return Rows(where=where, frame=frame, label="line")

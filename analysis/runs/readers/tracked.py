@@ -8,7 +8,7 @@ import pandas as pd
 
 from analysis.errors import AnalysisError
 from analysis.runs.columns import MEASURED
-from analysis.runs.rows import MOST_CELLS, Rows
+from analysis.runs.rows import MAX_CELLS, Rows
 
 Curve = Sequence[tuple[float, float]]
 """Steps and values in the order in which they were recorded."""
@@ -51,7 +51,7 @@ def tracked_rows(
             for at, value in curve
         ]
         records += rows or [settings]
-        if len(records) * max(len(settings), 1) > MOST_CELLS:
+        if len(records) * max(len(settings), 1) > MAX_CELLS:
             raise AnalysisError(f"the runs in {where} must fit into memory, got too many values")
     if not records:
         raise AnalysisError(f"{where} must contain a run, got none; check the path")

@@ -4,7 +4,7 @@ import signal
 
 from study.engine.programs.saved import End
 
-MOST_STARTS = 3
+MAX_STARTS = 3
 """How often a program is started if it is killed from outside each time."""
 _OUTSIDE = {
     number.value: number.name

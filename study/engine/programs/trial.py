@@ -10,7 +10,7 @@ from pathlib import Path
 
 from study.config.study import ResolvedStudy
 from study.engine.outcomes import Run
-from study.engine.programs.breakdown import MOST_STARTS, broken_down
+from study.engine.programs.breakdown import MAX_STARTS, broken_down
 from study.engine.programs.environment import environment, placeholder_values
 from study.engine.programs.measurements import BadLineError, Lines, Measurement, Reader
 from study.engine.programs.process import Output, Process
@@ -26,7 +26,7 @@ _REPORTS = {_OUTPUT: False, _LOG: True}
 SETTLE_SECONDS = 2.0
 """Time after which a program that broke down counts as failed: whatever kills a sweep, such as a
 batch system, may kill the program first and this process next."""
-_MOST_BYTES = 2**30
+_MAX_BYTES = 2**30
 """Size of a file that only a program printing without end exceeds."""
 _PIECE = 2**20
 
@@ -142,7 +142,7 @@ class ProgramTrial:
 
     def allow_restart(self) -> str:
         """Discard an end by a kill from outside, unless there were too many; return it in words."""
-        if self.end is None or not 0 < self.end.killed < MOST_STARTS:
+        if self.end is None or not 0 < self.end.killed < MAX_STARTS:
             return ""
         write(self._folder / _KILLED, json.dumps(asdict(self.end)))
         (self._folder / _ENDED).unlink()
@@ -184,9 +184,9 @@ class ProgramTrial:
                 splitter = self._lines[name]
                 lines = splitter.add(piece) + (splitter.end() if to_end else [])
                 self._read_lines(lines, _REPORTS[name])
-            if file.tell() > _MOST_BYTES:
+            if file.tell() > _MAX_BYTES:
                 raise BadLineError(
-                    f"a program must print at most {_MOST_BYTES:,} bytes, got more; print less"
+                    f"a program must print at most {_MAX_BYTES:,} bytes, got more; print less"
                 )
 
     def _read_lines(self, lines: Sequence[str], only_json: bool) -> None:

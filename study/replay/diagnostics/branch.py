@@ -33,8 +33,8 @@ from workloads.workload import Dynamics
 
 ORDERS = 5
 """Data orders of the window, the same at every batch size, over which losses are averaged."""
-SHARE, LEAST_STEPS = 2, 4
-"""The window is at most 1 / SHARE of the trial's steps; the largest batch takes LEAST_STEPS."""
+SHARE, MIN_STEPS = 2, 4
+"""The window is at most 1 / SHARE of the trial's steps; the largest batch takes MIN_STEPS."""
 _LINEAR = ("sgd", "asgd", "heavy-ball", "nesterov")
 """Update rules whose step is proportional to the gradient; the length of others hardly varies."""
 _Rule = Literal["linear", "square-root"]
@@ -56,7 +56,7 @@ def branches(
     all batch sizes are tried, so that means at each are over all seeds.
     """
     size, steps = trial.batch_size, window(seeds)
-    multiples = [2**k for k in range(steps.bit_length()) if steps >> k >= LEAST_STEPS]
+    multiples = [2**k for k in range(steps.bit_length()) if steps >> k >= MIN_STEPS]
     if resolved.examples is not None:
         multiples = [k for k in multiples if k * size <= resolved.examples]
     rule: _Rule = "linear" if resolved.optimizer in _LINEAR else "square-root"

@@ -22,8 +22,8 @@ GROUPS = 64
 """Batches of equal size into which the sample is divided, one gradient each."""
 BLOCKS = 16
 """Blocks of these batches that the jackknife leaves out in turn."""
-LEAST_GROUPS = 8
-_MOST_NUMBERS = 2**27  # in all gradients together
+MIN_GROUPS = 8
+_MAX_NUMBERS = 2**27  # in all gradients together
 VARIANTS = {"euclidean": 1, "sign": 2, "spectral": 2}
 """The norms, each with the power to which the ratio of noise to signal is raised."""
 
@@ -31,12 +31,12 @@ VARIANTS = {"euclidean": 1, "sign": 2, "spectral": 2}
 def noise(network: Network) -> Iterable[Row]:
     """Return the noise scales of a network; nulls if there are too few batches for statistics."""
     indices, share = network.sample.indices, network.sample.share
-    count = min(GROUPS, max(LEAST_GROUPS, _MOST_NUMBERS // len(network.weights.parameters)))
+    count = min(GROUPS, max(MIN_GROUPS, _MAX_NUMBERS // len(network.weights.parameters)))
     size = max(1, len(indices) // count)
     if network.loaded.indivisible:
         size = network.trial.batch_size  # for the batch statistics of training
     groups = torch.split(indices[: len(indices) // size * size], size)[:count]
-    if len(groups) < LEAST_GROUPS:
+    if len(groups) < MIN_GROUPS:
         return [row("noise_scale", None, variant=name, samples=len(groups)) for name in VARIANTS]
     gradients = torch.stack(list(network.gradients(groups, "noise")))
     used = len(groups) * size

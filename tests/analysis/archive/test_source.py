@@ -77,7 +77,7 @@ def test_links_and_pipes_in_a_folder_are_refused(archive, tmp_path):
 @pytest.mark.parametrize("name", ["made.tar", "made"])
 def test_a_file_of_absurd_size_is_refused(archive, monkeypatch, tar_of, name):
     tar = archive if name == "made" else tar_of(archive, name, "w")
-    monkeypatch.setattr(source, "MOST_BYTES_IN_A_FILE", 100)
+    monkeypatch.setattr(source, "MAX_BYTES_IN_A_FILE", 100)
     with pytest.raises(AnalysisError, match="must have at most 100 bytes, got"):
         list(files(tar))
 
@@ -103,18 +103,18 @@ def test_padding_after_the_end_is_bounded(archive, tmp_path, tar_of, monkeypatch
     with tar.open("ab") as file:
         file.write(b"\0" * 100_000)
     assert list(files(tar))
-    monkeypatch.setattr(source, "_MOST_PADDING", 1000)
+    monkeypatch.setattr(source, "_MAX_PADDING", 1000)
     with pytest.raises(AnalysisError, match="1,000 bytes after its end, got more"):
         list(files(tar))
 
 
-@pytest.mark.parametrize(("limit", "count"), [("MOST_FILES", 3), ("MOST_BYTES", 300)])
+@pytest.mark.parametrize(("limit", "count"), [("MAX_FILES", 3), ("MAX_BYTES", 300)])
 def test_too_many_files_are_refused(archive, tar_of, monkeypatch, limit, count):
     tar = tar_of(archive)
     monkeypatch.setattr(source, limit, count)
     with pytest.raises(AnalysisError, match=r"an archive must hold at most .* got more at"):
         list(files(tar))
-    if limit == "MOST_FILES":
+    if limit == "MAX_FILES":
         with pytest.raises(AnalysisError, match="at most 3 files, got more in"):
             list(files(archive))
 

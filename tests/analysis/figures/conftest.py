@@ -5,10 +5,10 @@ import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.text import Text
 
-from analysis.figures.drawing.colors import LEAST_CONTRAST, contrast
+from analysis.figures.drawing.colors import MIN_CONTRAST, contrast
 
 # tints of regimes may meet behind text, marks may not
-_MOST_DIFFERENCE = 40
+_MAX_DIFFERENCE = 40
 
 
 @pytest.fixture
@@ -40,11 +40,11 @@ def assert_readable():
             behind = picture[max(round(inner.y0), 0) : round(inner.y1) + 1, left:right]
             behind = behind.reshape(-1, 3)
             usual = np.median(behind, axis=0)
-            assert np.abs(behind - usual).max() <= _MOST_DIFFERENCE, f"{where} meets a mark"
+            assert np.abs(behind - usual).max() <= _MAX_DIFFERENCE, f"{where} meets a mark"
             worst = min(
                 contrast(text.get_color(), pixel) for pixel in np.unique(behind, axis=0) / 255
             )
-            assert worst >= LEAST_CONTRAST, f"{where} has a contrast of {worst:.1f}"
+            assert worst >= MIN_CONTRAST, f"{where} has a contrast of {worst:.1f}"
 
     return check
 

@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from analysis.measures.medians import LEAST_FREE, estimate_median, median_interval
+from analysis.measures.medians import MIN_FREE, estimate_median, median_interval
 
 
-@pytest.mark.parametrize("count", [LEAST_FREE, 10, 15])
+@pytest.mark.parametrize("count", [MIN_FREE, 10, 15])
 @pytest.mark.parametrize("modes", [0.0, 2.0])
 def test_it_covers_the_median_of_any_distribution(count, modes):
     rng = np.random.default_rng(count)

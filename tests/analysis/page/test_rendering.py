@@ -101,10 +101,10 @@ def test_a_large_page_is_thinned_until_it_is_small(page, monkeypatch):
     assert whole == page_html(page)
     monkeypatch.setattr(rendering, "ROOM", Room(trials=120, curves=120))
     monkeypatch.setattr(rendering, "_SHARES", (1.0, 0.5))
-    monkeypatch.setattr(rendering, "MOST_BYTES", len(whole.encode()))
+    monkeypatch.setattr(rendering, "MAX_BYTES", len(whole.encode()))
     smaller = page_html(page)
     assert len(smaller.encode()) < len(whole.encode())
     assert "training curves of 120 trials are shown" in smaller
-    monkeypatch.setattr(rendering, "MOST_BYTES", 10_000)
+    monkeypatch.setattr(rendering, "MAX_BYTES", 10_000)
     with pytest.raises(AnalysisError, match="fewer than 10,000 bytes, got more for 1 studies"):
         page_html(page)

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from analysis.measures.targets import steps_to_target
 from analysis.report.goals import (
-    LEAST_STEPS,
-    MOST_TARGETS,
+    MAX_TARGETS,
+    MIN_STEPS,
     choose_targets,
     find_goals,
     goal_records,
@@ -51,7 +51,7 @@ def known(made):
 
 def test_b_crit_of_each_target_is_recovered(known):
     goals = find_goals(known)
-    assert len(goals) == MOST_TARGETS
+    assert len(goals) == MAX_TARGETS
     assert goals[0].target == 0.05
     assert goals[-1].target > 0.3
     for goal in goals:
@@ -72,9 +72,9 @@ def test_chosen_targets_of_a_race(study):
     assert list(targets) == sorted(set(targets))
     assert all(float(f"{target:.2g}") == target for target in targets)
     fewest = [steps_to_target(study, target)["steps"].min() for target in targets]
-    assert all(steps >= LEAST_STEPS for steps in fewest)
+    assert all(steps >= MIN_STEPS for steps in fewest)
     # one digit looser and some batch size would need fewer
-    assert steps_to_target(study, targets[-1] + 0.01)["steps"].min() < LEAST_STEPS
+    assert steps_to_target(study, targets[-1] + 0.01)["steps"].min() < MIN_STEPS
 
 
 @settings(max_examples=6, deadline=None)
@@ -82,12 +82,12 @@ def test_chosen_targets_of_a_race(study):
 def test_a_looser_target_never_takes_more_steps(small_races, seed):
     for study in small_races(seed):
         targets = choose_targets(study)
-        assert len(targets) <= MOST_TARGETS
+        assert len(targets) <= MAX_TARGETS
         tables = [steps_to_target(study, target) for target in targets]
         for tight, loose in zip(tables, tables[1:], strict=False):
             assert loose["steps"][tight["steps"].notna()].notna().all()
             assert (loose["steps"] <= tight["steps"]).fillna(True).all()
-            assert (loose["steps"].dropna() >= LEAST_STEPS).all()
+            assert (loose["steps"].dropna() >= MIN_STEPS).all()
         if targets and not study.raced:
             # the tightest that every batch size reached
             assert tables[0]["steps"].notna().all()
@@ -117,7 +117,7 @@ def test_an_error_of_zero_is_not_a_target(small_races):
     assert full.curves.groupby("batch_size")["val_error"].min().eq(0).all()
     targets = choose_targets(full)
     assert 0 < targets[0] < 0.05
-    assert len(targets) == MOST_TARGETS
+    assert len(targets) == MAX_TARGETS
 
 
 def test_the_table_names_misses_and_missing_fits(made):

@@ -3,7 +3,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from analysis.fitting.tuning_gap import LEAST_COMMON
+from analysis.fitting.tuning_gap import MIN_COMMON
 from analysis.measures.targets import steps_to_target
 from analysis.search_quality.tuning import ADAPTIVE, NO_TUNING, tuning_of
 
@@ -64,7 +64,7 @@ def test_trials_of_tpe_show_the_gap_like_even_ones(study):
 
 def test_trials_that_crowd_have_a_common_and_less_certain_gap(study):
     found, even = searched_by(study, "shared"), gaps_of(study)[0]
-    least = np.expm1(0.9 * LEAST_COMMON * len(study.space))  # between two of the grid
+    least = np.expm1(0.9 * MIN_COMMON * len(study.space))  # between two of the grid
     for size, gap in even.items():
         assert found[size].common
         assert found[size].excess(0.95) > gap.excess(0.95)

@@ -45,7 +45,7 @@ from tests.benchmarks.steps.engine import bare, engine
 
 WORKLOAD = f"{Path(__file__).parents[1] / 'made_images.py'}:MadeImages"
 BATCH_SIZES = [2**k for k in range(13)]
-LEAST_SECONDS = 1.0
+MIN_SECONDS = 1.0
 """Length of one timing."""
 _PER_PARAMETER = 8 * 4
 """Bytes: read by both passes, gradient out and in, momentum in and out, parameter in and out."""
@@ -201,7 +201,7 @@ def main() -> None:
     parser.add_argument(
         "--workers", type=positive, default=4, help="that share the card; default 4"
     )
-    parser.add_argument("--seconds", type=float, default=LEAST_SECONDS, help="of one timing")
+    parser.add_argument("--seconds", type=float, default=MIN_SECONDS, help="of one timing")
     parser.add_argument("--limit", type=float, default=1200.0, help="seconds of the sweep, at most")
     parser.add_argument("--no-sweep", action="store_true", help="only the table of steps")
     chosen = parser.parse_args()

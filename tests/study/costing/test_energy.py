@@ -7,14 +7,14 @@ import pytest
 
 from study.costing.energy import energy_since
 
-MOST = 1_000_000_000
+MAXIMUM = 1_000_000_000
 
 
 def package(folder, number, joules):
     zone = folder / f"intel-rapl:{number}"
     zone.mkdir(exist_ok=True)
     (zone / "energy_uj").write_text(f"{round(joules * 1e6)}\n")
-    (zone / "max_energy_range_uj").write_text(f"{MOST}\n")
+    (zone / "max_energy_range_uj").write_text(f"{MAXIMUM}\n")
     return zone
 
 

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from study.costing.timing import (
-    LEAST_REPEATS,
+    MIN_REPEATS,
     REPEATS,
     processor,
     timed_program,
@@ -30,7 +30,7 @@ def test_a_step_is_timed_as_a_user_would_train(make_study, shared_training, mode
     assert row["step_seconds_low"] <= row["step_seconds"] <= row["step_seconds_high"]
     assert 0 < row["step_seconds"] < 1
     assert 0 < row["evaluation_seconds"] < 1
-    assert LEAST_REPEATS <= row["repeats"] <= REPEATS
+    assert MIN_REPEATS <= row["repeats"] <= REPEATS
     assert row["micro_batch"] == 16
     assert row["parameters"] == 2 * 8 + 8 + 8 * 3 + 3
     assert row["memory"] > 10**7
@@ -54,7 +54,7 @@ def test_steps_take_what_the_model_takes(make_study, training, monkeypatch):
     assert row["step_seconds_low"] >= 0.02
     assert row["step_seconds"] < 0.2
     # one step per repeat, as one takes longer than all of them should
-    assert slept.count(8) == 1 + 1 + LEAST_REPEATS
+    assert slept.count(8) == 1 + 1 + MIN_REPEATS
 
 
 def program(tmp_path, body):

@@ -7,9 +7,9 @@ import pytest
 
 from study.errors import StudyError
 from study.orchestration.machine import (
-    LEAST_MEMORY,
-    LEAST_STORE,
     MEMORY_PER_WORKER,
+    MIN_MEMORY,
+    MIN_STORE,
     Machine,
     check_machine,
 )
@@ -25,8 +25,8 @@ def machine(tmp_path):
         workers=2,
         disk=100 * MIB,
         shared=0,
-        memory=LEAST_MEMORY + 3 * MEMORY_PER_WORKER,
-        store=LEAST_STORE,
+        memory=MIN_MEMORY + 3 * MEMORY_PER_WORKER,
+        store=MIN_STORE,
         open_files=52,
         address_space=None,
     )
@@ -35,7 +35,7 @@ def machine(tmp_path):
 def test_a_machine_that_suffices_for_ray_is_accepted(machine):
     check_machine(machine)
     check_machine(replace(machine, shared=None, disk=None, open_files=None))
-    check_machine(replace(machine, disk=MIB, shared=LEAST_STORE, address_space=2**33))
+    check_machine(replace(machine, disk=MIB, shared=MIN_STORE, address_space=2**33))
     check_machine(Machine.here(1))
 
 
@@ -87,7 +87,7 @@ def test_the_machine_is_the_one_that_ray_finds(monkeypatch, tmp_path):
     monkeypatch.setenv("RAY_TMPDIR", str(tmp_path))
     here = Machine.here(7)
     assert (here.folder, here.workers) == (str(tmp_path / "ray"), 7)
-    assert here.memory > here.store >= LEAST_STORE
+    assert here.memory > here.store >= MIN_STORE
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     assert here.open_files in {hard, None}
     assert not Path(here.folder).exists()

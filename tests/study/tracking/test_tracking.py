@@ -114,7 +114,7 @@ def test_a_sweep_without_new_trials_shows_nothing(study):
 
 def test_a_tracker_that_hangs_is_ended(study, monkeypatch):
     folder, resolved, results = study
-    monkeypatch.setattr("study.tracking.follow.MOST_SECONDS", 0.01)  # no Python starts so fast
+    monkeypatch.setattr("study.tracking.follow.MAX_SECONDS", 0.01)  # no Python starts so fast
     monkeypatch.setattr("study.tracking.follow._summary", lambda *_: ({}, []))
     progress = Progress(resolved)
     with tracked(("of nobody",), "trial", folder, resolved, progress) as said:
@@ -193,7 +193,7 @@ def test_a_tracker_that_fails_midway_harms_neither_sweep_nor_the_others(
         return {}, []
 
     monkeypatch.setattr("study.tracking.follow._summary", found)
-    monkeypatch.setattr("study.tracking.follow.MOST_SECONDS", 0.01 if last == "Hangs" else 60.0)
+    monkeypatch.setattr("study.tracking.follow.MAX_SECONDS", 0.01 if last == "Hangs" else 60.0)
     progress = Progress(resolved)
     with tracked(names, "trial", folder, resolved, progress) as said:
         progress.add(results)

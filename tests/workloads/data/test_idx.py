@@ -48,7 +48,7 @@ def test_a_missing_file_is_refused(tmp_path):
 
 
 def test_endless_files_are_not_read(tmp_path, monkeypatch):
-    monkeypatch.setattr(module, "_MOST_BYTES", 2**16)
+    monkeypatch.setattr(module, "_MAX_BYTES", 2**16)
     os.mkfifo(tmp_path / "pipe")
     (tmp_path / "bomb.gz").write_bytes(gzip.compress(bytes(2**17), 1))
     for name, why in {"pipe": "it is a pipe", "bomb.gz": "it unpacks to more than"}.items():

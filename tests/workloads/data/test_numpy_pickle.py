@@ -128,7 +128,7 @@ BOMBS = {
 @pytest.mark.parametrize("content", BOMBS.values(), ids=BOMBS)
 def test_time_and_memory_are_bounded_by_the_size_of_the_file(monkeypatch, content):
     # a tenth of the operations, which take long to trace; a file may have more of them
-    monkeypatch.setattr(numpy_pickle, "_MOST_OPERATIONS", 2**17)
+    monkeypatch.setattr(numpy_pickle, "_MAX_OPERATIONS", 2**17)
     tracemalloc.start()
     try:
         with contextlib.suppress(WorkloadError):

@@ -203,7 +203,7 @@ def test_an_import_inside_a_function_is_seen(tmp_path):
 
 
 def test_values_beyond_the_limit_count_as_changed(monkeypatch):
-    monkeypatch.setattr(python_state, "_MOST_VALUES", 3)
+    monkeypatch.setattr(python_state, "_MAX_VALUES", 3)
     many = [[number] for number in range(5)]
     assert changed(snapshot(root=many), snapshot(root=many)) == [python_state.UNSEEN]
 

@@ -3,7 +3,7 @@ import pytest
 from matplotlib.colors import to_hex
 
 from analysis.figures.drawing.colors import (
-    LEAST_CONTRAST,
+    MIN_CONTRAST,
     OKABE_ITO,
     color,
     contrast,
@@ -20,9 +20,9 @@ from analysis.figures.drawing.kind import Look, style
 def test_text_of_any_color_can_be_read(theme):
     with mpl.style.context(theme), style(Look()):
         for one in (*OKABE_ITO, *ramp(9), ink()):
-            known = contrast(ink(), paper()) >= LEAST_CONTRAST
-            assert contrast(readable(one), paper()) >= LEAST_CONTRAST or not known
-            assert readable(one) == to_hex(one) or contrast(one, paper()) < LEAST_CONTRAST
+            known = contrast(ink(), paper()) >= MIN_CONTRAST
+            assert contrast(readable(one), paper()) >= MIN_CONTRAST or not known
+            assert readable(one) == to_hex(one) or contrast(one, paper()) < MIN_CONTRAST
 
 
 def test_colors_are_those_of_the_users_cycle():

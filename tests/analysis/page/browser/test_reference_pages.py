@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from analysis.page.record import Page, Records, Source, StudyPage, page_of
-from analysis.page.rendering import MOST_BYTES, page_html
+from analysis.page.rendering import MAX_BYTES, page_html
 from analysis.report.summary import analyze
 from analysis.tables.folder import ResultsFolder
 from analysis.tables.study import read_study
@@ -24,7 +24,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.long]
 
 def written(page, path):
     path.write_text(page_html(page))
-    assert path.stat().st_size < MOST_BYTES
+    assert path.stat().st_size < MAX_BYTES
     return path
 
 

@@ -239,7 +239,7 @@ def test_hostile_tables_are_refused(folder, command, change_table, file, change)
 
 def test_a_table_of_absurd_size_is_refused_unread(folder, refused, monkeypatch):
     shutil.rmtree(folder / "parts", ignore_errors=True)
-    monkeypatch.setattr("analysis.tables.validation.MOST_VALUES", 1000)
+    monkeypatch.setattr("analysis.tables.validation.MAX_VALUES", 1000)
     assert "values, more than 1,000" in refused("analyze", "study")
 
 

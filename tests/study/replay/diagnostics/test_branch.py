@@ -12,7 +12,7 @@ from study.errors import StudyError
 from study.planning.resolve import resolve
 from study.records import Cohort, Point
 from study.replay.diagnose import diagnose
-from study.replay.diagnostics.branch import LEAST_STEPS, ORDERS, SHARE, window
+from study.replay.diagnostics.branch import MIN_STEPS, ORDERS, SHARE, window
 from study.seeding import derive_seed
 
 SEED, LR, MOMENTUM = 11, 0.1, 0.5
@@ -64,7 +64,7 @@ def test_local_critical_batch_sizes_of_the_noisy_quadratic_are_exact():
         assert [row["value"] for row in rows["branch_loss"]] == pytest.approx(exact)
         (critical,) = rows["critical_batch_size"]
         excess = np.array(exact) / exact[0] - 1
-        assert excess[-1] > ENOUGH or base // multiples[-1] == LEAST_STEPS
+        assert excess[-1] > ENOUGH or base // multiples[-1] == MIN_STEPS
         assert max(excess[:-1]) <= ENOUGH  # where it stopped
         assert critical["variant"] == "linear"
         assert critical["low"] is None
@@ -86,7 +86,7 @@ def test_branches_of_a_network_agree_with_torch(shared_training, make_study, com
     trials = trained(study, made, 0.02, 1e-4, momentum=MOMENTUM)
     base = window(trials[:1])
     found = branched(study, made, trials)
-    assert base == 4 * LEAST_STEPS
+    assert base == 4 * MIN_STEPS
     step = max(found)
     assert step == trials[0].outcome.steps
     losses = {row["x"]: row for row in found[step]["branch_loss"]}
@@ -130,13 +130,13 @@ def test_seeds_branch_to_the_same_batches_for_as_many_examples():
             (row["moment"], row["x"]) for row in rows if row["quantity"] == "excess_loss"
         }
     assert batches[0] == batches[1]
-    assert max(x for _, x in batches[0]) == window([fast]) // LEAST_STEPS
+    assert max(x for _, x in batches[0]) == window([fast]) // MIN_STEPS
 
 
 def test_a_run_of_few_steps_has_no_branches(shared_training, make_study):
     study, made = make_study(batch_sizes=[8], race={"target": 0.45}), shared_training("plain")
     trials = trained(study, made, 0.5, momentum=MOMENTUM)
-    assert trials[0].outcome.steps < 2 * SHARE * LEAST_STEPS
+    assert trials[0].outcome.steps < 2 * SHARE * MIN_STEPS
     for rows in branched(study, made, trials).values():
         assert list(rows) == ["critical_batch_size"]
         assert rows["critical_batch_size"][0]["value"] is None
