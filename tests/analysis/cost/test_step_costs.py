@@ -62,7 +62,7 @@ def test_wrong_step_times_are_refused_by_row(tmp_path, text, message):
 def test_a_file_of_another_kind_is_refused(tmp_path):
     with pytest.raises(AnalysisError, match="must be a file with one of the suffixes .csv, .tsv"):
         step_times(tmp_path / "times.txt")
-    with pytest.raises(AnalysisError, match="must be a file that can be read"):
+    with pytest.raises(AnalysisError, match="must be a readable file"):
         step_times(tmp_path / "missing.csv")
 
 
