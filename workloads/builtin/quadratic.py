@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from workloads.errors import WorkloadError
+from workloads.models.layers import check_sizes
 from workloads.workload import Floats, LaneSetup, Target, tail_rate
 
 # with 100 directions, these contain the optima of all batch sizes from 4; including that of batch
@@ -46,8 +47,7 @@ class NoisyQuadratic:
         Raises:
             WorkloadError: an argument is outside its range.
         """
-        if not (isinstance(dimension, int) and dimension >= 1):
-            raise WorkloadError(f"`dimension` must be an integer of at least 1, got {dimension}")
+        check_sizes(dimension=dimension)
         for name, exponent in (("a", a), ("b", b)):
             if not 0 <= exponent < math.inf:
                 raise WorkloadError(

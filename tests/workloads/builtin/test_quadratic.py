@@ -153,6 +153,7 @@ def test_densely_tuned_sgd_takes_the_published_steps(batch_size, steps):
     [
         ({"dimension": 0}, "`dimension` must be an integer of at least 1, got 0"),
         ({"dimension": 2.5}, "`dimension` must be an integer of at least 1, got 2.5"),
+        ({"dimension": True}, "`dimension` must be an integer of at least 1, got True"),
         ({"a": -1}, "`a` must be a finite number of at least 0, got -1"),
         ({"b": float("inf")}, "`b` must be a finite number of at least 0, got inf"),
         ({"target": 0.0}, "`target` must be a finite loss above 0, got 0.0"),
