@@ -41,7 +41,7 @@ class StepsFit:
 
     Attributes:
         points: what was fitted; a batch size that missed the target is a lower bound.
-        fits: every model that the points allow, with intervals; `fits.best` has the least AICc.
+        fits: every model that the points allow, with intervals; `fits.best` has the lowest AICc.
         regimes: perfect scaling, diminishing returns, plateau, read from the points.
     """
 

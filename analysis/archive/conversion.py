@@ -94,7 +94,7 @@ def convert(
 
 
 def _trials(trials: Sequence[tuple[int, ArchivedTrial]], curves: pa.Table) -> pa.Table:
-    """Return the trials with their archived status, and the least error after the start."""
+    """Return the trials with their archived status, and the lowest error after the start."""
     after_start = curves.filter(pa.compute.greater_equal(curves["step"], 1))
     least = after_start.group_by(["batch_size", "trial"]).aggregate([("val_error", "min")])
     best = {(row["batch_size"], row["trial"]): row["val_error_min"] for row in least.to_pylist()}

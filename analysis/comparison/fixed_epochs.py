@@ -1,4 +1,4 @@
-"""The least validation error within a fixed number of epochs, on fresh seeds, by batch size.
+"""The lowest validation error within a fixed number of epochs, on fresh seeds, by batch size.
 
 You et al. 2017 (arXiv:1708.03888) and Goyal et al. 2017 (arXiv:1706.02677) ask what a recipe loses
 at large batch sizes when all batch sizes see the same examples. Studies whose trials run to their
@@ -43,7 +43,7 @@ def fixed_epochs(comparison: Comparison) -> pd.DataFrame:
     Returns:
         One row per study and batch size: study, batch_size, epochs (the least `race.max_epochs`),
         steps (whole ones within these epochs), seeds, diverged (number of seeds), error (the median
-        over seeds of the least error of each), low and high (over seeds). No row for a batch size
+        over seeds of the lowest error of each), low and high (over seeds). No row for a batch size
         where a seed stopped earlier without diverging; no rows with fewer than two such studies.
     """
     budgets = {study: epochs for study in comparison.studies if (epochs := _epochs(study))}
@@ -81,7 +81,7 @@ def _rows(study: Compared, epochs: float) -> list[tuple[object, ...]]:
 
 
 def _least(tables: StudyTables, runs: pd.DataFrame, steps: int) -> Floats:
-    """Return each run's least error within a number of steps; at step 0 without any other."""
+    """Return each run's lowest error within a number of steps; at step 0 without any other."""
     curves = tables.curves.merge(runs[_KEY], on=_KEY)
     within = curves[curves["step"].between(1, steps)]
     least = within.groupby(_KEY)["val_error"].min()

@@ -112,7 +112,7 @@ def _misses(studies: Sequence[Compared]) -> Iterator[str]:
         none = sorted(missed & {*table.loc[table["steps"].isna(), "batch_size"]})
         if none:
             errors = table.set_index("batch_size")["best_error"].dropna()
-            texts = (f"{b} (least {quantity} {errors[b]:.4g})" if b in errors else b for b in none)
+            texts = (f"{b} (lowest {quantity} {errors[b]:.4g})" if b in errors else b for b in none)
             yield f"{label} missed the target at B = {list_text(map(str, texts))}."
         if half := sorted(missed.difference(none)):
             sizes = list_text(map(str, half))

@@ -123,7 +123,7 @@ def _energy(cost: StudyCost) -> Iterator[str]:
         yield "Energy is unknown: no driver reports it (NVML on a GPU, RAPL on a CPU)."
         return
     row, joules = min(known, key=lambda pair: pair[1].value)
-    yield f"Least energy on one device: B = {row.batch_size}, {text(joules, ENERGY)} to target."
+    yield f"Lowest energy on one device: B = {row.batch_size}, {text(joules, ENERGY)} to target."
 
 
 def _devices(cost: StudyCost) -> Iterator[str]:

@@ -80,7 +80,7 @@ def b_crit_of(fits: Fits) -> CriticalBatchSize:
 
     Its interval covers the noise of seeds, under-tuning if the fits are of the optima, and the form
     of the curve if more than the hyperbola is fitted. It is the interval of the average, widened to
-    contain that of seeds alone; the parts that are of one model are of the one with the least AICc.
+    contain that of seeds alone; parts of a single model are of the one with the lowest AICc.
     A tuning gap that batch sizes share is a margin around both intervals.
     """
     chosen, average = fits.best.model.name, average_of(fits).b_crit_estimate

@@ -128,7 +128,7 @@ class Fits:
 
     @property
     def best(self) -> ScalingFit:
-        """The fit of least AICc; the hyperbola if there are too few points to compare."""
+        """The fit of lowest AICc; the hyperbola if there are too few points to compare."""
         # of equal ones `min` takes the first, the hyperbola
         return min(
             self.by_name.values(), key=lambda fit: math.inf if fit.aicc is None else fit.aicc

@@ -27,8 +27,8 @@ from analysis.fitting.models import Floats
 NEAR = 1.5
 """Multiple of the fewest steps up to which trials follow the power law; the slack of a race."""
 MIN_SHARE = 1 / 20
-"""Least share of each hyperparameter's range that takes at most e times the fewest steps: it bounds
-the gap if only one trial came near the optimum."""
+"""Smallest share of each hyperparameter's range that takes at most e times the fewest steps. It
+bounds the gap if only one trial came near the optimum."""
 
 BLUR, MIN_COMMON = 0.9, 0.045
 """For a search over all batch sizes: standard deviation of the log of the gap that its trials show,

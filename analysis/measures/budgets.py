@@ -1,4 +1,4 @@
-"""The least validation error within fixed budgets of steps or examples, at each batch size.
+"""The lowest validation error within fixed budgets of steps or examples, at each batch size.
 
 This is the view behind "large batches generalize worse" (Shallue et al. 2018, arXiv:1811.03600,
 section 4.8): a step budget favors large batch sizes, an example budget small ones. Budgets are
@@ -29,7 +29,7 @@ GROWTH = 4
 _MIN_EXACT = 3
 """Batch sizes at which the largest chosen budget is exact; fewer make no curve."""
 _NEAR = 0.05
-"""Relative distance from the least error at which a batch size is near-optimal (arXiv 2607.01487).
+"""Relative distance from the lowest error at which a batch size is near-optimal (arXiv 2607.01487).
 """
 _KEY = list(TRIAL_KEY)
 
@@ -54,15 +54,15 @@ class Budget:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
-class _LeastErrors:
-    """The curve of the least error over all trials so far, exact up to step `known_to`."""
+class _LowestErrors:
+    """The curve of the lowest error over all trials so far, exact up to step `known_to`."""
 
     steps: NDArray[np.int64]
     errors: Floats
     known_to: int
 
     def within(self, steps: int) -> float:
-        """Return the least error measured within a number of steps; NaN if there is none."""
+        """Return the lowest error measured within a number of steps; NaN if there is none."""
         count = int(np.searchsorted(self.steps, steps, side="right"))
         return float(self.errors[count - 1]) if count else math.nan
 
@@ -73,7 +73,7 @@ class _LeastErrors:
 
 
 def best_errors(study: StudyTables, budgets: Iterable[Budget]) -> pd.DataFrame:
-    """Return the least validation error of each batch size within each budget.
+    """Return the lowest validation error of each batch size within each budget.
 
     The minimum is over all trials that did not fail and all their measurements after step 0 up to
     the budget. It is exact if every trial that neither diverged nor failed trained for the whole
@@ -85,7 +85,7 @@ def best_errors(study: StudyTables, budgets: Iterable[Budget]) -> pd.DataFrame:
         batch_size, steps (complete steps within the budget), best_error, exact. No row if the
         budget is less than one step or nothing was measured within it.
     """
-    best = _least_errors(study)
+    best = _lowest_errors(study)
     rows = [
         (str(budget.unit), budget.amount, size, steps, curve.within(steps), steps <= curve.known_to)
         for budget in budgets
@@ -103,7 +103,7 @@ def choose_budgets(study: StudyTables) -> tuple[Budget, ...]:
     At the largest, at least three batch sizes still improve and are exact. Step budgets come before
     example budgets, each rising and rounded to two digits; there are none without measurements.
     """
-    best = _least_errors(study)
+    best = _lowest_errors(study)
     chosen: list[Budget] = []
     for unit in Unit:
         plans = {b: BatchPlan.of(study.config, b) for b in best}
@@ -119,12 +119,12 @@ def choose_budgets(study: StudyTables) -> tuple[Budget, ...]:
     return tuple(chosen)
 
 
-def _least_errors(study: StudyTables) -> Mapping[int, _LeastErrors]:
-    """Return the least errors of each batch size with measurements, batch sizes rising."""
-    return study.once("least errors", lambda: _least_errors_of(study))
+def _lowest_errors(study: StudyTables) -> Mapping[int, _LowestErrors]:
+    """Return the lowest errors of each batch size with measurements, batch sizes rising."""
+    return study.once("lowest errors", lambda: _lowest_errors_of(study))
 
 
-def _least_errors_of(study: StudyTables) -> Mapping[int, _LeastErrors]:
+def _lowest_errors_of(study: StudyTables) -> Mapping[int, _LowestErrors]:
     trials = competing_trials(study)
     ran = trials[trials["status"] != "failed"]
     trial, keys = by_trial(study)
@@ -141,7 +141,7 @@ def _least_errors_of(study: StudyTables) -> Mapping[int, _LeastErrors]:
             steps, at = np.unique(step[rows], return_inverse=True)
             least = np.full(len(steps), np.inf)
             np.minimum.at(least, at, error[rows])
-            best[batch_size] = _LeastErrors(
+            best[batch_size] = _LowestErrors(
                 steps=steps, errors=np.minimum.accumulate(least), known_to=known_to[batch_size]
             )
     return best
@@ -200,7 +200,7 @@ def _best_of(rows: Sequence[Mapping[str, Any]], quantity: str, tokens: int) -> s
         for examples in (rows[0]["budget"], sizes[best])
     )
     return (
-        f"Within {rows[0]['budget']:,} examples{budget} the least {quantity}, {errors[best]:.3g}, "
+        f"Within {rows[0]['budget']:,} examples{budget} the lowest {quantity}, {errors[best]:.3g}, "
         f"is at B = {sizes[best]}{size}; {near}"
         + (f" ({' and '.join(open_ends)})" if open_ends else "")
         + "."
@@ -208,10 +208,10 @@ def _best_of(rows: Sequence[Mapping[str, Any]], quantity: str, tokens: int) -> s
 
 
 def budget_sentence(study: StudyTables) -> str:
-    """Return a sentence on the budgets up to which the least errors are exact."""
+    """Return a sentence on the budgets up to which the lowest errors are exact."""
     if not study.raced:
         return (
-            "Every trial ran to its budget: the least error within any smaller number of steps or "
+            "Every trial ran to its budget: the lowest error within any smaller number of steps or "
             "examples is exact."
         )
     pruned = competing_trials(study)["status"].eq("pruned").any()
@@ -221,7 +221,7 @@ def budget_sentence(study: StudyTables) -> str:
         else ("stopped at the target", "fewest steps of")
     )
     return (
-        f"Trials {stopped}, so the least error within a budget is exact up to the "
+        f"Trials {stopped}, so the lowest error within a budget is exact up to the "
         f"{first} each batch size and an upper bound beyond. For exact errors at larger "
         'budgets set `race.to = "budget"` in the study file, which runs every trial to its budget.'
     )

@@ -39,7 +39,7 @@ GOALS_NOTE = (
     "correlated."
 )
 _MIN_RATIO = 1.15
-"""Least ratio of neighboring targets; closer ones are redundant."""
+"""Smallest ratio of neighboring targets; closer ones are redundant."""
 _ALL_STEPS = 2**62
 _RECORDED = ("batch_size", "steps", "steps_before", "examples", "stopped_at")
 

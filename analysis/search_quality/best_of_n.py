@@ -28,7 +28,7 @@ called settled in at least 99.7 % of cases at an expected excess of 1 or 2 %, in
 most 12 % at 10 %, and never at 25 %. The criterion errs towards more trials: with SGD on the noisy
 quadratic, in one dimension, 100 trials are 3 % above the truth and still called falling."""
 MIN_REACH = 0.95
-"""Least probability, for a search to be settled, that half its trials include one that reached:
+"""Smallest probability, for a search to be settled, that half its trials include one that reached:
 below it, the gain is too loose a bound. Five trials that reached suffice."""
 MAX_NUMBERS = 500
 """Most numbers of trials on a best-of-N curve: more would look the same."""

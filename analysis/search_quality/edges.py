@@ -82,7 +82,7 @@ def edge_verdicts(
         box: the searched ranges by hyperparameter: low, high, scale.
         steps: steps to target, NaN if a trial missed it, shape (trials,).
         diverged: whether a trial diverged, shape (trials,).
-        errors: least error of each trial, shape (trials,), which ranks those that missed: all
+        errors: lowest error of each trial, shape (trials,), which ranks those that missed: all
             raced, so they stopped after the same number of steps. Misses with NaN, or all with
             None, are not ranked.
         natural: each (hyperparameter, end) where its domain ends, which is never an edge.

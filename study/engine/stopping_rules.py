@@ -24,7 +24,7 @@ DIVERGED_FACTOR = 10.0
 """Multiple of its initial loss beyond which a lane has plainly diverged. Of 816 recorded trials
 that reached their target, none with so high an error was ever above 5 times."""
 Standing = tuple[float, float, int]
-"""A lane's least error so far, its last loss and its number, at a rung; the least tuple is best."""
+"""A lane's lowest error so far, last loss and number, at a rung; the lowest tuple is best."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -59,7 +59,7 @@ class StoppingRules:
     def share_over(self, step: int, first: float, last: float) -> float:
         """Return the share of a race that is over, from 0 to 1, estimated from its errors.
 
-        `first` and `last` are the lanes' least errors at the first and the last measurement, NaN
+        `first` and `last` are the lanes' lowest errors at the first and the last measurement, NaN
         before any. Errors are assumed to fall exponentially.
         """
         by_steps = min(1.0, step / min(self.cap, self.max_steps))
@@ -163,8 +163,8 @@ def has_diverged(
 def survivors(standings: Collection[Standing], lanes: int, rung: int, done: int) -> set[int]:
     """Return the lanes that stay at a rung: with those done, the best 1 / 2^rung of all lanes.
 
-    The best have the least error so far: so a lane dropped at a later rung never ends with a
-    greater one, and least errors rank all trials that missed the target. `standings` are for lanes
+    The best have the lowest error so far: so a lane dropped at a later rung never ends with a
+    greater one, and lowest errors rank all trials that missed the target. `standings` are for lanes
     neither dropped nor done; `lanes` and `done` are counts, and rungs count from 1.
     """
     room = max(0, math.ceil(lanes / 2**rung) - done)

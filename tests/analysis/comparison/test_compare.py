@@ -154,7 +154,7 @@ def test_b_crit_is_compared(comparison):
     assert "The difference in b_crit is significant" in text
     assert "At B = 256, the largest batch size that reached the target in all studies, " in text
     assert "in all studies, optimizer = nesterov needs the fewest steps" in text
-    assert "optimizer = nesterov missed the target at B = 2 (least error 0.06" in text
+    assert "optimizer = nesterov missed the target at B = 2 (lowest error 0.06" in text
     assert "Every batch size of every study reaches error < 0.061: --target 0.061" in text
     assert (
         "No curve explains the miss of optimizer = nesterov at B = 2, so the fit leaves it out."

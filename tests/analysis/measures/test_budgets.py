@@ -22,7 +22,7 @@ SEEDS = st.integers(0, 10**6)
 
 
 def least(study, size, steps):
-    """Return the least error within so many steps by a loop over all trials."""
+    """Return the lowest error within so many steps by a loop over all trials."""
     trials = study.trials[
         (study.trials["batch_size"] == size) & (study.trials["status"] != "failed")
     ]
@@ -158,10 +158,10 @@ def rows_of(errors, exact=True):
 )
 def test_the_best_batch_size_has_an_interval_of_neighbors_as_good(errors, expected):
     (sentence,) = best_batch_size_sentences(rows_of(errors), "error")
-    assert sentence == f"Within 4,000 examples the least error, {expected}"
+    assert sentence == f"Within 4,000 examples the lowest error, {expected}"
     assert best_batch_size_sentences(rows_of(errors, exact=False), "error") == []
     (in_tokens,) = best_batch_size_sentences(rows_of(errors), "error", tokens=32)
-    assert in_tokens.startswith("Within 4,000 examples (128,000 tokens) the least error")
+    assert in_tokens.startswith("Within 4,000 examples (128,000 tokens) the lowest error")
     assert " tokens); " in in_tokens
 
 

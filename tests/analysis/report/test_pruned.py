@@ -64,7 +64,7 @@ def test_budgets_are_exact_up_to_the_first_that_was_pruned(half):
     budgets = [Budget(unit=Unit.STEPS, amount=amount) for amount in (STOP, STOP + 1)]
     exact = best_errors(half, budgets).groupby("budget")["exact"].all()
     assert exact.tolist() == [True, False]
-    assert "Trials were pruned, so the least error within a budget is exact up to the step of" in (
+    assert "Trials were pruned, so the lowest error within a budget is exact up to the step of" in (
         budget_sentence(half)
     )
 

@@ -14,7 +14,7 @@ from workloads import Data, Examples, Target
 SHAPE = (3, 4)
 CURVES = torch.arange(1.0, 13.0).reshape(SHAPE)
 CENTER = torch.linspace(0.5, 1.5, 12).reshape(SHAPE)
-"""Eigenvalues of the Hessian, and the weights of least loss over all examples."""
+"""Eigenvalues of the Hessian, and the weights of lowest loss over all examples."""
 
 
 class Quadratic:
