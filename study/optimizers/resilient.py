@@ -19,7 +19,7 @@ def _rprop(state: State) -> None:
     agreement = last.mul_(state.gradients)
     stays = torch.where(agreement > 0, values["grow"], 1.0)
     factor = torch.where(agreement < 0, values["shrink"], stays)
-    torch.clamp(width.mul_(factor), values["least_step"], values["most_step"], out=width)
+    torch.clamp(width.mul_(factor), values["min_step"], values["max_step"], out=width)
     state.gradients.masked_fill_(agreement < 0, 0.0)
     state.parameters.addcmul_(state.gradients.sign(), width, value=-1.0)
     last.copy_(state.gradients)
@@ -30,8 +30,8 @@ RPROP = Optimizer(
         "lr": LR,
         "shrink": Hyperparameter(default=0.5, low=0.0, high=1.0, low_open=True),
         "grow": Hyperparameter(default=1.2, low=1.0),
-        "least_step": positive(1e-6),
-        "most_step": positive(50.0),
+        "min_step": positive(1e-6),
+        "max_step": positive(50.0),
     },
     buffers=("last_gradient", "width"),
     counters=("step",),

@@ -67,15 +67,15 @@ THEIRS = {
             {},
             lambda v: {
                 "etas": (v["shrink"], v["grow"]),
-                "step_sizes": (v["least_step"], v["most_step"]),
+                "step_sizes": (v["min_step"], v["max_step"]),
             },
         ),
         {
             "lr": [0.1, 0.02],
             "shrink": [0.5, 0.9],
             "grow": [1.2, 1.5],
-            "least_step": [1e-6, 0.01],
-            "most_step": [50.0, 0.03],
+            "min_step": [1e-6, 0.01],
+            "max_step": [50.0, 0.03],
         },
     ),
     "lbfgs": (
