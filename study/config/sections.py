@@ -149,7 +149,8 @@ class RaceConfig(Section):
     resolution: Annotated[Number, Field(gt=0, le=1)] = 0.03
     """Largest relative distance between two measured steps."""
     cohort: Lanes = "auto"
-    """Number of trials that race together."""
+    """Number of trials that race together. A table, which "auto" becomes in a results folder, also
+    limits the examples in all their batches."""
     prune: tuple[Share, ...] | None = None
     """At each of these shares of the expected fewest steps, the worse half of the lanes left in a
     cohort is dropped, for example [0.25, 0.5]; left out or [] for none."""
