@@ -75,7 +75,7 @@ def sweep(  # noqa: PLR0913 - one argument for each flag of the command
 
     members_in(source, settings or ())
     from study.commands.running import SweepOptions, rehearse, run_sweep
-    from study.orchestration.signals import RESUME_HINT
+    from study.orchestration.signals import RESUME_HINT, ignore_signals
 
     options = SweepOptions(
         results=results,
@@ -95,6 +95,7 @@ def sweep(  # noqa: PLR0913 - one argument for each flag of the command
         return
     swept = run_sweep(source, options, console)
     if swept.stopped is not None:
+        ignore_signals()  # a second one would only replace the exit code
         console.print(f"stopped; {RESUME_HINT}")
         raise typer.Exit(swept.stopped)
     verb = "analyze" if len(swept.folders) == 1 else "compare"

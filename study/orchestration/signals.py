@@ -99,6 +99,12 @@ def listening() -> Iterator[Stop]:
         os.close(written)
 
 
+def ignore_signals() -> None:
+    """Ignore further requests to stop: this process has stopped and is about to exit."""
+    for number in SIGNALS:
+        signal.signal(number, signal.SIG_IGN)
+
+
 @contextlib.contextmanager
 def outliving_terminal() -> Iterator[None]:
     """Make processes started in the body outlive the terminal."""

@@ -193,9 +193,10 @@ def test_the_second_signal_ends_at_once(place, undisturbed, request, number, wid
     os.kill(sweep.command.pid, number)
     sweep.command.wait(timeout=20)
     assert time.monotonic() - started < 2
-    code, _, err = sweep.ended()
+    code, out, err = sweep.ended()
     assert code == 130
-    assert f"quit; {RESUME_HINT}" in err
+    # where the first signal has stopped the sweep within 0.1 s, the second one finds it leaving
+    assert f"quit; {RESUME_HINT}" in err or f"stopped; {RESUME_HINT}" in out
     assert_goes_on(sweep, undisturbed)
 
 

@@ -29,6 +29,18 @@ with listening() as stop:
 assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 sys.exit(stop.exit_code)
 """
+LEAVES = """
+import signal, sys, time
+from study.orchestration.signals import ignore_signals, listening
+with listening() as stop:
+    print("ready", flush=True)
+    while not stop.requested:
+        time.sleep(0.01)
+ignore_signals()
+print("leaving", flush=True)
+sys.stdin.readline()
+sys.exit(stop.exit_code)
+"""
 BUSY = """
 import hashlib, os, threading, time
 from study.orchestration.signals import leave, listening
@@ -99,6 +111,16 @@ def test_the_second_signal_ends_at_once(start):
     _, err = process.communicate(timeout=30)
     assert process.returncode == 130
     assert "quit; results are saved; run the same command to resume" in err
+
+
+def test_a_signal_does_not_change_the_exit_code_of_a_process_that_leaves(start):
+    process = start(LEAVES)
+    process.stdout.readline()
+    process.send_signal(signal.SIGINT)
+    assert process.stdout.readline() == "leaving\n"
+    process.send_signal(signal.SIGTERM)
+    process.communicate("\n", timeout=30)
+    assert process.returncode == 130
 
 
 def test_a_signal_is_seen_while_the_main_thread_cannot_take_it(start):
