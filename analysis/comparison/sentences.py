@@ -177,12 +177,15 @@ def _b_crit(comparison: Comparison) -> Iterator[str]:
             "b_crit here is from the fewest steps over trials; the summary of "
             f"{list_text(own)} has b_crit from the medians over fresh seeds."
         )
+    unknown = [s.label for s in fitted if s.b_crit and not s.b_crit.identified]
     if comparison.equality is None:
         yield "b_crit is not compared: it is identified in fewer than two studies."
+        if unknown:
+            yield f"It is not identified in {list_text(unknown)}."
         return
-    if open_ones := [s.label for s in fitted if s.b_crit and not s.b_crit.identified]:
+    if unknown:
         yield (
-            f"{list_text(open_ones)} {'is' if len(open_ones) == 1 else 'are'} left out of the "
+            f"{list_text(unknown)} {'is' if len(unknown) == 1 else 'are'} left out of the "
             "comparison of b_crit, which the data there do not identify."
         )
     by_name = {study.name: study for study in studies}
