@@ -105,7 +105,14 @@ def label_axis(axis: Axis, text: str) -> None:
     # the layout makes axes higher than in matplotlib's default place, but in a column no wider
     share = 1.0 if isinstance(axis, XAxis) else 1.1
     letters = max(int(share * inches(axis) * _POINTS / (_LETTER * size)), _MIN_LABEL)
-    axis.set_label_text("\n".join(textwrap.fill(line, letters) for line in text.split("\n")))
+    axis.set_label_text("\n".join(_balanced(line, letters) for line in text.split("\n")))
+
+
+def _balanced(text: str, letters: int) -> str:
+    """Return text on as few lines as a width in letters allows, as narrow as these can be."""
+    count = len(textwrap.wrap(text, letters))
+    fills = (textwrap.wrap(text, width, break_long_words=False) for width in range(1, letters + 1))
+    return "\n".join(next((fill for fill in fills if len(fill) <= count), [text]))
 
 
 def _round_ticks(axis: Axis, low: float, high: float, least: int) -> list[float]:
