@@ -21,7 +21,8 @@ def page_markdown(page: Page) -> str:
 def _study(study: StudyPage) -> list[str]:
     analysis, verdict = study.analysis, study.verdict
     steps, *others = study.tables
-    found = {**study.findings, "Cost": study.cost_sentences, **study.diagnoses}
+    cost = {"Cost": study.cost_sentences} if study.cost_sentences else {}
+    diagnoses = {name.capitalize(): sentences for name, sentences in study.diagnoses.items()}
     return [
         f"## {escape_markdown(verdict.headline)}",
         escape_markdown(f"{analysis.study.name}: {analysis.title}"),
@@ -29,7 +30,7 @@ def _study(study: StudyPage) -> list[str]:
         "How certain that is:",
         markdown_list(verdict.certainty),
         markdown_table(steps.rows),
-        _details("All findings", markdown_findings(found)),
+        _details("All findings", markdown_findings({**study.findings, **cost, **diagnoses})),
         *(_folded(table) for table in (*study.cost_tables, *study.diagnostic_tables, *others)),
     ]
 

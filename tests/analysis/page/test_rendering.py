@@ -86,6 +86,13 @@ def test_the_markdown_has_no_hostile_html(attacked):
     assert text.startswith("# &lt;/script>")
 
 
+def test_every_topic_of_the_markdown_has_a_sentence(page, attacked):
+    for shown, costs in ((page, True), (attacked, False)):
+        topics = re.findall(r"^\*\*(.+)\*\*\n\n(- )?", page_markdown(shown), re.M)
+        assert all(first == "- " for _, first in topics)
+        assert ("Cost" in {name for name, _ in topics}) == costs
+
+
 def test_every_file_of_the_page_is_in_it_and_in_the_package():
     folder = Path(rendering.__file__).parent
     settings = tomllib.loads((folder.parents[1] / "pyproject.toml").read_text())
